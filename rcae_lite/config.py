@@ -1,0 +1,240 @@
+"""Presets: everything a training depends on, as frozen dataclasses.
+
+A preset counts optimiser steps (or epochs, the paper's unit), never seconds, so that the same
+preset and seed mean the same training on a fast and on a slow machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from data_utils.errors import KitError
+from rcae_lite.pseudo_anomalies import FAMILIES, PAPER_FAMILIES
+
+__all__ = ["PRESETS", "Config", "Stage", "config_from_dict", "get_config"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Schedule of one training stage.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps; 0 where ``epochs`` counts instead.
+    epochs : int
+        Passes over the training images; 0 where ``steps`` counts.
+    batch_size : int
+        Images (for CRD: images or crops) in a step.
+    learning_rate : float
+        Of Adam, with betas (0.9, 0.999) and eps 1e-8.
+    schedule : {"cosine", "constant"}
+        Cosine decays to 1% of the learning rate after a warm-up of 3% of the steps.
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        if (self.steps > 0) == (self.epochs > 0):
+            raise KitError(
+                f"steps {self.steps} and epochs {self.epochs}: give exactly one of them, above 0"
+            )
+        if self.batch_size < 1 or self.learning_rate <= 0:
+            raise KitError(
+                f"batch_size {self.batch_size} and learning_rate {self.learning_rate} "
+                "must be above 0"
+            )
+        if self.schedule not in ("cosine", "constant"):
+            raise KitError(f"schedule {self.schedule!r}: choose 'cosine' or 'constant'")
+
+    def optimiser_steps(self, images: int) -> int:
+        """Optimiser steps for a training set of ``images`` images."""
+        return self.steps or self.epochs * -(-images // self.batch_size)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a detector and its training depend on, besides the data and the seed.
+
+    Parameters
+    ----------
+    preset : str
+        Name of the preset it comes from.
+    size : int
+        Working height and width in pixels, divisible by ``2 ** depth`` and by 16.
+    rcae, dpn, crd : Stage
+        Schedules of the three stages; the single-pass baseline uses that of ``rcae``.
+    depth : int
+        N, the recursion depth.
+    rcae_width, dpn_width, crd_width : int
+        Feature channels, see the modules.
+    channels : int
+        C, the channels of a compressed image.
+    skips, shared : bool
+        Identity paths inside E and D, and one E and D for all levels.
+    variation : float
+        Strength of benign variation in all stages (ours; 0 in the paper).
+    families : tuple of str
+        Pseudo-anomaly families.
+    residual_input : bool
+        Give ``|I_D^n - I|`` to CRD (ours).
+    map_loss : {"bce_dice", "l2"}
+        Loss of CRD: ours, or the paper's map and map-gradient L2.
+    crop : int
+        Side of the square crops that CRD trains on, divisible by 16; 0 for whole images.
+    pool_chunk, pool_chunks, pool_every : int
+        The sequences that CRD trains on live in a pool of ``pool_chunks`` chunks of ``pool_chunk``
+        pseudo-anomalous images; every ``pool_every`` steps the oldest chunk gives way to a new one.
+    """
+
+    preset: str
+    size: int
+    rcae: Stage
+    dpn: Stage
+    crd: Stage
+    depth: int = 5
+    rcae_width: int = 48
+    dpn_width: int = 24
+    crd_width: int = 16
+    channels: int = 3
+    skips: bool = True
+    shared: bool = True
+    variation: float = 1.0
+    families: tuple[str, ...] = tuple(FAMILIES)
+    residual_input: bool = True
+    map_loss: str = "bce_dice"
+    crop: int = 0
+    pool_chunk: int = 64
+    pool_chunks: int = 8
+    pool_every: int = 100
+
+    def __post_init__(self) -> None:
+        divisor = 2 ** max(self.depth, 4)
+        if self.size < divisor or self.size % divisor:
+            raise KitError(
+                f"size {self.size} is not a multiple of {divisor} (depth {self.depth}, four levels "
+                f"of DPN and CRD); use {max(divisor, round(self.size / divisor) * divisor)}"
+            )
+        if self.crop % 16 or not 0 <= self.crop <= self.size:
+            raise KitError(f"crop {self.crop} must be a multiple of 16 up to the size {self.size}")
+        if self.map_loss not in ("bce_dice", "l2"):
+            raise KitError(f"map_loss {self.map_loss!r}: choose 'bce_dice' or 'l2'")
+        if min(self.pool_chunk, self.pool_chunks, self.pool_every) < 1:
+            raise KitError("pool_chunk, pool_chunks and pool_every must be at least 1")
+        if self.variation < 0:
+            raise KitError(f"variation {self.variation} is negative; 0 turns it off")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `config_from_dict` is the way back."""
+        return dataclasses.asdict(self)
+
+
+_LITE = Config(
+    preset="lite",
+    size=128,
+    rcae=Stage(steps=600, batch_size=16, learning_rate=2e-3),
+    dpn=Stage(steps=400, batch_size=16, learning_rate=2e-3),
+    crd=Stage(steps=1600, batch_size=16, learning_rate=2e-3),
+    crop=64,
+)
+
+PRESETS: dict[str, Config] = {
+    "demo": dataclasses.replace(
+        _LITE,
+        preset="demo",
+        rcae=Stage(steps=200, batch_size=16, learning_rate=2e-3),
+        dpn=Stage(steps=150, batch_size=16, learning_rate=2e-3),
+        crd=Stage(steps=500, batch_size=16, learning_rate=2e-3),
+        pool_chunks=6,
+    ),
+    "lite": _LITE,
+    "standard": dataclasses.replace(
+        _LITE,
+        preset="standard",
+        size=256,
+        rcae=Stage(steps=6000, batch_size=16, learning_rate=2e-3),
+        dpn=Stage(steps=3000, batch_size=16, learning_rate=2e-3),
+        crd=Stage(steps=8000, batch_size=32, learning_rate=2e-3),
+        crop=128,
+        pool_chunks=16,
+    ),
+    # The paper's settings. Its batch size is unknown; we use 4.
+    "paper": Config(
+        preset="paper",
+        size=1024,
+        rcae=Stage(epochs=1500, batch_size=4, learning_rate=1e-4, schedule="constant"),
+        dpn=Stage(epochs=400, batch_size=4, learning_rate=1e-4, schedule="constant"),
+        crd=Stage(epochs=300, batch_size=4, learning_rate=1e-4, schedule="constant"),
+        variation=0.0,
+        families=PAPER_FAMILIES,
+        residual_input=False,
+        map_loss="l2",
+        pool_chunk=4,
+        pool_chunks=1,
+        pool_every=1,
+    ),
+}
+
+
+def _check_names(given: Mapping[str, Any], kind: type) -> None:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in given:
+        if name not in known:
+            guess = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {guess[0]!r}?" if guess else ""
+            raise KitError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
+
+
+def get_config(preset: str, **overrides: Any) -> Config:
+    """Look a preset up and replace some of its options.
+
+    Parameters
+    ----------
+    preset : {"demo", "lite", "standard", "paper"}
+        Name of the preset.
+    **overrides
+        Fields of `Config`. For ``rcae``, ``dpn`` and ``crd`` a dict of `Stage` fields is enough:
+        ``get_config("lite", crd={"steps": 100})``.
+
+    Raises
+    ------
+    KitError
+        If the preset or an option is unknown, or a value is out of range.
+    """
+    if preset not in PRESETS:
+        raise KitError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    config = PRESETS[preset]
+    _check_names(overrides, Config)
+    for name, value in overrides.items():
+        if isinstance(value, Mapping):
+            _check_names(value, Stage)
+            overrides[name] = dataclasses.replace(getattr(config, name), **value)
+    return dataclasses.replace(config, **overrides)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> Config:
+    """Rebuild a `Config` from the plain values of `Config.to_dict`.
+
+    Raises
+    ------
+    KitError
+        If a field is unknown, missing or out of range.
+    """
+    _check_names(values, Config)
+    fields = dict(values)
+    try:
+        for name in ("rcae", "dpn", "crd"):
+            _check_names(fields[name], Stage)
+            fields[name] = Stage(**fields[name])
+        fields["families"] = tuple(fields["families"])
+        return Config(**fields)
+    except (KeyError, TypeError) as error:
+        raise KitError(f"not a complete configuration: {error}; was it edited by hand?") from None
