@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from copy import deepcopy
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -53,16 +52,14 @@ class Picture(NamedTuple):
     image : np.ndarray
         (H, W, 3) uint8 RGB.
     mask : np.ndarray
-        (H, W) bool: where the image differs from ``normal``; all False without a defect.
-    normal : np.ndarray
-        (H, W, 3) uint8: the same picture without its defect.
+        (H, W) bool: where the image differs from the one drawn with
+        ``defect="good"``; all False without a defect.
     part : np.ndarray
         (H, W) bool: where the part is (everywhere for a texture), before any defect.
     """
 
     image: np.ndarray
     mask: np.ndarray
-    normal: np.ndarray
     part: np.ndarray
 
 
@@ -137,25 +134,19 @@ def draw(
     scene = SCENES[category](scene_rng, camera)
     surface = scene.surface(grid)
     part = surface.cover > 0.5
-    clean = exposed = expose(surface, camera, grid)
+    photograph = expose(surface, camera, grid)
     mask = np.zeros((size, size), bool)
     if defect != "good":
-        damaged = deepcopy(surface)
-        FAMILIES[defect](damaged, scene, grid, defect_rng, SEVERITIES[severity])
-        exposed = expose(damaged, camera, grid)
-        mask = _changed(clean, exposed)
-    grain = sensor_rng.bit_generator.state
-    normal = develop(clean, camera, sensor_rng)
-    if not mask.any():
-        return Picture(normal, mask, normal, part)
-    sensor_rng.bit_generator.state = grain  # the same grain in both
-    image = np.where(mask[..., None], develop(exposed, camera, sensor_rng), normal)
-    return Picture(image, mask, normal, part)
+        FAMILIES[defect](surface, scene, grid, defect_rng, SEVERITIES[severity])
+        damaged = expose(surface, camera, grid)
+        mask = _changed(photograph, damaged)
+        photograph = np.where(mask, damaged, photograph)
+    return Picture(develop(photograph, camera, sensor_rng), mask, part)
 
 
-def _changed(clean: np.ndarray, exposed: np.ndarray) -> np.ndarray:
+def _changed(clean: np.ndarray, damaged: np.ndarray) -> np.ndarray:
     """Where two noise-free photographs visibly differ, without pinholes: (H, W) bool."""
-    changed = np.abs(exposed - clean).max(axis=-1) > _VISIBLE
+    changed = np.abs(damaged - clean).max(axis=0) > _VISIBLE
     return changed | ndimage.binary_closing(changed)
 
 

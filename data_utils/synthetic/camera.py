@@ -25,7 +25,7 @@ class Surface:
     Parameters
     ----------
     albedo : np.ndarray
-        (H, W, 3): diffuse colour in [0, 1].
+        (3, H, W): diffuse colour in [0, 1].
     height : np.ndarray
         (H, W): relief in scene units.
     gloss : np.ndarray
@@ -35,7 +35,7 @@ class Surface:
     cover : np.ndarray
         (H, W): 1 on the part, 0 beside it and in its holes, soft between.
     ground : np.ndarray
-        (H, W, 3): colour of what lies under the part.
+        (3, H, W): colour of what lies under the part.
     """
 
     albedo: np.ndarray
@@ -79,33 +79,37 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def expose(surface: Surface, camera: Camera, grid: Grid) -> np.ndarray:
-    """Light the surface and form its blurred image, without noise: (H, W, 3) in [0, 1]."""
-    cover = surface.cover
-    shadow = ndimage.shift(cover[::2, ::2], 0.012 * grid.size / 2, order=1, mode="nearest")
-    shadow = ndimage.gaussian_filter(shadow, 0.012 * grid.size / 2)
-    shadow = shadow.repeat(2, axis=0).repeat(2, axis=1)[: grid.size, : grid.size]
-    ground = surface.ground * (1 - 0.55 * shadow)[..., None]
-    albedo = ground + cover[..., None] * (surface.albedo - ground)
-
-    slope_y, slope_x = np.gradient(surface.height * cover, 1 / grid.size)
-    facing = -(slope_x * np.cos(camera.azimuth) + slope_y * np.sin(camera.azimuth))
-    diffuse = np.clip(1 + facing, 0.25, 1.8)
-    mirror_x = slope_x + (grid.x - camera.lamp[0])
-    mirror_y = slope_y + (grid.y - camera.lamp[1])
-    mirror = np.exp(-(mirror_x**2 + mirror_y**2) / 0.06)
-    light = surface.gloss * cover * (mirror + surface.sheen)
-
+    """Light the surface and form its blurred image, without noise: (3, H, W) in [0, 1]."""
     x, y = grid.x - 0.5, grid.y - 0.5
-    fall = 1 + camera.slant[0] * x + camera.slant[1] * y - camera.vignette * (x**2 + y**2)
-    radiance = (albedo * diffuse[..., None] + light[..., None]) * (fall * camera.exposure)[..., None]
-    image = 1.12 * (1 - np.exp(-1.7 * radiance * camera.balance))  # soft shoulder, like film
+    slope_y, slope_x = np.gradient(surface.height * surface.cover, 1 / grid.size)
+    facing = slope_x * np.cos(camera.azimuth) + slope_y * np.sin(camera.azimuth)
+    diffuse = np.clip(1 - facing, 0.25, 1.8)
+    mirror_x, mirror_y = slope_x + (grid.x - camera.lamp[0]), slope_y + (grid.y - camera.lamp[1])
+    mirror = np.exp((mirror_x * mirror_x + mirror_y * mirror_y) / -0.06)
+    light = surface.gloss * surface.cover * (mirror + surface.sheen)
+
+    ground = surface.ground * (1 - 0.55 * _shadow(surface.cover))
+    colour = ground + surface.cover * (surface.albedo - ground)
+    fall = 1 + camera.slant[0] * x + camera.slant[1] * y - camera.vignette * (x * x + y * y)
+    radiance = (colour * diffuse + light) * (fall * camera.exposure)
+    image = 1.12 - 1.12 * np.exp(radiance * (-1.7 * camera.balance[:, None, None]))  # film shoulder
     sigma = camera.blur * grid.size
-    return np.clip(ndimage.gaussian_filter(image, (sigma, sigma, 0), truncate=3), 0, 1)
+    return np.clip(ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=3), 0, 1)
 
 
-def develop(image: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def _shadow(cover: np.ndarray) -> np.ndarray:
+    """Soft shadow of the part, thrown to the lower right, from every second pixel: (H, W)."""
+    size = len(cover)
+    reach = 0.006 * size  # in pixels of the halved grid
+    small = ndimage.gaussian_filter(cover[::2, ::2], reach, truncate=3)
+    small = ndimage.shift(small, reach, order=1, mode="nearest")
+    return small.repeat(2, axis=0).repeat(2, axis=1)[:size, :size]
+
+
+def develop(photograph: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
     """Add sensor noise, which grows with the signal, and quantise: (H, W, 3) uint8."""
-    grain = rng.standard_normal(image.shape[:2])[..., None]
-    grain = 0.8 * grain + 0.6 * rng.standard_normal(image.shape)
-    noisy = image + camera.noise * np.sqrt(0.15 + image) * grain
-    return np.round(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    grain = 0.6 * rng.standard_normal(photograph.shape)
+    grain += 0.8 * rng.standard_normal(photograph.shape[1:])
+    noisy = photograph + camera.noise * np.sqrt(0.15 + photograph) * grain
+    pixels = np.round(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))

@@ -42,12 +42,12 @@ def _place_on_outline(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     return points[np.argmin(np.abs(scene.inside(points[:, 0], points[:, 1])))]
 
 
-def _blend(surface: Surface, alpha: np.ndarray, colour: np.ndarray | float) -> None:
-    surface.albedo += alpha[..., None] * (colour - surface.albedo)
+def _blend(surface: Surface, alpha: np.ndarray, colour: np.ndarray) -> None:
+    surface.albedo += alpha * (colour[:, None, None] - surface.albedo)
 
 
 def _paler_or_darker(surface: Surface, alpha: np.ndarray, change: float) -> None:
-    surface.albedo *= (1 + alpha * change)[..., None]
+    surface.albedo *= 1 + alpha * change
 
 
 def scratch(
@@ -122,7 +122,7 @@ def bent(
     columns += push * np.cos(angle) * bump[box]
     for name in ("albedo", "height", "gloss", "sheen", "cover"):
         field = getattr(surface, name)
-        for channel in np.atleast_3d(field).transpose(2, 0, 1):
+        for channel in field.reshape(-1, grid.size, grid.size):
             channel[box] = ndimage.map_coordinates(channel, [rows, columns], order=1, mode="nearest")
     surface.height += rng.choice([-1, 1]) * 0.35 * strength * reach * bump
 

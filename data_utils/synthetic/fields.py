@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 __all__ = ["Curve", "Grid", "blob", "curve_distance", "grid_of", "line_noise", "smooth_noise",
            "soft_step", "wandering_curve"]
@@ -42,22 +43,23 @@ def grid_of(size: int) -> Grid:
 
 
 @lru_cache(maxsize=64)
-def _spline_weights(size: int, cells: int) -> np.ndarray:
+def _spline_weights(size: int, cells: int) -> sparse.csr_array:
     """Cubic B-spline weights (size, cells + 3): from lattice values to pixel averages."""
     samples = (np.arange(size * _SUBSAMPLES) + 0.5) / (size * _SUBSAMPLES) * cells + 1
     distance = np.abs(samples[:, None] - np.arange(cells + 3)[None, :])
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
     weights = np.where(distance < 1, near, far)
-    return weights.reshape(size, _SUBSAMPLES, -1).mean(axis=1)
+    return sparse.csr_array(weights.reshape(size, _SUBSAMPLES, -1).mean(axis=1))
 
 
 def smooth_noise(rng: np.random.Generator, size: int, rows: int, columns: int = 0) -> np.ndarray:
     """Random field with about ``rows`` x ``columns`` bumps (square by default), about N(0, 1)."""
     columns = columns or rows
     lattice = rng.standard_normal((rows + 3, columns + 3))
-    field = _spline_weights(size, rows) @ lattice @ _spline_weights(size, columns).T
-    return field / _SPLINE_POWER  # (H, W)
+    lattice /= _SPLINE_POWER
+    stretched = _spline_weights(size, rows) @ lattice  # (H, columns + 3)
+    return np.ascontiguousarray((_spline_weights(size, columns) @ stretched.T).T)  # (H, W)
 
 
 def line_noise(rng: np.random.Generator, position: np.ndarray, cells: int) -> np.ndarray:

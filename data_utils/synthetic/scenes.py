@@ -20,6 +20,15 @@ _EDGE = 1 / 160  # width of a soft outline
 _TEXTURE_MARGIN = 0.45  # `inside` of a texture in its middle: it fills the frame
 
 
+def _rgb(red: float, green: float, blue: float) -> np.ndarray:
+    return np.array([red, green, blue])[:, None, None]
+
+
+def _specks(grain: np.ndarray, above: float = 3.2) -> np.ndarray:
+    """Small harmless spots at the peaks of a fine noise: 0 almost everywhere, up to about 1."""
+    return np.clip(grain - above, 0, 1)
+
+
 class Scene:
     """One normal scene.
 
@@ -49,13 +58,13 @@ class Scene:
         """Distance from the part's outline in scene units, positive on the part."""
         return _TEXTURE_MARGIN - np.maximum(np.abs(x - 0.5), np.abs(y - 0.5))
 
+    def colour(self, red: float, green: float, blue: float) -> np.ndarray:
+        """Colour of the part in this batch: (3, 1, 1)."""
+        return _rgb(red, green, blue) * self.batch[:, None, None]
+
     def surface(self, grid: Grid) -> Surface:
         """Evaluate the scene; call once."""
         raise NotImplementedError
-
-    def specks(self, grid: Grid, cells: int, above: float = 2.9) -> np.ndarray:
-        """Small harmless spots, 0 almost everywhere and up to about 1: (H, W)."""
-        return np.clip(smooth_noise(self.rng, grid.size, cells) - above, 0, 1)
 
 
 class Washer(Scene):
@@ -68,33 +77,141 @@ class Washer(Scene):
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         u, v = self.local(x, y)
-        radius = np.hypot(u, v)
-        depth = np.minimum(0.40 - radius, radius - 0.125)
-        for bolt in self.bolts:
-            depth = np.minimum(depth, np.hypot(u - bolt[0], v - bolt[1]) - 0.033)
-        return depth * self.scale
+        radius = np.sqrt(u * u + v * v)
+        ring = np.minimum(0.40 - radius, radius - 0.125)
+        nearest = np.full_like(u, np.inf)
+        for a, b in self.bolts:
+            nearest = np.minimum(nearest, (u - a) ** 2 + (v - b) ** 2)
+        return np.minimum(ring, np.sqrt(nearest) - 0.033) * self.scale
 
     def surface(self, grid: Grid) -> Surface:
         rng, size = self.rng, grid.size
         u, v = self.local(grid.x, grid.y)
-        radius, depth = np.hypot(u, v), self.inside(grid.x, grid.y)
+        radius, depth = np.sqrt(u * u + v * v), self.inside(grid.x, grid.y)
         hub = soft_step(0.225 - radius, 0.022)
         turning = line_noise(rng, radius, 500)
         height = 0.008 * soft_step(depth - 0.008, 0.018) + 0.012 * hub + 0.0004 * turning
         # Turned grooves mirror the lamp along two opposite sectors (a bow tie), seen from the centre.
         lamp = np.arctan2(self.camera.lamp[1] - 0.5, self.camera.lamp[0] - 0.5)
         turn = np.arctan2(v, u) - lamp + 0.05 * line_noise(rng, radius, 60)
-        sheen = np.cos(turn) ** 2
-        sheen = 0.75 * sheen**6 + 0.30 * np.cos(turn + 1.2 + 0.3 * hub) ** 24 + 0.1 * turning * sheen
+        bow = np.exp(-6 * np.sin(turn) ** 2)
+        streak = np.exp(-24 * np.sin(turn + 1.2 + 0.3 * hub + np.pi / 2) ** 2)
+        sheen = bow * (0.75 + 0.1 * turning) + 0.30 * streak
+        grain = smooth_noise(rng, size, 120)
         tone = 0.40 + 0.022 * turning + 0.016 * smooth_noise(rng, size, 7)
-        tone += 0.012 * smooth_noise(rng, size, 120) - 0.16 * self.specks(grid, 80)
-        albedo = tone[..., None] * np.array([0.96, 1.0, 1.04]) * self.batch
+        tone += 0.012 * grain - 0.20 * _specks(grain)
+        albedo = tone * self.colour(0.96, 1.0, 1.04)
         gloss = 0.34 * np.exp(0.15 * smooth_noise(rng, size, 5))
-        belt = 0.17 + 0.018 * smooth_noise(rng, size, 130) + 0.010 * smooth_noise(rng, size, 9)
-        belt += 0.012 * np.sin(2 * np.pi * 26 * (grid.y + 0.01 * smooth_noise(rng, size, 3)))
-        belt += 0.25 * self.specks(grid, 70)
-        ground = belt[..., None] * np.array([0.80, 1.0, 0.98])
+        weave = smooth_noise(rng, size, 9)
+        grain = smooth_noise(rng, size, 130)
+        belt = 0.17 + 0.018 * grain + 0.010 * weave + 0.25 * _specks(grain)
+        belt += 0.012 * np.sin(163 * grid.y + weave)
+        ground = belt * _rgb(0.80, 1.0, 0.98)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE), ground)
 
 
-SCENES: dict[str, Callable[[np.random.Generator, Camera], Scene]] = {"washer": Washer}
+class Bracket(Scene):
+    """A stamped brass bracket with two holes, a raised bead and a row of dimples on a table."""
+
+    def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
+        super().__init__(rng, camera)
+        self.holes = np.array([[-0.27, 0.0], [0.27, 0.0]])
+
+    def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        u, v = self.local(x, y)
+        plate = -_rounded_box(u, v, 0.38, 0.23, 0.07)
+        for a, b in self.holes:
+            plate = np.minimum(plate, np.sqrt((u - a) ** 2 + (v - b) ** 2) - 0.055)
+        return plate * self.scale
+
+    def surface(self, grid: Grid) -> Surface:
+        rng, size = self.rng, grid.size
+        u, v = self.local(grid.x, grid.y)
+        depth = self.inside(grid.x, grid.y)
+        bead = soft_step(-_rounded_box(u, v, 0.13, 0.085, 0.085), 0.035)
+        dimples = np.zeros_like(u)
+        for a in (-0.09, -0.03, 0.03, 0.09):
+            dimples += np.exp(((u - a) ** 2 + (v - 0.155) ** 2) / -0.00016)
+        rolling = line_noise(rng, v + 0.5 + 0.002 * smooth_noise(rng, size, 4), 420)
+        height = 0.012 * soft_step(depth - 0.009, 0.022) + 0.020 * bead - 0.006 * dimples
+        height += 0.0009 * smooth_noise(rng, size, 11) + 0.0002 * rolling
+        grain = smooth_noise(rng, size, 125)
+        tone = 0.40 + 0.015 * rolling + 0.012 * grain - 0.20 * _specks(grain)
+        tarnish = np.clip(smooth_noise(rng, size, 5), 0, 3)
+        tone -= 0.016 * tarnish
+        albedo = tone * self.colour(1.25, 0.94, 0.50)
+        lamp_v = self.camera.lamp[1] - 0.5
+        sheen = 0.8 * np.exp(((v - lamp_v + 0.1 * u) / 0.13) ** 2 / -2) * (1 + 0.16 * rolling)
+        gloss = 0.26 * np.exp(-0.2 * tarnish)
+        grain = smooth_noise(rng, size, 128)
+        table = 0.62 + 0.016 * grain + 0.02 * smooth_noise(rng, size, 4) - 0.25 * _specks(grain)
+        return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE),
+                       table * _rgb(0.98, 1.0, 1.03))  # fmt: skip
+
+
+class Twill(Scene):
+    """Woven fabric: threads pass over two and under two, stepped by one."""
+
+    def surface(self, grid: Grid) -> Surface:
+        rng, size, threads = self.rng, grid.size, 38
+        u, v = self.local(grid.x, grid.y)
+        u = (u + 0.75 + 0.004 * smooth_noise(rng, size, 5)) * threads
+        v = (v + 0.75 + 0.004 * smooth_noise(rng, size, 5)) * threads
+        column, row = u.astype(int), v.astype(int)
+        over = (column - row) % 4 < 2  # the warp, which runs along v, is on top
+        across = np.where(over, u - column, v - row) - 0.5
+        along = np.where(over, (v - column) / 4, (u - row + 2) / 4)
+        crown = np.sqrt(np.clip(1 - 3.4 * across * across, 0.02, 1))
+        arch = np.sin(np.pi * 2 * along + np.pi / 4) ** 2
+        height = 0.0105 * crown * (0.55 + 0.45 * arch)
+        yarn = np.where(over, rng.normal(0, 1, 2 * threads)[column],
+                        rng.normal(0, 1, 2 * threads)[row])  # fmt: skip
+        twist = np.sin(2 * np.pi * (1.5 * across + 2.5 * np.where(over, v, u)))
+        grain = smooth_noise(rng, size, 128)
+        tone = 0.21 + 0.26 * crown * (0.55 + 0.45 * arch) + 0.02 * yarn + 0.02 * twist
+        tone += 0.022 * grain + 0.020 * smooth_noise(rng, size, 6) + 0.30 * _specks(grain)
+        warm = np.where(over, 1.0, 0.0)
+        albedo = tone * (self.colour(0.66, 0.82, 1.10) + warm * _rgb(0.28, 0.16, -0.06))
+        flat = np.zeros_like(u)
+        below = 0.09 + 0.01 * smooth_noise(rng, size, 60)
+        return Surface(albedo, height, flat, flat.copy(), np.ones_like(u), below * _rgb(1, 1, 1))
+
+
+class Brushed(Scene):
+    """A brushed steel sheet: fine streaks and a band of mirrored light."""
+
+    def surface(self, grid: Grid) -> Surface:
+        rng, size = self.rng, grid.size
+        u, v = self.local(grid.x, grid.y)
+        sway = 0.004 * smooth_noise(rng, size, 2)
+        fine, broad = line_noise(rng, u + 0.5 + sway, 460), line_noise(rng, u + 0.5 + sway, 60)
+        broken = smooth_noise(rng, size, 10, 170)  # streaks that begin and end
+        streaks = 0.6 * fine + 0.35 * broad + 0.8 * broken
+        grain = smooth_noise(rng, size, 125)
+        tone = 0.30 + 0.030 * streaks + 0.018 * smooth_noise(rng, size, 6) + 0.010 * grain
+        tone += 0.20 * _specks(grain) - 0.12 * _specks(-grain)
+        hairline = _specks(smooth_noise(rng, size, 7, 110), 2.6)
+        albedo = (tone + 0.16 * hairline) * self.colour(1.0, 1.0, 1.01)
+        height = 0.0003 * streaks - 0.0006 * hairline
+        band = (u - (self.camera.lamp[0] - 0.36) * 1.5 + 0.25 * v) / 0.13
+        sheen = np.exp(band * band / -2) * (1 + 0.25 * streaks)
+        gloss = 0.24 * np.exp(0.12 * smooth_noise(rng, size, 4))
+        below = 0.06 + 0.008 * smooth_noise(rng, size, 60)
+        return Surface(albedo, height, gloss, sheen, np.ones_like(u), below * _rgb(1, 1, 1))
+
+
+def _rounded_box(
+    u: np.ndarray, v: np.ndarray, width: float, height: float, corner: float
+) -> np.ndarray:
+    """Signed distance, negative inside, to a box of the given half sides and corner radius."""
+    du, dv = np.abs(u) - (width - corner), np.abs(v) - (height - corner)
+    outside = np.sqrt(np.maximum(du, 0) ** 2 + np.maximum(dv, 0) ** 2)
+    return outside + np.minimum(np.maximum(du, dv), 0) - corner
+
+
+SCENES: dict[str, Callable[[np.random.Generator, Camera], Scene]] = {
+    "washer": Washer,
+    "bracket": Bracket,
+    "twill": Twill,
+    "brushed": Brushed,
+}
