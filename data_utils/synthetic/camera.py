@@ -71,7 +71,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         azimuth=-2.3 + rng.normal(0, 0.12),
         slant=(-0.16 + rng.normal(0, 0.06), -0.12 + rng.normal(0, 0.06)),
         exposure=float(np.exp(rng.normal(0, 0.06))),
-        balance=np.exp(rng.normal(0, 0.012, 3)),
+        balance=np.exp(rng.normal(0, 0.008, 3)),
         vignette=rng.uniform(0.25, 0.45),
         blur=rng.uniform(0.0022, 0.0034),
         noise=rng.uniform(0.012, 0.018),
@@ -91,7 +91,7 @@ def expose(surface: Surface, camera: Camera, grid: Grid) -> np.ndarray:
     ground = surface.ground * (1 - 0.55 * _shadow(surface.cover))
     colour = ground + surface.cover * (surface.albedo - ground)
     fall = 1 + camera.slant[0] * x + camera.slant[1] * y - camera.vignette * (x * x + y * y)
-    radiance = (colour * diffuse + light) * (fall * camera.exposure)
+    radiance = (colour * (diffuse + 1.6 * light) + 0.35 * light) * (fall * camera.exposure)
     image = 1.12 - 1.12 * np.exp(radiance * (-1.7 * camera.balance[:, None, None]))  # film shoulder
     sigma = camera.blur * grid.size
     return np.clip(ndimage.gaussian_filter(image, (0, sigma, sigma), truncate=3), 0, 1)

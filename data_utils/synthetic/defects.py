@@ -113,18 +113,21 @@ def bent(
     centre = _place_on_outline(scene, rng)
     reach = (0.045 + 0.045 * strength) * rng.uniform(0.9, 1.15)
     bump = np.exp(-(((grid.x - centre[0]) ** 2 + (grid.y - centre[1]) ** 2) / reach**2))
-    angle, push = rng.uniform(0, 2 * np.pi), (0.012 + 0.028 * strength) * grid.size
+    step = np.array([[1, -1, 0, 0], [0, 0, 1, -1]]) * 1e-3 + centre[:, None]
+    right, left, below, above = scene.inside(*step)
+    outward = np.arctan2(above - below, left - right) + rng.choice([0, np.pi])
+    push = (0.010 + 0.030 * strength) * grid.size
     moved = np.argwhere(bump > 0.003)
-    (top, left), (bottom, right) = moved.min(axis=0), moved.max(axis=0) + 1
-    box = (slice(top, bottom), slice(left, right))
+    low, high = moved.min(axis=0), moved.max(axis=0) + 1
+    box = (slice(low[0], high[0]), slice(low[1], high[1]))
     rows, columns = np.mgrid[box].astype(float)
-    rows += push * np.sin(angle) * bump[box]
-    columns += push * np.cos(angle) * bump[box]
+    rows += push * np.sin(outward) * bump[box]
+    columns += push * np.cos(outward) * bump[box]
     for name in ("albedo", "height", "gloss", "sheen", "cover"):
         field = getattr(surface, name)
         for channel in field.reshape(-1, grid.size, grid.size):
             channel[box] = ndimage.map_coordinates(channel, [rows, columns], order=1, mode="nearest")
-    surface.height += rng.choice([-1, 1]) * 0.35 * strength * reach * bump
+    surface.height += rng.choice([-1, 1]) * (0.25 + 0.35 * strength) * reach * bump
 
 
 def colour(

@@ -17,7 +17,7 @@ from data_utils.synthetic.fields import Grid, line_noise, smooth_noise, soft_ste
 __all__ = ["SCENES", "Scene"]
 
 _EDGE = 1 / 160  # width of a soft outline
-_TEXTURE_MARGIN = 0.45  # `inside` of a texture in its middle: it fills the frame
+_FAR = 0.5  # `inside` of a texture: it has no outline within the frame
 
 
 def _rgb(red: float, green: float, blue: float) -> np.ndarray:
@@ -46,7 +46,7 @@ class Scene:
         self.tilt = rng.normal(0, 0.05)
         self.centre = 0.5 + rng.normal(0, 0.014, 2)
         self.scale = float(np.exp(rng.normal(0, 0.014)))
-        self.batch = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.012, 3))
+        self.batch = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.008, 3))
 
     def local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Image coordinates to the part's own, centred, upright and of its nominal size."""
@@ -56,7 +56,7 @@ class Scene:
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Distance from the part's outline in scene units, positive on the part."""
-        return _TEXTURE_MARGIN - np.maximum(np.abs(x - 0.5), np.abs(y - 0.5))
+        return np.full(np.shape(x), _FAR)
 
     def colour(self, red: float, green: float, blue: float) -> np.ndarray:
         """Colour of the part in this batch: (3, 1, 1)."""
@@ -136,13 +136,13 @@ class Bracket(Scene):
         height = 0.012 * soft_step(depth - 0.009, 0.022) + 0.020 * bead - 0.006 * dimples
         height += 0.0009 * smooth_noise(rng, size, 11) + 0.0002 * rolling
         grain = smooth_noise(rng, size, 125)
-        tone = 0.40 + 0.015 * rolling + 0.012 * grain - 0.20 * _specks(grain)
+        tone = 0.33 + 0.008 * rolling + 0.012 * grain - 0.20 * _specks(grain)
         tarnish = np.clip(smooth_noise(rng, size, 5), 0, 3)
         tone -= 0.016 * tarnish
-        albedo = tone * self.colour(1.25, 0.94, 0.50)
+        albedo = tone * self.colour(1.22, 0.95, 0.46)
         lamp_v = self.camera.lamp[1] - 0.5
-        sheen = 0.8 * np.exp(((v - lamp_v + 0.1 * u) / 0.13) ** 2 / -2) * (1 + 0.16 * rolling)
-        gloss = 0.26 * np.exp(-0.2 * tarnish)
+        sheen = 0.7 * np.exp(((v - lamp_v + 0.1 * u) / 0.11) ** 2 / -2) * (1 + 0.10 * rolling)
+        gloss = 0.55 * np.exp(-0.2 * tarnish)
         grain = smooth_noise(rng, size, 128)
         table = 0.62 + 0.016 * grain + 0.02 * smooth_noise(rng, size, 4) - 0.25 * _specks(grain)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE),
