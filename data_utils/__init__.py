@@ -1,0 +1,8 @@
+"""Data sets for anomaly detection: readers, synthetic categories, download."""
+
+from data_utils.catalogue import list_categories, open_category
+from data_utils.errors import DataError, KitError
+from data_utils.samples import Category, ImageSet, Record, Sample
+
+__all__ = ["Category", "DataError", "ImageSet", "KitError", "Record", "Sample", "list_categories",
+           "open_category"]
