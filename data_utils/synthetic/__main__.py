@@ -1,4 +1,4 @@
-"""Draw the contact sheet: ``python -m data_utils.synthetic docs/img/synthetic_contact_sheet.jpg``."""
+"""Draw the contact sheet: ``python -m data_utils.synthetic FILE`` (.jpg or .png)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def _tile(image: np.ndarray, caption: str) -> np.ndarray:
 def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Draw the outline of a mask in red, two pixels outside it."""
     rim = ndimage.binary_dilation(mask, iterations=3) & ~ndimage.binary_dilation(mask, iterations=2)
-    return np.where(rim[..., None], np.uint8([255, 40, 40]), image)
+    return np.where(rim[..., None], np.array([255, 40, 40], np.uint8), image)
 
 
-def contact_sheet(size: int = 160, seed: int = 0) -> Image.Image:
+def contact_sheet(size: int = 144, seed: int = 0) -> Image.Image:
     """Draw all categories: a row of normal and defective pictures, below it their outlined masks.
 
     Parameters
@@ -42,7 +42,7 @@ def contact_sheet(size: int = 160, seed: int = 0) -> Image.Image:
     """
     rows = []
     for category in CATEGORIES:
-        normals = [draw(category, "train", index, seed=seed, size=size) for index in range(3)]
+        normals = [draw(category, "train", index, seed=seed, size=size) for index in range(_NORMALS)]
         pictures = [_tile(picture.image, category) for picture in normals]
         outlines = [np.full_like(picture, 255) for picture in pictures]
         for position, defect in enumerate(DEFECTS):
@@ -61,7 +61,7 @@ def main() -> None:
     """Write the contact sheet to the file given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m data_utils.synthetic", description=__doc__)
     parser.add_argument("file", type=Path, help="where to write it (.jpg or .png)")
-    contact_sheet().save(parser.parse_args().file, quality=85)
+    contact_sheet().save(parser.parse_args().file, quality=80)
 
 
 if __name__ == "__main__":

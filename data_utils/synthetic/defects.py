@@ -53,22 +53,22 @@ def _paler_or_darker(surface: Surface, alpha: np.ndarray, change: float) -> None
 def scratch(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A narrow furrow, polished bright or rubbed dull."""
+    """Cut a narrow furrow, polished bright or rubbed dull."""
     length = (0.10 + 0.22 * strength) * rng.uniform(0.8, 1.2)
     curve = wandering_curve(rng, _place(scene, rng, 0.03), length, 0.35, 0.02)
     distance, place = curve_distance(grid, curve, 0.03)
-    width = (0.0045 + 0.0035 * strength) * np.sqrt(np.clip(4 * place * (1 - place), 0.05, 1))
+    width = (0.0055 + 0.0030 * strength) * np.sqrt(np.clip(4 * place * (1 - place), 0.05, 1))
     line = np.exp(-((distance / width) ** 2))
     bright = rng.random() < 0.6
     surface.height -= 0.004 * strength * line
-    _paler_or_darker(surface, line, 0.25 + 0.55 * strength if bright else -0.25 - 0.45 * strength)
+    _paler_or_darker(surface, line, 0.45 + 0.45 * strength if bright else -0.45 - 0.3 * strength)
     surface.sheen *= 1 - line * (0.2 if bright else 0.8)
 
 
 def crack(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A dark jagged line with a side branch."""
+    """Open a dark jagged line with a side branch."""
     centre = _place(scene, rng, 0.02)
     main = wandering_curve(rng, centre, (0.09 + 0.2 * strength) * rng.uniform(0.8, 1.2), 0.5, 0.5)
     side = wandering_curve(rng, centre, 0.05 + 0.09 * strength, 0.5, 0.5)
@@ -84,13 +84,13 @@ def crack(
 def stain(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A dried film with a rim: dull and dark, or a pale haze."""
+    """Leave a dried film with a rim: dull and dark, or a pale haze."""
     radius = (0.030 + 0.045 * strength) * rng.uniform(0.85, 1.2)
     distance = blob(rng, grid, _place(scene, rng, 0.04), radius, 0.18)
     film = soft_step(distance, 0.016)
     rim = np.exp(-(((distance - 0.006) / 0.006) ** 2))
     dark = rng.random() < 0.6
-    change = -0.16 - 0.34 * strength if dark else 0.20 + 0.30 * strength
+    change = -0.25 - 0.35 * strength if dark else 0.35 + 0.35 * strength
     _paler_or_darker(surface, film + 0.4 * rim, change)
     surface.gloss *= 1 - (0.8 if dark else 0.2) * film
 
@@ -98,9 +98,9 @@ def stain(
 def missing(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A piece broken out; what lies underneath shows."""
+    """Break a piece out; what lies underneath shows."""
     centre = _place_on_outline(scene, rng) if rng.random() < 0.5 else _place(scene, rng, 0.03)
-    radius = (0.014 + 0.026 * strength) * rng.uniform(0.85, 1.2)
+    radius = (0.016 + 0.026 * strength) * rng.uniform(0.85, 1.2)
     distance = blob(rng, grid, centre, radius, 0.22)
     surface.height -= 0.004 * soft_step(distance + 0.008, 0.016)
     surface.cover *= 1 - soft_step(distance, 0.006)
@@ -109,7 +109,7 @@ def missing(
 def bent(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A place pushed aside and out of level, with everything on it."""
+    """Push a place aside and out of level, with everything on it."""
     centre = _place_on_outline(scene, rng)
     reach = (0.045 + 0.045 * strength) * rng.uniform(0.9, 1.15)
     bump = np.exp(-(((grid.x - centre[0]) ** 2 + (grid.y - centre[1]) ** 2) / reach**2))
@@ -120,28 +120,27 @@ def bent(
     moved = np.argwhere(bump > 0.003)
     low, high = moved.min(axis=0), moved.max(axis=0) + 1
     box = (slice(low[0], high[0]), slice(low[1], high[1]))
-    rows, columns = np.mgrid[box].astype(float)
-    rows += push * np.sin(outward) * bump[box]
-    columns += push * np.cos(outward) * bump[box]
+    push = push * bump[box] * np.array([np.sin(outward), np.cos(outward)])[:, None, None]
+    source = np.mgrid[box] + push  # (2, h, w): row and column that each pixel comes from
     for name in ("albedo", "height", "gloss", "sheen", "cover"):
         field = getattr(surface, name)
         for channel in field.reshape(-1, grid.size, grid.size):
-            channel[box] = ndimage.map_coordinates(channel, [rows, columns], order=1, mode="nearest")
+            channel[box] = ndimage.map_coordinates(channel, source, order=1, mode="nearest")
     surface.height += rng.choice([-1, 1]) * (0.25 + 0.35 * strength) * reach * bump
 
 
 def colour(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """Drops of a foreign colour."""
+    """Spill drops of a foreign colour."""
     hue = rng.choice([0.0, 0.06, 0.13, 0.33, 0.6, 0.78]) + rng.normal(0, 0.02)
     paint = np.array(colorsys.hsv_to_rgb(hue % 1, 0.55 + 0.35 * strength, rng.uniform(0.3, 0.6)))
     centre = _place(scene, rng, 0.03)
     for drop in range(rng.integers(1, 4)):
-        radius = (0.016 + 0.026 * strength) * rng.uniform(0.85, 1.15) * 0.6**drop
+        radius = (0.018 + 0.026 * strength) * rng.uniform(0.85, 1.15) * 0.6**drop
         distance = blob(rng, grid, centre, radius, 0.12)
         wet = soft_step(distance, 0.010)
-        _blend(surface, wet * (0.30 + 0.5 * strength), paint)
+        _blend(surface, wet * (0.45 + 0.45 * strength), paint)
         surface.height += 0.003 * soft_step(distance - 0.004, 0.02)
         surface.sheen *= 1 - 0.7 * wet
         centre = centre + rng.normal(0, 2.2 * radius, 2)
@@ -150,17 +149,17 @@ def colour(
 def fibre(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
-    """A thread or hair lying on top, with its shadow."""
+    """Lay a thread or hair on top, with its shadow."""
     length = (0.14 + 0.20 * strength) * rng.uniform(0.8, 1.2)
     curve = wandering_curve(rng, _place(scene, rng, 0.03), length, 2.2, 0.05)
-    width = 0.0030 + 0.0022 * strength
+    width = 0.0034 + 0.0022 * strength
     shadow, _ = curve_distance(grid, Curve(curve.points + 0.007), 0.03)
-    _paler_or_darker(surface, soft_step(2 * width - shadow, 0.012), -0.12 - 0.2 * strength)
+    _paler_or_darker(surface, soft_step(2 * width - shadow, 0.012), -0.20 - 0.2 * strength)
     distance, _ = curve_distance(grid, curve, 0.02)
     thread = soft_step(width - distance, 0.004)
     tint = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.5), 1.0))
-    value = rng.choice([0.08, 0.85])
-    alpha = thread * (0.45 + 0.5 * strength)
+    value = rng.choice([0.06, 0.95])
+    alpha = thread * (0.7 + 0.3 * strength)
     _blend(surface, alpha, value * tint)
     surface.cover += alpha * (1 - surface.cover)
     surface.gloss *= 1 - alpha

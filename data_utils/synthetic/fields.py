@@ -63,7 +63,7 @@ def smooth_noise(rng: np.random.Generator, size: int, rows: int, columns: int = 
 
 
 def line_noise(rng: np.random.Generator, position: np.ndarray, cells: int) -> np.ndarray:
-    """Noise along one coordinate: ``cells`` random values over [-0.5, 1.5], joined by lines."""
+    """Draw noise along a coordinate: ``cells`` random values over [-0.5, 1.5], joined by lines."""
     return np.interp(position, np.linspace(-0.5, 1.5, cells), rng.standard_normal(cells))
 
 
@@ -94,7 +94,7 @@ def blob(
 def wandering_curve(
     rng: np.random.Generator, centre: np.ndarray, length: float, turn: float, jag: float
 ) -> Curve:
-    """A curve through ``centre``: its heading drifts by about ``turn`` rad and jitters by ``jag``."""
+    """Draw a curve through ``centre``; its heading drifts by ``turn`` and jitters by ``jag`` rad."""
     steps = 24
     heading = rng.uniform(0, 2 * np.pi) + rng.normal(0, turn) * np.linspace(-0.5, 0.5, steps)
     heading += rng.normal(0, turn / 2) * np.sin(np.linspace(0, 2 * np.pi, steps))

@@ -43,8 +43,8 @@ class Scene:
     def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
         self.rng = rng
         self.camera = camera
-        self.tilt = rng.normal(0, 0.05)
-        self.centre = 0.5 + rng.normal(0, 0.014, 2)
+        self.tilt = rng.normal(0, 0.04)
+        self.centre = 0.5 + rng.normal(0, 0.011, 2)
         self.scale = float(np.exp(rng.normal(0, 0.014)))
         self.batch = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.008, 3))
 
@@ -68,43 +68,44 @@ class Scene:
 
 
 class Washer(Scene):
-    """A turned steel flange with a hub, a bore and six bolt holes on a rubber belt."""
+    """A turned steel flange with a hub, a bore and six shallow sinks on a rubber belt."""
 
     def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
         super().__init__(rng, camera)
         angles = np.arange(6) * np.pi / 3 + rng.normal(0, 0.03)
-        self.bolts = 0.305 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        self.sinks = 0.305 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         u, v = self.local(x, y)
         radius = np.sqrt(u * u + v * v)
-        ring = np.minimum(0.40 - radius, radius - 0.125)
-        nearest = np.full_like(u, np.inf)
-        for a, b in self.bolts:
-            nearest = np.minimum(nearest, (u - a) ** 2 + (v - b) ** 2)
-        return np.minimum(ring, np.sqrt(nearest) - 0.033) * self.scale
+        return np.minimum(0.40 - radius, radius - 0.125) * self.scale
 
     def surface(self, grid: Grid) -> Surface:
         rng, size = self.rng, grid.size
         u, v = self.local(grid.x, grid.y)
         radius, depth = np.sqrt(u * u + v * v), self.inside(grid.x, grid.y)
         hub = soft_step(0.225 - radius, 0.022)
+        nearest = np.full_like(u, np.inf)
+        for a, b in self.sinks:
+            nearest = np.minimum(nearest, (u - a) ** 2 + (v - b) ** 2)
+        sink = soft_step(0.032 - np.sqrt(nearest), 0.020)
         turning = line_noise(rng, radius, 500)
-        height = 0.008 * soft_step(depth - 0.008, 0.018) + 0.012 * hub + 0.0004 * turning
-        # Turned grooves mirror the lamp along two opposite sectors (a bow tie), seen from the centre.
+        height = 0.006 * soft_step(depth - 0.008, 0.018) + 0.009 * hub - 0.005 * sink
+        height += 0.0003 * turning
+        # Turned grooves mirror the lamp in two opposite sectors, a bow tie.
         lamp = np.arctan2(self.camera.lamp[1] - 0.5, self.camera.lamp[0] - 0.5)
         turn = np.arctan2(v, u) - lamp + 0.05 * line_noise(rng, radius, 60)
         bow = np.exp(-6 * np.sin(turn) ** 2)
         streak = np.exp(-24 * np.sin(turn + 1.2 + 0.3 * hub + np.pi / 2) ** 2)
-        sheen = bow * (0.75 + 0.1 * turning) + 0.30 * streak
+        sheen = bow * (0.75 + 0.06 * turning) + 0.30 * streak
         grain = smooth_noise(rng, size, 120)
-        tone = 0.40 + 0.022 * turning + 0.016 * smooth_noise(rng, size, 7)
+        tone = 0.36 + 0.015 * turning + 0.014 * smooth_noise(rng, size, 7)
         tone += 0.012 * grain - 0.20 * _specks(grain)
-        albedo = tone * self.colour(0.96, 1.0, 1.04)
-        gloss = 0.34 * np.exp(0.15 * smooth_noise(rng, size, 5))
+        albedo = tone * (1 - 0.15 * sink) * self.colour(0.96, 1.0, 1.04)
+        gloss = 0.34 * np.exp(0.15 * smooth_noise(rng, size, 5)) * (1 - 0.5 * sink)
         weave = smooth_noise(rng, size, 9)
         grain = smooth_noise(rng, size, 130)
-        belt = 0.17 + 0.018 * grain + 0.010 * weave + 0.25 * _specks(grain)
+        belt = 0.21 + 0.018 * grain + 0.010 * weave + 0.25 * _specks(grain)
         belt += 0.012 * np.sin(163 * grid.y + weave)
         ground = belt * _rgb(0.80, 1.0, 0.98)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE), ground)
