@@ -127,6 +127,11 @@ class Config:
             raise KitError(f"crop {self.crop} must be a multiple of 16 up to the size {self.size}")
         if self.map_loss not in ("bce_dice", "l2"):
             raise KitError(f"map_loss {self.map_loss!r}: choose 'bce_dice' or 'l2'")
+        unknown = set(self.families) - set(FAMILIES)
+        if unknown or not self.families:
+            raise KitError(
+                f"families {sorted(unknown) or 'none'}: choose from {', '.join(FAMILIES)}"
+            )
         if min(self.pool_chunk, self.pool_chunks, self.pool_every) < 1:
             raise KitError("pool_chunk, pool_chunks and pool_every must be at least 1")
         if self.variation < 0:

@@ -1,0 +1,332 @@
+"""The metrics of the protocol, with 95% bootstrap intervals over test images.
+
+Image metrics come from scikit-learn. The three pixel metrics share one sort and are our own: a
+bottle test set has 67 million pixels, for which a general routine needs several float64 copies
+and two sorts. Every curve (ROC, precision-recall, PRO) only turns at the distinct scores of
+defective pixels, so it is enough to count, for each of them, the normal pixels above it and at it.
+Ties are merged, nothing is binned, sampled or rescaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from sklearn.metrics import precision_recall_curve, roc_auc_score
+
+from data_utils.errors import KitError
+
+__all__ = ["Interval", "PixelCurve", "area_under_pro", "image_auroc", "image_f1_max",
+           "image_metrics", "pixel_curve", "pixel_metrics"]
+
+EIGHT_CONNECTED = np.ones((3, 3), dtype=int)
+PRO_LIMIT = 0.3
+BINS = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95% bootstrap interval over test images, in fractions of 1."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _check_finite(scores: np.ndarray, what: str) -> None:
+    if not np.isfinite(scores).all():
+        raise KitError(f"{what} hold {(~np.isfinite(scores)).sum()} values that are not finite; "
+                       "train again with a lower learning rate")
+
+
+# -- image metrics -------------------------------------------------------------------------------
+
+
+def image_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve over images; labels (M,) in {0, 1}, scores (M,) raw."""
+    return float(roc_auc_score(labels, scores))
+
+
+def image_f1_max(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Best F1 over all thresholds: an *oracle*, since the threshold is chosen on the test set."""
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    return float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+
+
+def image_metrics(
+    labels: np.ndarray, scores: np.ndarray, *, resamples: int = 1000, seed: int = 0
+) -> dict[str, Interval | None]:
+    """Image AUROC and F1-max (an oracle) with bootstrap intervals.
+
+    Parameters
+    ----------
+    labels : array
+        (M,) in {0, 1}.
+    scores : array
+        (M,) raw scores, higher is more anomalous.
+    resamples : int
+        Bootstrap resamples of the images; those with one class only are left out.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``image_auroc`` and ``image_f1_max``; None where there is only one class.
+
+    Raises
+    ------
+    KitError
+        If the lengths differ or a score is not finite.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if labels.shape != scores.shape:
+        raise KitError(f"{labels.shape} labels for {scores.shape} scores; give one score per label")
+    _check_finite(scores, "the image scores")
+    metrics = {"image_auroc": image_auroc, "image_f1_max": image_f1_max}
+    if len(np.unique(labels)) < 2:
+        return dict.fromkeys(metrics)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(labels), size=(resamples, len(labels)))
+    draws = [draw for draw in draws if 0 < labels[draw].sum() < len(draw)]
+    return {
+        name: _interval(metric(labels, scores), [metric(labels[d], scores[d]) for d in draws])
+        for name, metric in metrics.items()
+    }
+
+
+def _interval(value: float, resampled: Sequence[float] | np.ndarray) -> Interval:
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Interval(value, float(low), float(high))
+
+
+# -- pixel metrics -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PixelCurve:
+    """What every threshold does, at the T distinct scores of defective pixels, falling.
+
+    Parameters
+    ----------
+    false_before, false_at : np.ndarray
+        (T,) normal pixels scoring above each threshold, and at or above it.
+    true : np.ndarray
+        (T,) defective pixels at or above it.
+    overlap : np.ndarray
+        (T,) mean over the components of their share at or above it (PRO).
+    normals : int
+        Number of normal pixels.
+    """
+
+    false_before: np.ndarray
+    false_at: np.ndarray
+    true: np.ndarray
+    overlap: np.ndarray
+    normals: int
+
+    def roc(self) -> tuple[np.ndarray, np.ndarray]:
+        """False- and true-positive rate, from (0, 0) to (1, 1)."""
+        return self._path(self.true / self.true[-1])
+
+    def pro(self) -> tuple[np.ndarray, np.ndarray]:
+        """False-positive rate and per-region overlap, from (0, 0) to (1, 1)."""
+        return self._path(self.overlap)
+
+    def _path(self, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Two points per threshold: before it (only normal pixels were added) and at it."""
+        before = np.concatenate([[0.0], height[:-1]])
+        x = np.column_stack([self.false_before, self.false_at]).ravel() / self.normals
+        y = np.column_stack([before, height]).ravel()
+        return np.concatenate([[0.0], x, [1.0]]), np.concatenate([[0.0], y, [1.0]])
+
+    def average_precision(self) -> float:
+        """Sum of precision times the gain in recall, as scikit-learn defines it."""
+        precision = self.true / (self.true + self.false_at)
+        gain = np.diff(self.true, prepend=0) / self.true[-1]
+        return float(np.sum(precision * gain))
+
+
+def component_weights(mask: np.ndarray) -> np.ndarray:
+    """1 / size of its 8-connected component for every defective pixel, in row order."""
+    labelled, _ = ndimage.label(mask, structure=EIGHT_CONNECTED)
+    inside = labelled[mask]
+    return 1.0 / np.bincount(inside)[inside]
+
+
+def pixel_curve(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> PixelCurve:
+    """Count what every threshold does, exactly and with ties merged.
+
+    Parameters
+    ----------
+    maps : sequence of array
+        Raw anomaly maps (h, w) float32 at the native size of their mask.
+    masks : sequence of array
+        (h, w) bool; all False for a normal image.
+
+    Returns
+    -------
+    PixelCurve
+
+    Raises
+    ------
+    KitError
+        If sizes differ, a score is not finite, or no pixel (or every pixel) is defective.
+    """
+    _check_pairs(maps, masks)
+    normal = np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)])
+    defective = np.concatenate([m[mask] for m, mask in zip(maps, masks, strict=True)])
+    if not len(normal) or not len(defective):
+        raise KitError("pixel metrics need normal and defective pixels; the masks have one kind")
+    weights = np.concatenate([component_weights(mask) for mask in masks if mask.any()])
+    normal.sort()
+    thresholds, place = np.unique(defective, return_inverse=True)  # rising
+    share = np.bincount(place, weights)[::-1].cumsum()
+    return PixelCurve(
+        false_before=len(normal) - np.searchsorted(normal, thresholds, "right")[::-1],
+        false_at=len(normal) - np.searchsorted(normal, thresholds, "left")[::-1],
+        true=np.bincount(place)[::-1].cumsum(),
+        overlap=share / share[-1],
+        normals=len(normal),
+    )
+
+
+def _check_pairs(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> None:
+    if len(maps) != len(masks):
+        raise KitError(f"{len(maps)} maps for {len(masks)} masks; give one map per mask")
+    for number, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
+        if anomaly_map.shape != mask.shape:
+            raise KitError(f"map {number} is {anomaly_map.shape}, its mask {mask.shape}; enlarge "
+                           "the map to the mask's size, never the other way round")
+        _check_finite(anomaly_map, f"the values of map {number}")
+
+
+def area_under_pro(fpr: np.ndarray, pro: np.ndarray, limit: float = PRO_LIMIT) -> float:
+    """Area under the PRO curve up to a false-positive rate, divided by that rate.
+
+    Trapezoid rule; the last point is interpolated at the limit (MVTec's own evaluation code).
+    """
+    inside = fpr <= limit
+    x, y = fpr[inside], pro[inside]
+    if x[-1] < limit:
+        after = len(x)
+        slope = (limit - x[-1]) / (fpr[after] - x[-1])
+        x = np.append(x, limit)
+        y = np.append(y, y[-1] + slope * (pro[after] - y[-1]))
+    return float(np.trapezoid(y, x) / limit)
+
+
+def pixel_metrics(
+    maps: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval | None]:
+    """Pixel AUROC, pixel average precision and AU-PRO (to 30% false positives) with intervals.
+
+    The values are exact. The intervals resample images through histograms over shared quantile
+    bins, whose own error is below 0.001 (tested).
+
+    Parameters
+    ----------
+    maps, masks
+        As in `pixel_curve`.
+    resamples : int
+        Bootstrap resamples of the images; those without a defective pixel are left out.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``pixel_auroc``, ``pixel_ap``, ``au_pro``; None where no pixel, or every pixel, is
+        defective.
+
+    Raises
+    ------
+    KitError
+        As `pixel_curve`.
+    """
+    names = ("pixel_auroc", "pixel_ap", "au_pro")
+    defective = sum(int(mask.sum()) for mask in masks)
+    if defective in (0, sum(mask.size for mask in masks)):
+        return dict.fromkeys(names)
+    curve = pixel_curve(maps, masks)
+    values = _areas(curve)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(maps), np.full(len(maps), 1 / len(maps)), size=resamples)
+    resampled = np.array(_resampled_areas(maps, masks, counts))
+    return {
+        name: _interval(value, resampled[:, column])
+        for column, (name, value) in enumerate(zip(names, values, strict=True))
+    }
+
+
+def _areas(curve: PixelCurve) -> tuple[float, float, float]:
+    fpr, tpr = curve.roc()
+    return float(np.trapezoid(tpr, fpr)), curve.average_precision(), area_under_pro(*curve.pro())
+
+
+def _resampled_areas(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], counts: np.ndarray
+) -> list[tuple[float, float, float]]:
+    """The three areas for every row of ``counts`` (how often each image was drawn)."""
+    normal, true, share, components = _histograms(maps, masks)
+    areas = []
+    for drawn in counts:
+        if (drawn * components).sum() == 0 or (drawn * normal.sum(axis=1)).sum() == 0:
+            continue
+        false_at = (drawn @ normal)[::-1].cumsum()
+        curve = PixelCurve(
+            false_before=np.concatenate([[0], false_at[:-1]]),
+            false_at=false_at,
+            true=(drawn @ true)[::-1].cumsum(),
+            overlap=(drawn @ share)[::-1].cumsum() / (drawn * components).sum(),
+            normals=false_at[-1],
+        )
+        areas.append(_areas(_without_empty_start(curve)))
+    return areas
+
+
+def _without_empty_start(curve: PixelCurve) -> PixelCurve:
+    """Average precision divides by the pixels above a threshold: drop bins with none."""
+    keep = curve.true + curve.false_at > 0
+    return PixelCurve(curve.false_before[keep], curve.false_at[keep], curve.true[keep],
+                      curve.overlap[keep], curve.normals)
+
+
+def _histograms(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per image: normal pixels, defective pixels and component shares per bin, and components."""
+    edges = _bin_edges(maps, masks)
+    bins = len(edges) + 1
+    rows = []
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        inside = np.searchsorted(edges, anomaly_map[mask], "right")
+        outside = np.searchsorted(edges, anomaly_map[~mask], "right")
+        weights = component_weights(mask)
+        rows.append((np.bincount(outside, minlength=bins), np.bincount(inside, minlength=bins),
+                     np.bincount(inside, weights, minlength=bins), weights.sum()))
+    normal, true, share, components = zip(*rows, strict=True)
+    return np.array(normal), np.array(true), np.array(share), np.array(components)
+
+
+def _bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
+    """Quantiles of normal scores (denser at the top, where AU-PRO and AP look) and defective ones.
+
+    At most about 200,000 pixels of each kind, evenly spaced in reading order, are looked at.
+    """
+    top = 1 - np.logspace(0, -5, BINS // 2)
+    levels = np.union1d(np.linspace(0, 1, BINS // 2), top)
+    edges = []
+    for select in (lambda mask: ~mask, lambda mask: mask):
+        values = [m[select(mask)] for m, mask in zip(maps, masks, strict=True)]
+        stride = max(1, sum(map(len, values)) // 200_000)
+        edges.append(np.quantile(np.concatenate([v[::stride] for v in values]), levels))
+    return np.unique(np.concatenate(edges).astype(np.float32))
+
+

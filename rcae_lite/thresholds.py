@@ -1,0 +1,85 @@
+"""The operating threshold, from normal images only: split-conformal, with a guaranteed rate.
+
+With n held-out normal images, a new normal image scores above their k-th largest score with
+probability at most k / (n + 1), whatever the distribution of the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_utils.errors import KitError
+
+__all__ = ["Threshold", "conformal_threshold", "holdout_size"]
+
+DEFAULT_RATE = 0.05
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """An image is called defective when its score is above ``value``.
+
+    Parameters
+    ----------
+    value : float
+        On the scale of the scores.
+    false_alarm_rate : float
+        Bound k / (n + 1) on the probability that a normal image is called defective.
+    """
+
+    value: float
+    false_alarm_rate: float
+
+
+def holdout_size(images: int) -> int:
+    """How many training images to hold out for the threshold.
+
+    About a tenth, such that n + 1 is a multiple of 20 and 5% can be attained exactly; a fifth where
+    there are fewer than 95 images.
+    """
+    if images >= 95:
+        return max(19, 20 * round(images / 200) - 1)
+    return max(1, images // 5)
+
+
+def conformal_threshold(scores: Sequence[float] | np.ndarray, rate: float | None = None) -> Threshold:
+    """Threshold from the scores of held-out normal images.
+
+    Parameters
+    ----------
+    scores : array
+        (n,) scores of normal images that were not trained on.
+    rate : float, optional
+        Wished false-alarm rate. By default the smallest attainable one that is not below 5%.
+
+    Returns
+    -------
+    Threshold
+        The k-th largest score and its rate k / (n + 1).
+
+    Raises
+    ------
+    KitError
+        If there is no score, one is not finite, or n images cannot give the rate asked for.
+    """
+    ordered = np.sort(np.asarray(scores, dtype=np.float64))[::-1]
+    n = len(ordered)
+    if not n or not np.isfinite(ordered).all():
+        raise KitError(f"{n} calibration scores, all of which must be finite; at least 1 is needed")
+    tiny = 1e-9  # 0.05 * 20 must count as 1
+    if rate is None:
+        k = min(n, max(1, math.ceil(DEFAULT_RATE * (n + 1) - tiny)))
+    else:
+        if not 0 < rate < 1:
+            raise KitError(f"false-alarm rate {rate} must be between 0 and 1, for example 0.05")
+        k = min(n, math.floor(rate * (n + 1) + tiny))
+        if k < 1:
+            raise KitError(
+                f"a false-alarm rate of {rate} needs {math.ceil(1 / rate - tiny) - 1} held-out "
+                f"normal images, there are {n}; ask for {1 / (n + 1):.3f} or hold out more"
+            )
+    return Threshold(float(ordered[k - 1]), k / (n + 1))

@@ -1,0 +1,203 @@
+"""The training loop: it knows a module, a loss and a schedule, and tells listeners what happens.
+
+Nothing here logs, plots or writes files. A progress bar, a checkpoint writer or a live plot is a
+*listener*: a callable that is given an `Event`. All randomness of a step comes from
+``(seed, stage, step)``, so a resumed training draws the same numbers as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from data_utils.errors import KitError
+from rcae_lite.config import Stage
+
+__all__ = ["Event", "History", "Listener", "Progress", "StageState", "TensorBoard", "generator_for",
+           "train_stage"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened: one optimiser step has been done, or a stage has ended (``done == steps``).
+
+    Parameters
+    ----------
+    stage : str
+        "rcae", "dpn", "crd" or "single_pass".
+    done, steps : int
+        Optimiser steps done so far and in all.
+    loss : float
+        Loss of this step's batch.
+    state : StageState
+        Everything needed to continue from here.
+    """
+
+    stage: str
+    done: int
+    steps: int
+    loss: float
+    state: StageState
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class StageState:
+    """The moving parts of one stage: module, optimiser, steps done, seconds spent."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    done: int = 0
+    seconds: float = 0.0
+
+
+def generator_for(seed: int, *names: str | int) -> torch.Generator:
+    """Return a CPU generator that depends on the seed and the names only.
+
+    It is on the CPU on every device, so that a seed means the same draws everywhere.
+    """
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def learning_rate(stage: Stage, step: int, steps: int) -> float:
+    """Learning rate of step ``step`` (0-based) out of ``steps``."""
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    warm_up = max(1, round(0.03 * steps))
+    if step < warm_up:
+        return stage.learning_rate * (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, steps - warm_up)
+    return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def new_state(module: nn.Module, stage: Stage) -> StageState:
+    """Start a stage: Adam with the paper's betas (0.9, 0.999) and eps 1e-8."""
+    optimiser = torch.optim.Adam(
+        module.parameters(), lr=stage.learning_rate, betas=(0.9, 0.999), eps=1e-8
+    )
+    return StageState(module, optimiser)
+
+
+def train_stage(
+    name: str,
+    state: StageState,
+    loss_of_step: Callable[[int], Tensor],
+    stage: Stage,
+    steps: int,
+    listeners: Iterable[Listener] = (),
+) -> None:
+    """Train until ``steps`` optimiser steps are done, from wherever ``state`` stands.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage, for the listeners.
+    state : StageState
+        Changed in place.
+    loss_of_step : callable
+        Gives the scalar loss of step ``step``; called once per step, in order.
+    stage : Stage
+        Learning rate and schedule.
+    steps : int
+        Steps in all.
+    listeners : iterable of callable
+        Each is called with an `Event` after every step. An exception from a listener stops the
+        training between two steps.
+
+    Raises
+    ------
+    KitError
+        If the loss is not finite.
+    """
+    listeners = list(listeners)
+    state.module.train()
+    device_type = next(state.module.parameters()).device.type
+    while state.done < steps:
+        started = time.perf_counter()
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(stage, state.done, steps)
+        state.optimiser.zero_grad(set_to_none=True)
+        # bfloat16 needs no loss scaling; on the CPU everything stays in float32.
+        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+            loss = loss_of_step(state.done)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise KitError(
+                f"the loss of stage {name} became {value} at step {state.done}; "
+                f"lower its learning rate, which is {stage.learning_rate}"
+            )
+        loss.backward()
+        nn.utils.clip_grad_norm_(state.module.parameters(), 1.0)
+        state.optimiser.step()
+        state.done += 1
+        state.seconds += time.perf_counter() - started
+        for listener in listeners:
+            listener(Event(name, state.done, steps, value, state))
+    state.module.eval()
+
+
+class History:
+    """Listener that keeps the losses: ``history.losses[stage]`` is a list of (step, loss)."""
+
+    def __init__(self) -> None:
+        self.losses: dict[str, list[tuple[int, float]]] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Append the loss of one step."""
+        self.losses.setdefault(event.stage, []).append((event.done, event.loss))
+
+
+class Progress:
+    """Listener that draws one tqdm bar per stage, with a smoothed loss."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._loss = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Advance the bar; a new stage opens a new one."""
+        if self._bar is None:
+            self._bar = tqdm(desc=event.stage, total=event.steps, initial=event.done - 1)
+            self._loss = event.loss
+        self._loss += 0.05 * (event.loss - self._loss)
+        self._bar.set_postfix(loss=f"{self._loss:.4f}", refresh=False)
+        self._bar.update()
+        if event.done == event.steps:
+            self._bar.close()
+            self._bar = None
+
+
+class TensorBoard:
+    """Listener that writes the losses for TensorBoard (needs the extra ``tensorboard``).
+
+    Parameters
+    ----------
+    folder : str
+        Where the event files go.
+    """
+
+    def __init__(self, folder: str) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise KitError(
+                "TensorBoard is not installed; run: pip install 'rcae-lite[tensorboard]'"
+            ) from None
+        self._writer = SummaryWriter(folder)
+
+    def __call__(self, event: Event) -> None:
+        """Write one loss; flush at the end of a stage."""
+        self._writer.add_scalar(f"loss/{event.stage}", event.loss, event.done)
+        if event.done == event.steps:
+            self._writer.flush()

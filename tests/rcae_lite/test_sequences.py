@@ -1,0 +1,50 @@
+"""The pool depends on the step alone, keeps images, sequences and masks together, and crops."""
+
+import torch
+
+from rcae_lite.sequences import SequencePool, Sequences
+
+
+def chunk(number: int) -> Sequences:
+    """Every pixel of item i of chunk c holds 4 c + i (in the image), its mask a corner of 8x8."""
+    level = torch.arange(4.0).view(4, 1, 1, 1) + 4 * number
+    images = level.expand(4, 3, 32, 32) + 0.0
+    masks = torch.zeros(4, 1, 32, 32)
+    masks[:, :, :8, :8] = 1
+    return Sequences(images, images.unsqueeze(2) + torch.arange(5.0).view(1, 1, 5, 1, 1), masks)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_chunks_alive_roll_on_and_are_made_once():
+    made = []
+    pool = SequencePool(lambda c: (made.append(c), chunk(c))[1], chunks=3, every=10)
+    for step in range(30):
+        pool.at(step)
+    assert made == [0, 1, 2, 3, 4]
+    fresh = SequencePool(chunk, chunks=3, every=10)  # as after a resume at step 25
+    first, second = (p.batch(25, 6, 0, generator()) for p in (pool, fresh))
+    assert torch.equal(first.images, second.images)
+    assert set(first.images[:, 0, 0, 0].tolist()) <= set(range(8, 20))
+
+
+def test_items_stay_together():
+    batch = SequencePool(chunk, chunks=2, every=5).batch(0, 16, 16, generator())
+    assert batch.images.shape == (16, 3, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
+    assert batch.enhanced.shape == (16, 3, 5, 16, 16)
+    steps = torch.arange(5.0).view(1, 1, 5, 1, 1)
+    assert torch.equal(batch.enhanced, batch.images.unsqueeze(2) + steps)
+
+
+def test_half_of_the_crops_look_at_the_anomaly():
+    batch = SequencePool(chunk, chunks=1, every=5).batch(0, 400, 16, generator())
+    share = (batch.masks.flatten(1).amax(1) > 0).float().mean().item()
+    anywhere = (8 / 17) ** 2  # a random window meets the corner that often
+    assert abs(share - (0.5 + 0.5 * anywhere)) < 0.08
+
+
+def test_whole_images_without_crop():
+    batch = SequencePool(chunk, chunks=1, every=5).batch(0, 2, 0, generator())
+    assert batch.images.shape == (2, 3, 32, 32) and batch.images.dtype == torch.float32
