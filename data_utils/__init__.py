@@ -1,8 +1,16 @@
-"""Data sets for anomaly detection: readers, synthetic categories, download."""
+"""Data for industrial anomaly detection: readers, the built-in categories, typed samples."""
 
 from data_utils.catalogue import list_categories, open_category
 from data_utils.errors import DataError, KitError
 from data_utils.samples import Category, ImageSet, Record, Sample
 
-__all__ = ["Category", "DataError", "ImageSet", "KitError", "Record", "Sample", "list_categories",
-           "open_category"]
+__all__ = [
+    "Category",
+    "DataError",
+    "ImageSet",
+    "KitError",
+    "Record",
+    "Sample",
+    "list_categories",
+    "open_category",
+]

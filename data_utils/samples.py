@@ -16,10 +16,24 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
+from tqdm.auto import tqdm
 
 from data_utils.errors import DataError
 
-__all__ = ["Category", "ImageSet", "Record", "Sample", "to_working_size"]
+__all__ = [
+    "GOOD",
+    "Category",
+    "ImageSet",
+    "Record",
+    "Sample",
+    "digests_of",
+    "fingerprint_of",
+    "to_working_size",
+]
+
+GOOD = "good"  # the defect of a normal image
+
+_SHOW_PROGRESS_AFTER = 2.0  # seconds
 
 
 class Sample(NamedTuple):
@@ -58,7 +72,7 @@ class Record:
     read_image : callable
         Gives (h, w, 3) uint8 RGB at native size.
     read_mask : callable or None
-        Gives (h, w) bool at native size; None where no mask is known.
+        Gives (h, w) bool at native size; None for a normal image, and where the mask is unknown.
     digest : callable
         Gives the sha256, in hexadecimal, of everything the image and its mask are made of.
     """
@@ -78,6 +92,21 @@ def to_working_size(image: np.ndarray, size: int) -> Tensor:
     """
     planes = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)  # (3, h, w)
     return resize(planes, [size, size], antialias=True)
+
+
+def _mask_to_working_size(mask: np.ndarray, size: int) -> Tensor:
+    """Squash a native mask (h, w) bool to the working square, nearest: (H, W) bool."""
+    plane = torch.from_numpy(mask)[None].byte()  # (1, h, w)
+    nearest = InterpolationMode.NEAREST_EXACT
+    return resize(plane, [size, size], interpolation=nearest)[0].bool()  # (H, W)
+
+
+def _check_sizes(path: str, image: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    if image != mask:
+        raise DataError(
+            f"{path} has a mask of {mask[0]}x{mask[1]} (height x width); expected the image's "
+            f"size, {image[0]}x{image[1]}; export the mask again at that size"
+        )
 
 
 class ImageSet(Dataset):
@@ -115,6 +144,7 @@ class ImageSet(Dataset):
         self.fingerprint = fingerprint
         self.transform = transform
         self._images: Tensor | None = None
+        self._masks = torch.empty(0)
         self._native: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
@@ -126,29 +156,40 @@ class ImageSet(Dataset):
         Raises
         ------
         DataError
-            If an image cannot be read.
+            If an image or a mask cannot be read, or they differ in size.
         """
         if self._images is None:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                decoded = list(pool.map(self._decode, self.records))
-            empty = torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
-            self._images = torch.stack([image for image, _ in decoded]) if decoded else empty
-            self._native = [native for _, native in decoded]
+            self._decode_all()
+        assert self._images is not None
         return self._images
 
-    def _decode(self, record: Record) -> tuple[Tensor, tuple[int, int]]:
-        image = record.read_image()
-        return to_working_size(image, self.size), (image.shape[0], image.shape[1])
+    def _decode_all(self) -> None:
+        count, side = len(self.records), self.size
+        images = torch.empty(count, 3, side, side, dtype=torch.uint8)
+        masks = torch.zeros(count, side, side, dtype=torch.bool)
+
+        def decode(index: int) -> tuple[int, int]:
+            record = self.records[index]
+            image = record.read_image()  # (h, w, 3)
+            images[index] = to_working_size(image, side)  # (3, H, W)
+            if record.read_mask is not None:
+                mask = record.read_mask()  # (h, w)
+                _check_sizes(record.path, image.shape[:2], mask.shape)
+                masks[index] = _mask_to_working_size(mask, side)  # (H, W)
+            return image.shape[0], image.shape[1]
+
+        progress = {"desc": f"reading {self.category}/{self.split}", "unit": "image"}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            sizes = pool.map(decode, range(count))
+            self._native = list(
+                tqdm(sizes, total=count, leave=False, delay=_SHOW_PROGRESS_AFTER, **progress)
+            )
+        self._images, self._masks = images, masks
 
     def __getitem__(self, index: int) -> Sample:
         record = self.records[index]
-        image = tv_tensors.Image(self.images()[index].float() / 255)
-        mask = tv_tensors.Mask(torch.zeros(self.size, self.size, dtype=torch.bool))
-        if record.read_mask is not None:
-            native = torch.from_numpy(record.read_mask())[None]
-            nearest = InterpolationMode.NEAREST_EXACT
-            small = resize(native.byte(), [self.size, self.size], interpolation=nearest)
-            mask = tv_tensors.Mask(small[0].bool())
+        image = tv_tensors.Image(self.images()[index].float() / 255)  # (3, H, W)
+        mask = tv_tensors.Mask(self._masks[index].clone())  # (H, W)
         if self.transform is not None:
             image, mask = self.transform(image, mask)
         return Sample(image, mask, record.label, record.path, record.defect)
@@ -193,6 +234,7 @@ class ImageSet(Dataset):
         )
         if self._images is not None:
             part._images = self._images[chosen]
+            part._masks = self._masks[chosen]
             part._native = [self._native[index] for index in chosen]
         return part
 
@@ -214,7 +256,7 @@ class Category:
     train, test : ImageSet
         Normal images to train on; normal and defective images to test on.
     fingerprint : str
-        sha256 over the sorted relative paths and file hashes of both splits.
+        sha256 over the sorted relative paths and file hashes, see `fingerprint_of`.
     """
 
     name: str
@@ -233,26 +275,31 @@ class Category:
         DataError
             Naming the first file that cannot be read, or whose mask has another size.
         """
-        for images in (self.train, self.test):
-            images.images()
-            for index, record in enumerate(images.records):
-                if record.read_mask is None:
-                    continue
-                found, expected = record.read_mask().shape, images.native_size(index)
-                if found != expected:
-                    raise DataError(
-                        f"{record.path}: its mask is {found[0]}x{found[1]}, the image "
-                        f"{expected[0]}x{expected[1]} (height x width); export the mask again at "
-                        "the image's size"
-                    )
+        self.train.images()
+        self.test.images()
 
 
-def fingerprint_of(records: Iterable[Record]) -> str:
-    """sha256 over the sorted (relative path, digest) pairs."""
+def digests_of(records: Sequence[Record]) -> list[str]:
+    """Take the digest of every record, in parallel."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        listed = list(records)
-        digests = list(pool.map(lambda record: record.digest(), listed))
-    total = hashlib.sha256()
-    for path, digest in sorted(zip((record.path for record in listed), digests, strict=True)):
-        total.update(f"{path}\0{digest}\n".encode())
-    return total.hexdigest()
+        return list(pool.map(lambda record: record.digest(), records))
+
+
+def fingerprint_of(train: Iterable[Record], test: Iterable[Record]) -> str:
+    """Hash both splits of a category: sha256 over the sorted (split, path, digest).
+
+    The path counts from the category's folder on, so that a copy elsewhere, or under another name,
+    has the same fingerprint.
+
+    Raises
+    ------
+    DataError
+        If the header of a file cannot be read, or a mask has another size than its image.
+    """
+    labelled = [("train", record) for record in train] + [("test", record) for record in test]
+    digests = digests_of([record for _, record in labelled])
+    lines = [
+        f"{split}\0{record.path.partition('/')[2]}\0{digest}\n"
+        for (split, record), digest in zip(labelled, digests, strict=True)
+    ]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
