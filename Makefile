@@ -1,0 +1,62 @@
+# `make` lists the targets. Everything runs in .venv, which the first target that needs it makes;
+# a stamp file for each set of packages has it installed once, and again only when pyproject.toml
+# changes. GNU make 3.81 (macOS) is enough. To start afresh: rm -rf .venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := $(VENV)/.base-installed
+LAB := $(VENV)/.lab-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:  # two pips must not write to one environment
+.PHONY: help demo test test-full lab lint notebooks clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(BASE) ## train and evaluate on synthetic images, write runs/demo/report.html
+	$(BIN)/rcae demo
+
+test: lint ## lint, then the tests (15 minutes at most on 2 cores)
+	$(BIN)/python -m pytest
+
+test-full: lint ## lint, then all tests, the long ones too
+	$(BIN)/python -m pytest -m "" --timeout 3600
+
+lab: $(LAB) ## open JupyterLab on notebooks/
+	$(BIN)/jupyter-lab notebooks
+
+lint: $(DEV) ## check style (ruff) and types (mypy)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+notebooks: $(LAB) ## regenerate notebooks/*.ipynb from notebooks/*.py
+	$(BIN)/python notebooks/generate.py
+
+clean: ## remove caches and build products; keeps .venv and runs/
+	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Each set contains the ones before it, so installing it stamps those too.
+$(BASE): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e .
+	@touch $(BASE)
+
+$(LAB): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e ".[lab]"
+	@touch $(BASE) $(LAB)
+
+$(DEV): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e ".[lab,dev]"
+	@touch $(BASE) $(LAB) $(DEV)
+
+# An environment without pip is half made (Debian leaves one behind): it is taken away again.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "$(PYTHON) is missing or older than Python 3.10; name a newer one: make PYTHON=python3.12" >&2; \
+	    exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    exit 1; }
