@@ -42,7 +42,7 @@ def contact_sheet(size: int = 144, seed: int = 0) -> Image.Image:
     """
     rows = []
     for category in CATEGORIES:
-        normals = [draw(category, "train", index, seed=seed, size=size) for index in range(_NORMALS)]
+        normals = [draw(category, "train", i, seed=seed, size=size) for i in range(_NORMALS)]
         pictures = [_tile(picture.image, category) for picture in normals]
         outlines = [np.full_like(picture, 255) for picture in pictures]
         for position, defect in enumerate(DEFECTS):

@@ -67,7 +67,7 @@ class Camera:
 def draw_camera(rng: np.random.Generator) -> Camera:
     """Draw the camera's settings of one image."""
     return Camera(
-        lamp=(0.34 + rng.normal(0, 0.06), 0.30 + rng.normal(0, 0.06)),
+        lamp=(0.34 + rng.normal(0, 0.05), 0.30 + rng.normal(0, 0.05)),
         azimuth=-2.3 + rng.normal(0, 0.12),
         slant=(-0.16 + rng.normal(0, 0.06), -0.12 + rng.normal(0, 0.06)),
         exposure=float(np.exp(rng.normal(0, 0.06))),

@@ -54,7 +54,7 @@ def scratch(
     surface: Surface, scene: Scene, grid: Grid, rng: np.random.Generator, strength: float
 ) -> None:
     """Cut a narrow furrow, polished bright or rubbed dull."""
-    length = (0.10 + 0.22 * strength) * rng.uniform(0.8, 1.2)
+    length = (0.11 + 0.23 * strength) * rng.uniform(0.8, 1.2)
     curve = wandering_curve(rng, _place(scene, rng, 0.03), length, 0.35, 0.02)
     distance, place = curve_distance(grid, curve, 0.03)
     width = (0.0055 + 0.0030 * strength) * np.sqrt(np.clip(4 * place * (1 - place), 0.05, 1))
@@ -90,7 +90,7 @@ def stain(
     film = soft_step(distance, 0.016)
     rim = np.exp(-(((distance - 0.006) / 0.006) ** 2))
     dark = rng.random() < 0.6
-    change = -0.25 - 0.35 * strength if dark else 0.35 + 0.35 * strength
+    change = -0.25 - 0.35 * strength if dark else 0.35 + 0.40 * strength
     _paler_or_darker(surface, film + 0.4 * rim, change)
     surface.gloss *= 1 - (0.8 if dark else 0.2) * film
 

@@ -94,7 +94,7 @@ def blob(
 def wandering_curve(
     rng: np.random.Generator, centre: np.ndarray, length: float, turn: float, jag: float
 ) -> Curve:
-    """Draw a curve through ``centre``; its heading drifts by ``turn`` and jitters by ``jag`` rad."""
+    """Draw a curve through ``centre``; its heading drifts by ``turn``, jitters by ``jag`` rad."""
     steps = 24
     heading = rng.uniform(0, 2 * np.pi) + rng.normal(0, turn) * np.linspace(-0.5, 0.5, steps)
     heading += rng.normal(0, turn / 2) * np.sin(np.linspace(0, 2 * np.pi, steps))

@@ -44,8 +44,8 @@ class Scene:
         self.rng = rng
         self.camera = camera
         self.tilt = rng.normal(0, 0.04)
-        self.centre = 0.5 + rng.normal(0, 0.011, 2)
-        self.scale = float(np.exp(rng.normal(0, 0.014)))
+        self.centre = 0.5 + rng.normal(0, 0.009, 2)
+        self.scale = float(np.exp(rng.normal(0, 0.010)))
         self.batch = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.008, 3))
 
     def local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,24 +90,24 @@ class Washer(Scene):
             nearest = np.minimum(nearest, (u - a) ** 2 + (v - b) ** 2)
         sink = soft_step(0.032 - np.sqrt(nearest), 0.020)
         turning = line_noise(rng, radius, 500)
-        height = 0.006 * soft_step(depth - 0.008, 0.018) + 0.009 * hub - 0.005 * sink
+        height = 0.006 * soft_step(depth - 0.008, 0.018) + 0.009 * hub - 0.003 * sink
         height += 0.0003 * turning
         # Turned grooves mirror the lamp in two opposite sectors, a bow tie.
         lamp = np.arctan2(self.camera.lamp[1] - 0.5, self.camera.lamp[0] - 0.5)
         turn = np.arctan2(v, u) - lamp + 0.05 * line_noise(rng, radius, 60)
         bow = np.exp(-6 * np.sin(turn) ** 2)
         streak = np.exp(-24 * np.sin(turn + 1.2 + 0.3 * hub + np.pi / 2) ** 2)
-        sheen = bow * (0.75 + 0.06 * turning) + 0.30 * streak
+        sheen = bow * (0.50 + 0.06 * turning) + 0.20 * streak
         grain = smooth_noise(rng, size, 120)
-        tone = 0.36 + 0.015 * turning + 0.014 * smooth_noise(rng, size, 7)
+        tone = 0.34 + 0.013 * turning + 0.014 * smooth_noise(rng, size, 7)
         tone += 0.012 * grain - 0.20 * _specks(grain)
-        albedo = tone * (1 - 0.15 * sink) * self.colour(0.96, 1.0, 1.04)
-        gloss = 0.34 * np.exp(0.15 * smooth_noise(rng, size, 5)) * (1 - 0.5 * sink)
+        albedo = tone * (1 - 0.10 * sink) * self.colour(0.96, 1.0, 1.04)
+        gloss = 0.28 * np.exp(0.12 * smooth_noise(rng, size, 5)) * (1 - 0.2 * sink)
         weave = smooth_noise(rng, size, 9)
         grain = smooth_noise(rng, size, 130)
-        belt = 0.21 + 0.018 * grain + 0.010 * weave + 0.25 * _specks(grain)
+        belt = 0.28 + 0.020 * grain + 0.010 * weave + 0.25 * _specks(grain)
         belt += 0.012 * np.sin(163 * grid.y + weave)
-        ground = belt * _rgb(0.80, 1.0, 0.98)
+        ground = belt * _rgb(0.84, 1.0, 0.97)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE), ground)
 
 
