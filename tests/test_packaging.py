@@ -1,0 +1,260 @@
+"""The promises of the repository itself: commands, layers, dependencies, what may be committed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires, version
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("data_utils", "rcae_lite")
+TARGETS = {"help", "demo", "test", "test-full", "lab", "lint", "notebooks", "clean"}
+
+# Modules of rcae_lite, lowest level first. A module imports its own group and lower levels only;
+# groups of one level do not know each other.
+LEVELS = [
+    [
+        "autoencoder detail detection losses pseudo_anomalies variation config",
+        "metrics thresholds results evaluation",
+    ],
+    ["training checkpoint sequences"],
+    ["detector"],
+    ["plotting report"],
+    ["runs prediction"],
+    ["cli"],
+]
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+needs_git = pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout"
+)
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
+    """Run a command that knows nothing of the make or CI run around this test."""
+    hidden = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RCAE_DATA_ROOT")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(command, cwd=cwd, env=environment | variables, capture_output=True,
+                          text=True, check=False, timeout=120)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module imports at run time, wherever it does so."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types_only = {
+        id(node) for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; name the module in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+# The installed package
+
+
+def test_console_script_prints_the_version_of_the_package():
+    script = shutil.which("rcae", path=sysconfig.get_path("scripts"))
+    assert script, "no rcae beside this Python"
+    result = run(script, "--version")
+    assert (result.returncode, result.stdout.split()) == (0, ["rcae-lite", version("rcae-lite")])
+
+
+def test_citation_and_changelog_name_the_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", citation, re.M) == [version("rcae-lite")]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.+?)\]", changelog, re.M)[0] == version("rcae-lite")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_are_marked_as_typed(package):
+    assert (ROOT / package / "py.typed").is_file()
+
+
+def test_imports_and_declared_dependencies_agree():
+    names = {name.split(".")[0] for package in PACKAGES for path in sources(package)
+             for name in imports(path)}
+    third_party = names - set(sys.stdlib_module_names) - set(PACKAGES)
+    imported = {packages_distributions()[name][0].lower() for name in third_party}
+    declared = {re.match(r"[\w-]+", line)[0].lower()
+                for line in requires("rcae-lite") if "extra ==" not in line}
+    assert imported == declared
+
+
+def test_contributing_says_what_each_dependency_is_for():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    declared = {re.match(r"[\w-]+", line)[0] for line in requires("rcae-lite")} - {"rcae-lite"}
+    assert declared <= set(re.findall(r"`([\w-]+)`", text))
+
+
+# Architecture
+
+
+def test_data_utils_never_imports_rcae_lite():
+    for path in sources("data_utils"):
+        assert not [name for name in imports(path) if name.startswith("rcae_lite")], path
+
+
+def test_nothing_lower_imports_anything_higher():
+    place = {module: (level, group) for level, groups in enumerate(LEVELS)
+             for group in groups for module in group.split()}
+    paths = sources("rcae_lite")
+    modules = {path.relative_to(ROOT / "rcae_lite").parts[0].removesuffix(".py") for path in paths}
+    assert modules - {"__init__"} == set(place), "LEVELS and the package differ"
+    for path in paths:
+        module = path.relative_to(ROOT / "rcae_lite").parts[0].removesuffix(".py")
+        if module == "__init__":
+            continue
+        level, group = place[module]
+        for name in imports(path):
+            package, _, rest = name.partition(".")
+            if package != "rcae_lite" or rest == "__version__":
+                continue
+            target = rest.split(".")[0]
+            assert target in place, f"{path}: import {target} from the module that defines it"
+            assert place[target][0] < level or place[target][1] == group, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", [path for package in PACKAGES for path in sources(package)],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_can_unpickle(path):
+    forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    assert not forbidden & {name.split(".")[0] for name in imports(path)}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in {("torch", "load"), ("torch", "save")}
+        if isinstance(node, ast.keyword):
+            assert node.arg != "allow_pickle"
+
+
+def test_notebooks_are_what_their_sources_generate():
+    spec = spec_from_file_location("generate", ROOT / "notebooks" / "generate.py")
+    generator = module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.SOURCES
+    for source in generator.SOURCES:
+        notebook = source.with_suffix(".ipynb").read_text(encoding="utf-8")
+        assert notebook == generator.generate(source), f"{source.name}: run `make notebooks`"
+
+
+# What is committed
+
+
+@needs_git
+def test_no_file_names_a_path_of_one_machine():
+    result = run("git", "grep", "-InE", "/(work|root|tmp|Users|home/[a-z]+)/")
+    assert result.returncode == 1, result.stdout  # 1: git grep found nothing
+
+
+@needs_git
+def test_no_committed_file_is_above_2_mib():
+    files = [ROOT / name for name in run("git", "ls-files", "-z").stdout.split("\0") if name]
+    assert [path for path in files if path.is_file() and path.stat().st_size > 2 * 2**20] == []
+
+
+# make and CI
+
+
+@needs_make
+def test_make_help_lists_every_target():
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert set(phony) == TARGETS
+    listed = dict(re.findall(r"^make ([a-z-]+) +(\S.*)$", run("make").stdout, re.M))
+    assert set(listed) == TARGETS
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a folder with our Makefile and a stand-in for Python that only writes down its use."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    tool = '#!/bin/sh\\necho "$(basename $0) $*" >> log\\n'
+    python = tmp_path / "fake-python"
+    python.write_text(f"""#!/bin/sh
+[ "$1" = -c ] && exit ${{TOO_OLD:-0}}
+mkdir -p "$3/bin"
+for tool in python jupyter-lab rcae; do
+    printf '{tool}' > "$3/bin/$tool" && chmod +x "$3/bin/$tool"
+done
+[ -n "$NO_ENSUREPIP" ] && exit 1
+touch "$3/bin/pip"
+""")
+    python.chmod(0o755)
+    return tmp_path
+
+
+def make(checkout: Path, *targets: str, **variables: str) -> subprocess.CompletedProcess:
+    return run("make", "PYTHON=./fake-python", *targets, cwd=checkout, **variables)
+
+
+@needs_make
+@pytest.mark.parametrize(("targets", "installed"), [
+    (["demo", "demo"], ["."]),
+    (["demo", "lab", "test", "demo"], [".", ".[lab]", ".[lab,dev]"]),
+    (["test", "lab", "notebooks", "demo", "test-full"], [".[lab,dev]"]),
+])
+def test_make_installs_each_set_once(checkout, targets, installed):
+    for target in targets:
+        assert make(checkout, target).returncode == 0
+    log = (checkout / "log").read_text()
+    assert re.findall(r"^python -m pip install -e (.+)$", log, re.M) == installed
+
+
+@needs_make
+def test_make_installs_again_when_pyproject_changes(checkout):
+    make(checkout, "demo")
+    os.utime(checkout / ".venv" / ".base-installed", (1, 1))
+    make(checkout, "demo")
+    log = (checkout / "log").read_text().splitlines()
+    assert log == ["python -m pip install -e .", "rcae demo"] * 2
+
+
+@needs_make
+@pytest.mark.parametrize(("variable", "message"), [
+    ("TOO_OLD", "older than Python 3.10"), ("NO_ENSUREPIP", "apt install python3-venv"),
+])
+def test_make_says_what_is_missing_and_leaves_nothing_half_made(checkout, variable, message):
+    result = make(checkout, "demo", **{variable: "1"})
+    assert result.returncode == 2
+    assert message in result.stderr.splitlines()[0]
+    assert not (checkout / ".venv").exists()
+
+
+@needs_make
+@pytest.mark.parametrize(("recipe", "ok"), [("@echo $$RCAE_DATA_ROOT", True), ("@false", False)])
+def test_ci_runs_make_test_with_the_data_beside_the_clone(tmp_path, recipe, ok):
+    clone, data = tmp_path / "clone", tmp_path / "shared" / "data"
+    for folder in (clone / ".ci", data):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
+    (clone / "Makefile").write_text(f"test:\n\t{recipe}\n")
+    result = run("bash", clone / ".ci" / "run", cwd=tmp_path)
+    assert (result.returncode == 0) == ok
+    assert result.stdout == (f"{data}\n" if ok else "")
+
+
+@pytest.mark.parametrize("script", [".ci/run", "binder/postBuild", "binder/start"])
+def test_scripts_can_be_run(script):
+    assert os.access(ROOT / script, os.X_OK)
+    assert run("bash", "-n", ROOT / script).returncode == 0
