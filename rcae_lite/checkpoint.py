@@ -133,10 +133,11 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, so
 
 
 CHECKPOINT_VERSION = 1
+SECONDS_BETWEEN = 20.0
 
 
 class CheckpointWriter:
-    """Listener that writes a checkpoint every ``every`` seconds and at the end of each stage.
+    """Listener that writes a checkpoint every `SECONDS_BETWEEN` seconds and at the end of each stage.
 
     A checkpoint is a folder with ``state.safetensors`` (all finished modules, the module in
     training, Adam's moments) and ``state.json``. It is written beside the old one and swapped in.
@@ -152,8 +153,6 @@ class CheckpointWriter:
     record : mapping
         What has been recorded so far (``seconds`` of the finished stages, ``losses``); written as
         it stands at that moment.
-    every : float
-        Seconds between two checkpoints.
     """
 
     def __init__(
@@ -162,18 +161,16 @@ class CheckpointWriter:
         modules: Mapping[str, nn.Module],
         identity: Mapping[str, Any],
         record: Mapping[str, Any],
-        every: float = 20.0,
     ) -> None:
         self.folder = Path(folder)
         self.modules = modules
         self.identity = identity
         self.record = record
-        self.every = every
         self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Write when it is time."""
-        if event.done == event.steps or time.monotonic() - self._last >= self.every:
+        if event.done == event.steps or time.monotonic() - self._last >= SECONDS_BETWEEN:
             self.write(event.stage, event.state)
             self._last = time.monotonic()
 

@@ -86,6 +86,8 @@ class Config:
         Pseudo-anomaly families.
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
+    normality_input : bool
+        Give CRD how far each residual is from what normal images show at that place (ours).
     map_loss : {"bce_dice", "l2"}
         Loss of CRD: ours, or the paper's map and map-gradient L2.
     crop : int
@@ -110,6 +112,7 @@ class Config:
     variation: float = 1.0
     families: tuple[str, ...] = tuple(FAMILIES)
     residual_input: bool = True
+    normality_input: bool = True
     map_loss: str = "bce_dice"
     crop: int = 0
     pool_chunk: int = 64
@@ -181,6 +184,7 @@ PRESETS: dict[str, Config] = {
         variation=0.0,
         families=PAPER_FAMILIES,
         residual_input=False,
+        normality_input=False,
         map_loss="l2",
         pool_chunk=4,
         pool_chunks=1,

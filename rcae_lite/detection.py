@@ -7,13 +7,15 @@ recursion step (paper, section 3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rcae_lite.autoencoder import check_divisible
 
-__all__ = ["CrossRecursionDetector"]
+__all__ = ["CrossRecursionDetector", "ResidualNormality"]
 
 
 class _Block(nn.Sequential):
@@ -33,6 +35,67 @@ class _Block(nn.Sequential):
         )
 
 
+class ResidualNormality(nn.Module):
+    """What residual is normal at each place and depth: mean and spread over normal images. **Ours**.
+
+    A part that lies still has edges and highlights which never reconstruct well; the same residual
+    elsewhere is a defect. Where parts lie anywhere, the statistics are nearly the same everywhere
+    and do no harm.
+
+    Parameters
+    ----------
+    steps : int
+        N, recursion steps.
+    size : int
+        Height and width of the images that the statistics are taken from.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, steps: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(steps, size, size))
+        self.register_buffer("spread", torch.ones(steps, size, size))
+
+    @staticmethod
+    def residual(images: Tensor, enhanced: Tensor) -> Tensor:
+        """``|I_D^n - I|``, mean over the channels and over 3x3 pixels: (B, N, H, W)."""
+        residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)
+        return F.avg_pool2d(residual, 3, stride=1, padding=1, count_include_pad=False)
+
+    def fit(self, normal: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take the statistics from batches of normal images and their enhanced trajectories."""
+        residuals = torch.cat([self.residual(*batch) for batch in normal])  # (n, N, H, W)
+        mean, spread = (
+            F.avg_pool2d(statistic, 5, stride=1, padding=2, count_include_pad=False)
+            for statistic in (residuals.mean(dim=0), residuals.std(dim=0))
+        )
+        self.mean.copy_(mean)
+        # No place is more certain than a third of the average, or a lucky pixel would shout.
+        self.spread.copy_(spread + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
+
+    def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
+        """How many spreads each residual is off, clamped and scaled to about [-1, 3].
+
+        Parameters
+        ----------
+        images, enhanced : Tensor
+            (B, 3, H, W) and (B, 3, N, H, W).
+
+        Returns
+        -------
+        Tensor
+            (B, 1, N, H, W).
+        """
+        mean, spread = (
+            F.interpolate(s[None], images.shape[-2:], mode="bilinear", align_corners=False)
+            for s in (self.mean, self.spread)
+        )
+        deviation = (self.residual(images, enhanced) - mean) / spread  # (B, N, H, W)
+        return 0.3 * deviation.clamp(-3, 10).unsqueeze(1)
+
+
 class CrossRecursionDetector(nn.Module):
     """A four-level 3-D convolutional autoencoder with skips; the third axis is the recursion step.
 
@@ -48,17 +111,27 @@ class CrossRecursionDetector(nn.Module):
         Feature channels of the first level, a multiple of 8; deeper levels have 2, 4, 4 times it.
     residual_input : bool
         Whether the absolute residual ``|I_D^n - I|`` is given beside I and I_D^n. **Ours**.
+    normality_size : int
+        Working size for a `ResidualNormality`, given as one more channel; 0 for none. **Ours**.
     """
 
     LEVELS = 4
 
-    def __init__(self, steps: int = 5, *, width: int = 16, residual_input: bool = True) -> None:
+    def __init__(
+        self,
+        steps: int = 5,
+        *,
+        width: int = 16,
+        residual_input: bool = True,
+        normality_size: int = 0,
+    ) -> None:
         super().__init__()
         self.steps = steps
         self.residual_input = residual_input
         widths = [width, 2 * width, 4 * width, 4 * width]
         pairs = list(zip(widths, widths[1:], strict=False))
-        channels = 9 if residual_input else 6
+        self.normality = ResidualNormality(steps, normality_size) if normality_size else None
+        channels = 6 + 3 * residual_input + (normality_size > 0)
         self.enter = nn.Conv3d(channels, width, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
         self.first = _Block(width, width)
         self.down = nn.ModuleList(_Block(before, after) for before, after in pairs)
@@ -79,12 +152,14 @@ class CrossRecursionDetector(nn.Module):
         Returns
         -------
         Tensor
-            (B, 6 or 9, N, H, W): I, I_D^n and, with ``residual_input``, ``|I_D^n - I|``.
+            (B, C, N, H, W): I, I_D^n and, where they are on, ``|I_D^n - I|`` and its normality.
         """
         repeated = images.unsqueeze(2).expand_as(enhanced)  # (B, 3, N, H, W)
-        parts = [repeated, enhanced]
+        parts = [repeated - 0.5, enhanced - 0.5]
         if self.residual_input:
             parts.append((enhanced - repeated).abs())
+        if self.normality is not None:
+            parts.append(self.normality(images, enhanced))
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
@@ -101,9 +176,18 @@ class CrossRecursionDetector(nn.Module):
         -------
         Tensor
             Logits (B, 1, H, W); the paper's map M_A in [0, 1] is their sigmoid.
+
+        Raises
+        ------
+        KitError
+            If a side is not divisible by 16.
         """
         check_divisible(*images.shape[-2:], self.LEVELS)
-        x = self.first(self.enter(self.join(images, enhanced) - 0.5))  # (B, width, N, H/2, W/2)
+        return self.map(self.join(images, enhanced))
+
+    def map(self, joined: Tensor) -> Tensor:
+        """Answer the raw anomaly map of what `join` gives: (B, C, N, H, W) to (B, 1, H, W)."""
+        x = self.first(self.enter(joined))  # (B, width, N, H/2, W/2)
         skips = []
         for down in self.down:
             skips.append(x)

@@ -12,7 +12,7 @@ import json
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -291,7 +291,8 @@ class Detector(ABC):
             every.append(CheckpointWriter(Path(checkpoint), self.modules, identity, record))
         if restored:
             seconds.update(restored[0]["seconds"])
-            self.losses.update(restored[0]["losses"])
+            for name, losses in restored[0]["losses"].items():
+                self.losses[name] = [(step, loss) for step, loss in losses]
             for name, module in self.modules.items():
                 load_state(module, restored[1], name, Path(checkpoint or ""))
         for name, module in self.modules.items():
@@ -475,7 +476,10 @@ class RcAEDetector(Detector):
             ),
             "dpn": DetailPreservationNetwork(c.dpn_width),
             "crd": CrossRecursionDetector(
-                c.depth, width=c.crd_width, residual_input=c.residual_input
+                c.depth,
+                width=c.crd_width,
+                residual_input=c.residual_input,
+                normality_size=c.size if c.normality_input else 0,
             ),
         }
 
@@ -495,46 +499,63 @@ class RcAEDetector(Detector):
         return self.modules["crd"]  # type: ignore[return-value]
 
     def _objective(self, stage: str, images: Tensor) -> Callable[[int], Tensor]:
-        size = getattr(self.config, stage).batch_size
+        if stage == "crd":
+            return self._map_objective(images)
 
-        def draw(step: int) -> tuple[Tensor, int, torch.Generator]:
+        def draw(step: int) -> tuple[Tensor, int]:
             generator = generator_for(self.seed, stage, step)
             # The depth is uniform over 1..N in every batch, which prevents shortcuts (section 1).
             depth = int(torch.randint(1, self.config.depth + 1, (), generator=generator))
-            return self._draw(images, size, generator), depth, generator
+            return self._draw(images, getattr(self.config, stage).batch_size, generator), depth
 
         def rcae_loss(step: int) -> Tensor:
-            batch, depth, _ = draw(step)
+            batch, depth = draw(step)
             return reconstruction_loss(self.rcae(batch, depth), batch)
 
         def dpn_loss(step: int) -> Tensor:
-            batch, depth, _ = draw(step)
+            batch, depth = draw(step)
             with torch.no_grad():
                 reconstruction = self.rcae(batch, depth)
             return reconstruction_loss(self.dpn(reconstruction, gradient(batch)), batch)
 
-        pool = SequencePool(
-            lambda number: self._sequences(images, number),
-            self.config.pool_chunks,
-            self.config.pool_every,
-        )
-        loss_of_map = map_loss if self.config.map_loss == "l2" else bce_dice_loss
+        return rcae_loss if stage == "rcae" else dpn_loss
 
-        def crd_loss(step: int) -> Tensor:
-            generator = generator_for(self.seed, stage, step)
-            batch = pool.batch(step, size, self.config.crop, generator)
-            return loss_of_map(self.crd(batch.images, batch.enhanced).float(), batch.masks)
+    def _map_objective(self, images: Tensor) -> Callable[[int], Tensor]:
+        """Return the loss of CRD: RcAE and DPN are frozen, their sequences come from a pool."""
+        config = self.config
+        if self.crd.normality is not None:
+            self.crd.normality.fit(self._normal_sequences(images))
 
-        return {"rcae": rcae_loss, "dpn": dpn_loss, "crd": crd_loss}[stage]
+        @torch.no_grad()
+        def make_chunk(number: int) -> Sequences:
+            generator = generator_for(self.seed, "pool", number)
+            normal = self._draw(images, config.pool_chunk, generator)
+            painted, masks = paint(normal, generator, families=config.families)
+            joined = [
+                self.crd.join(part, self._enhanced(part)).half() for part in painted.split(16)
+            ]
+            return Sequences(torch.cat(joined), masks.half())
+
+        pool = SequencePool(make_chunk, config.pool_chunks, config.pool_every)
+        loss_of_map = map_loss if config.map_loss == "l2" else bce_dice_loss
+
+        def loss(step: int) -> Tensor:
+            generator = generator_for(self.seed, "crd", step)
+            batch = pool.batch(step, config.crd.batch_size, config.crop, generator)
+            return loss_of_map(self.crd.map(batch.joined).float(), batch.masks)
+
+        return loss
 
     @torch.no_grad()
-    def _sequences(self, images: Tensor, number: int) -> Sequences:
-        """Paint one chunk of normal images and follow it through the frozen RcAE and DPN."""
-        generator = generator_for(self.seed, "pool", number)
-        normal = self._draw(images, self.config.pool_chunk, generator)
-        painted, masks = paint(normal, generator, families=self.config.families)
-        parts = [self._trajectory(part).enhanced for part in painted.split(16)]
-        return Sequences(painted, torch.cat([p for p in parts if p is not None]), masks)
+    def _normal_sequences(self, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every training image once, with benign variation, and its enhanced trajectory."""
+        for number, part in enumerate(images.split(16)):
+            generator = generator_for(self.seed, "normality", number)
+            varied = vary(part.float() / 255, generator, strength=self.config.variation)
+            yield varied, self._enhanced(varied)
+
+    def _enhanced(self, images: Tensor) -> Tensor:
+        return self.dpn.enhance(images, self.rcae.trajectory(images))  # (B, 3, N, H, W)
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         reconstructions = self.rcae.trajectory(images)

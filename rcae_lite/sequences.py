@@ -1,6 +1,6 @@
 """The pool of sequences that CRD trains on.
 
-RcAE and DPN are frozen while CRD trains, so the trajectory of a pseudo-anomalous image is computed
+RcAE and DPN are frozen while CRD trains, so what CRD sees of a pseudo-anomalous image is computed
 once and used many times. The pool holds the newest ``chunks`` chunks; which ones are alive at a
 step, and what is in them, depends on (seed, step) only.
 """
@@ -18,25 +18,22 @@ __all__ = ["SequencePool", "Sequences"]
 
 @dataclass(frozen=True)
 class Sequences:
-    """Painted images, their enhanced trajectories and their masks.
+    """What CRD sees of pseudo-anomalous images, and their masks.
 
     Parameters
     ----------
-    images : Tensor
-        (B, 3, H, W).
-    enhanced : Tensor
-        (B, 3, N, H, W).
+    joined : Tensor
+        (B, C, N, H, W), from `rcae_lite.detection.CrossRecursionDetector.join`.
     masks : Tensor
-        (B, 1, H, W) in {0, 1}.
+        M_P, (B, 1, H, W) in {0, 1}.
     """
 
-    images: Tensor
-    enhanced: Tensor
+    joined: Tensor
     masks: Tensor
 
 
 class SequencePool:
-    """A rolling pool of `Sequences`, stored in half precision.
+    """A rolling pool of `Sequences`.
 
     Parameters
     ----------
@@ -58,15 +55,13 @@ class SequencePool:
         """Return the chunks alive at a step, making those that are missing."""
         oldest = step // self.every
         alive = range(oldest, oldest + self.chunks)
-        self._alive = {number: self._alive.get(number) or self._make(number) for number in alive}
+        self._alive = {
+            number: self._alive.get(number) or self.make_chunk(number) for number in alive
+        }
         return list(self._alive.values())
 
-    def _make(self, number: int) -> Sequences:
-        made = self.make_chunk(number)
-        return Sequences(made.images.half(), made.enhanced.half(), made.masks.half())
-
     def batch(self, step: int, size: int, crop: int, generator: torch.Generator) -> Sequences:
-        """Draw a batch of whole images or of square crops.
+        """Draw a batch of whole images or of square crops, in float32.
 
         Parameters
         ----------
@@ -81,17 +76,17 @@ class SequencePool:
             Source of all randomness.
         """
         alive = self.at(step)
-        per_chunk = len(alive[0].images)
+        per_chunk = len(alive[0].masks)
         drawn = torch.randint(len(alive) * per_chunk, (size,), generator=generator).tolist()
-        items = []
+        joined, masks = [], []
         for index in drawn:
             chunk, place = alive[index // per_chunk], index % per_chunk
             mask = chunk.masks[place]
             rows, columns = _window(mask, crop, generator) if crop else (slice(None), slice(None))
-            whole = (chunk.images[place], chunk.enhanced[place], mask)
-            items.append([part[..., rows, columns] for part in whole])
-        images, enhanced, masks = (torch.stack(part).float() for part in zip(*items, strict=True))
-        return Sequences(images, enhanced, masks)
+            joined.append(chunk.joined[place, ..., rows, columns])
+            masks.append(mask[..., rows, columns])
+        inputs = torch.stack(joined).float().contiguous(memory_format=torch.channels_last_3d)
+        return Sequences(inputs, torch.stack(masks).float())
 
 
 def _window(mask: Tensor, side: int, generator: torch.Generator) -> tuple[slice, slice]:
@@ -99,10 +94,9 @@ def _window(mask: Tensor, side: int, generator: torch.Generator) -> tuple[slice,
     height, width = mask.shape[-2:]
     near, u, v, pick = torch.rand(4, generator=generator).tolist()
     top, left = int(u * (height - side + 1)), int(v * (width - side + 1))
-    if near < 0.5:
-        anomalous = mask[0].nonzero()
-        if len(anomalous):
-            y, x = anomalous[int(pick * len(anomalous))].tolist()
-            top = min(max(y - int(u * side), 0), height - side)
-            left = min(max(x - int(v * side), 0), width - side)
+    anomalous = mask[0].nonzero() if near < 0.5 else mask.new_empty(0)
+    if len(anomalous):
+        y, x = anomalous[int(pick * len(anomalous))].tolist()
+        top = min(max(y - int(u * side), 0), height - side)
+        left = min(max(x - int(v * side), 0), width - side)
     return slice(top, top + side), slice(left, left + side)

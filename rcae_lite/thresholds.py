@@ -14,7 +14,7 @@ import numpy as np
 
 from data_utils.errors import KitError
 
-__all__ = ["Threshold", "conformal_threshold", "holdout_size"]
+__all__ = ["Threshold", "conformal_threshold", "holdout_size", "p_values"]
 
 DEFAULT_RATE = 0.05
 
@@ -46,7 +46,9 @@ def holdout_size(images: int) -> int:
     return max(1, images // 5)
 
 
-def conformal_threshold(scores: Sequence[float] | np.ndarray, rate: float | None = None) -> Threshold:
+def conformal_threshold(
+    scores: Sequence[float] | np.ndarray, rate: float | None = None
+) -> Threshold:
     """Threshold from the scores of held-out normal images.
 
     Parameters
@@ -66,10 +68,8 @@ def conformal_threshold(scores: Sequence[float] | np.ndarray, rate: float | None
     KitError
         If there is no score, one is not finite, or n images cannot give the rate asked for.
     """
-    ordered = np.sort(np.asarray(scores, dtype=np.float64))[::-1]
+    ordered = np.sort(_checked(scores))[::-1]
     n = len(ordered)
-    if not n or not np.isfinite(ordered).all():
-        raise KitError(f"{n} calibration scores, all of which must be finite; at least 1 is needed")
     tiny = 1e-9  # 0.05 * 20 must count as 1
     if rate is None:
         k = min(n, max(1, math.ceil(DEFAULT_RATE * (n + 1) - tiny)))
@@ -83,3 +83,36 @@ def conformal_threshold(scores: Sequence[float] | np.ndarray, rate: float | None
                 f"normal images, there are {n}; ask for {1 / (n + 1):.3f} or hold out more"
             )
     return Threshold(float(ordered[k - 1]), k / (n + 1))
+
+
+def p_values(
+    calibration: Sequence[float] | np.ndarray, scores: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Conformal p-values: how surprising each score is, were its image normal.
+
+    The share of the calibration scores that are at least as high, the image itself counted among
+    them: ``(1 + #{c >= s}) / (n + 1)``. A normal image has ``p <= a`` with probability at most a.
+
+    Parameters
+    ----------
+    calibration : array
+        (n,) scores of normal images that were not trained on.
+    scores : array
+        (M,) scores to judge.
+
+    Returns
+    -------
+    np.ndarray
+        (M,) in [1 / (n + 1), 1].
+    """
+    ordered = np.sort(_checked(calibration))
+    at_least = len(ordered) - np.searchsorted(ordered, np.asarray(scores, np.float64), "left")
+    return (1 + at_least) / (len(ordered) + 1)
+
+
+def _checked(calibration: Sequence[float] | np.ndarray) -> np.ndarray:
+    scores = np.asarray(calibration, dtype=np.float64)
+    if not len(scores) or not np.isfinite(scores).all():
+        raise KitError(f"{len(scores)} calibration scores, all of which must be finite; "
+                       "at least 1 is needed")
+    return scores

@@ -56,7 +56,7 @@ def test_checkpoint_round_trip(tmp_path):
 def test_writer_writes_when_it_is_time_and_at_the_end(tmp_path):
     module, state = trained()
     folder = tmp_path / "checkpoint"
-    patient = CheckpointWriter(folder, {"fit": module}, IDENTITY, {}, every=1e9)
+    patient = CheckpointWriter(folder, {"fit": module}, IDENTITY, {})
     patient(Event("fit", 1, 3, 0.0, state))
     assert load_checkpoint(folder, IDENTITY) is None
     patient(Event("fit", 3, 3, 0.0, state))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data_utils import KitError
-from rcae_lite.detection import CrossRecursionDetector
+from rcae_lite.detection import CrossRecursionDetector, ResidualNormality
 from rcae_lite.losses import bce_dice_loss
 
 
@@ -19,11 +19,26 @@ def test_join_is_image_enhanced_and_absolute_residual():
     joined = CrossRecursionDetector(4, width=8).join(images, enhanced)
     assert joined.shape == (2, 9, 4, 16, 16)
     for step in range(4):
-        assert torch.equal(joined[:, :3, step], images)
-        assert torch.equal(joined[:, 3:6, step], enhanced[:, :, step])
+        assert torch.equal(joined[:, :3, step], images - 0.5)
+        assert torch.equal(joined[:, 3:6, step], enhanced[:, :, step] - 0.5)
         assert torch.equal(joined[:, 6:, step], (enhanced[:, :, step] - images).abs())
     assert CrossRecursionDetector(4, width=8, residual_input=False).join(
         images, enhanced).shape == (2, 6, 4, 16, 16)
+
+
+def test_normality_is_the_deviation_in_spreads_from_normal_images():
+    torch.manual_seed(0)
+    images = torch.rand(200, 3, 16, 16)
+    noise = torch.randn(200, 1, 2, 16, 16).abs() * torch.tensor([0.05, 0.2]).view(1, 1, 2, 1, 1)
+    enhanced = images.unsqueeze(2) + noise
+    normality = ResidualNormality(2, 16)
+    normality.fit((images[i:i + 50], enhanced[i:i + 50]) for i in range(0, 200, 50))
+    seen = normality(images, enhanced)
+    assert seen.shape == (200, 1, 2, 16, 16)
+    assert seen.mean(dim=(0, 1, 3, 4)).abs().max() < 0.05
+    unusual = normality(images, enhanced + 0.15)
+    assert unusual[:, :, 0].mean() > 2 * unusual[:, :, 1].mean() > 0.2  # depth 1 is quieter
+    assert normality(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 2, 32, 32)).shape[-2:] == (32, 32)
 
 
 def test_every_step_and_the_image_reach_the_map():

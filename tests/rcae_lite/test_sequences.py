@@ -6,12 +6,13 @@ from rcae_lite.sequences import SequencePool, Sequences
 
 
 def chunk(number: int) -> Sequences:
-    """Every pixel of item i of chunk c holds 4 c + i (in the image), its mask a corner of 8x8."""
-    level = torch.arange(4.0).view(4, 1, 1, 1) + 4 * number
-    images = level.expand(4, 3, 32, 32) + 0.0
+    """Every pixel of item i of chunk c holds 4 c + i (in its first channels), its mask a corner of 8x8."""
+    level = torch.arange(4.0).view(4, 1, 1, 1, 1) + 4 * number
     masks = torch.zeros(4, 1, 32, 32)
     masks[:, :, :8, :8] = 1
-    return Sequences(images, images.unsqueeze(2) + torch.arange(5.0).view(1, 1, 5, 1, 1), masks)
+    joined = level.expand(4, 6, 5, 32, 32).clone()
+    joined[:, 5] = masks  # the mask itself, to see that crops stay together
+    return Sequences(joined.half(), masks.half())
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -26,16 +27,14 @@ def test_chunks_alive_roll_on_and_are_made_once():
     assert made == [0, 1, 2, 3, 4]
     fresh = SequencePool(chunk, chunks=3, every=10)  # as after a resume at step 25
     first, second = (p.batch(25, 6, 0, generator()) for p in (pool, fresh))
-    assert torch.equal(first.images, second.images)
-    assert set(first.images[:, 0, 0, 0].tolist()) <= set(range(8, 20))
+    assert torch.equal(first.joined, second.joined)
+    assert set(first.joined[:, 0, 0, 0, 0].tolist()) <= set(range(8, 20))
 
 
 def test_items_stay_together():
     batch = SequencePool(chunk, chunks=2, every=5).batch(0, 16, 16, generator())
-    assert batch.images.shape == (16, 3, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
-    assert batch.enhanced.shape == (16, 3, 5, 16, 16)
-    steps = torch.arange(5.0).view(1, 1, 5, 1, 1)
-    assert torch.equal(batch.enhanced, batch.images.unsqueeze(2) + steps)
+    assert batch.joined.shape == (16, 6, 5, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
+    assert torch.equal(batch.joined[:, 5], batch.masks.expand(-1, 5, -1, -1))
 
 
 def test_half_of_the_crops_look_at_the_anomaly():
@@ -47,4 +46,4 @@ def test_half_of_the_crops_look_at_the_anomaly():
 
 def test_whole_images_without_crop():
     batch = SequencePool(chunk, chunks=1, every=5).batch(0, 2, 0, generator())
-    assert batch.images.shape == (2, 3, 32, 32) and batch.images.dtype == torch.float32
+    assert batch.joined.shape == (2, 6, 5, 32, 32) and batch.joined.dtype == torch.float32

@@ -1,0 +1,257 @@
+"""The result of an evaluation: values, scores per image, and where all of it comes from."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_utils.errors import KitError
+from rcae_lite.checkpoint import read_json, write_text
+from rcae_lite.metrics import Interval
+from rcae_lite.thresholds import Threshold
+
+__all__ = ["METRICS", "Evaluation", "ImageResult", "Provenance", "write_scores"]
+
+KIND, FORMAT_VERSION = "rcae-lite-evaluation", 1
+
+METRICS: dict[str, str] = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "au_pro": "AU-PRO (30% FPR)",
+    "image_f1_max": "image F1-max (oracle)",
+}
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was said about one test image.
+
+    Parameters
+    ----------
+    path, defect, label
+        As in `data_utils.Sample`.
+    score : float
+        Raw score.
+    predicted : bool
+        Score above the threshold.
+    """
+
+    path: str
+    defect: str
+    label: int
+    score: float
+    predicted: bool
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from: enough to repeat it.
+
+    Parameters
+    ----------
+    kind : str
+        "rcae" or "single_pass".
+    category, preset : str
+        What was trained on, and how.
+    seed : int
+        Of the training.
+    resolution : tuple of int
+        Working (H, W) in pixels.
+    parameters : dict
+        Per module, and ``total``.
+    seconds : dict
+        ``train`` per stage, and ``inference_per_image`` (batch 1, median).
+    device : str
+        What it was trained on.
+    threads : int
+        CPU threads of the training.
+    data_fingerprint : str
+        sha256 of the data, see `data_utils.Category`.
+    training_images, calibration_images, test_images : int
+        How many.
+    version, code_version, torch : str
+        Of the kit, its git commit if known, and of PyTorch.
+    score_rule : str
+        How a map becomes an image's score.
+    command : str
+        The command line that made it.
+    """
+
+    kind: str
+    category: str
+    preset: str
+    seed: int
+    resolution: tuple[int, int]
+    parameters: dict[str, int]
+    seconds: dict[str, Any]
+    device: str
+    threads: int
+    data_fingerprint: str
+    training_images: int
+    calibration_images: int
+    test_images: int
+    version: str
+    code_version: str | None
+    torch: str
+    score_rule: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured on a test set.
+
+    Parameters
+    ----------
+    metrics : dict of str to Interval or None
+        The five of `METRICS`, in fractions of 1; None where the test set cannot give one.
+    images : list of ImageResult
+        In the order of the test set.
+    calibration_scores : list of float
+        Scores of the held-out normal images.
+    threshold : Threshold
+        From those scores.
+    residual_auroc_by_depth : list of float or None
+        Image AUROC of the plain residual ``|I - I_R^n|``, n = 1..N.
+    curves : dict of str to list of [x, y]
+        "roc" (images), "pixel_roc" and "pro", where defined.
+    provenance : Provenance
+        Where it comes from.
+    """
+
+    metrics: dict[str, Interval | None]
+    images: list[ImageResult]
+    calibration_scores: list[float]
+    threshold: Threshold
+    residual_auroc_by_depth: list[float | None]
+    curves: dict[str, list[list[float]]]
+    provenance: Provenance
+
+    @property
+    def labels(self) -> np.ndarray:
+        """0 normal, 1 defective: (M,)."""
+        return np.array([image.label for image in self.images])
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Raw scores: (M,)."""
+        return np.array([image.score for image in self.images])
+
+    @property
+    def false_positive_rate(self) -> float | None:
+        """Share of the normal test images above the threshold; None if there are none."""
+        return self._share_above(0)
+
+    @property
+    def detection_rate(self) -> float | None:
+        """Share of the defective test images above the threshold; None if there are none."""
+        return self._share_above(1)
+
+    def _share_above(self, label: int) -> float | None:
+        chosen = [image.predicted for image in self.images if image.label == label]
+        return float(np.mean(chosen)) if chosen else None
+
+    def with_command(self, command: str) -> Evaluation:
+        """Return the same evaluation with the command line that made it."""
+        provenance = dataclasses.replace(self.provenance, command=command)
+        return dataclasses.replace(self, provenance=provenance)
+
+    def summary(self) -> str:
+        """Return a table for the terminal."""
+        lines = []
+        for name, title in METRICS.items():
+            found = self.metrics[name]
+            text = f"{found.value:.3f}  [{found.low:.3f}, {found.high:.3f}]" if found else "-"
+            lines.append(f"  {title:<22} {text}")
+        ladder = " ".join("-" if v is None else f"{v:.3f}" for v in self.residual_auroc_by_depth)
+        lines.append(f"  {'residual by depth':<22} {ladder}")
+        rates = [f"{100 * r:.1f}%" if r is not None else "-"
+                 for r in (self.false_positive_rate, self.detection_rate)]
+        lines.append(
+            f"  threshold {self.threshold.value:.4g} (false-alarm rate at most "
+            f"{100 * self.threshold.false_alarm_rate:.1f}%): {rates[0]} false positives, "
+            f"{rates[1]} of the defects found"
+        )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: metrics and provenance flat, as ``evaluation.json`` holds them."""
+        values = dataclasses.asdict(self)
+        metrics, provenance = values.pop("metrics"), values.pop("provenance")
+        rates = {
+            "test_false_positive_rate": self.false_positive_rate,
+            "test_detection_rate": self.detection_rate,
+        }
+        head = {"kind": KIND, "format_version": FORMAT_VERSION}
+        return head | metrics | {"detector": provenance.pop("kind")} | provenance | rates | values
+
+    def to_json(self) -> str:
+        """Return one JSON object."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "the evaluation") -> Evaluation:
+        """Rebuild an evaluation from `to_dict`.
+
+        Raises
+        ------
+        KitError
+            If a field is missing or of the wrong type.
+        """
+        try:
+            fields = [f.name for f in dataclasses.fields(Provenance) if f.name != "kind"]
+            provenance = {name: values[name] for name in fields}
+            provenance["resolution"] = tuple(values["resolution"])
+            return cls(
+                metrics={n: Interval(**values[n]) if values[n] else None for n in METRICS},
+                images=[ImageResult(**image) for image in values["images"]],
+                calibration_scores=[float(v) for v in values["calibration_scores"]],
+                threshold=Threshold(**values["threshold"]),
+                residual_auroc_by_depth=list(values["residual_auroc_by_depth"]),
+                curves=dict(values["curves"]),
+                provenance=Provenance(kind=values["detector"], **provenance),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise KitError(f"{source} is not complete: {error!r}; evaluate the run again") from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """Rebuild an evaluation from `to_json`; errors as `from_dict`."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise KitError(f"not readable JSON ({error})") from None
+        if not isinstance(values, dict):
+            raise KitError("the JSON is not an object; pass what to_json() returned")
+        return cls.from_dict(values)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``evaluation.json`` and ``scores.csv``, each whole or not at all."""
+        folder = Path(folder)
+        write_text(folder / "evaluation.json", self.to_json())
+        write_scores(folder / "scores.csv", self.images)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Read ``evaluation.json``; errors as `from_dict`, or if it is missing."""
+        return cls.from_dict(read_json(Path(path), KIND, FORMAT_VERSION), str(path))
+
+
+def write_scores(path: Path, images: list[ImageResult]) -> None:
+    """Write one line per image: path, defect, label, score, predicted."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([field.name for field in dataclasses.fields(ImageResult)])
+    for image in images:
+        table.writerow([image.path, image.defect, image.label, f"{image.score:.6g}",
+                        int(image.predicted)])
+    write_text(path, text.getvalue())

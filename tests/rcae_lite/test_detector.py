@@ -1,0 +1,214 @@
+"""The three modules put together: stages, shapes, determinism, resuming, saving, evaluating."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils import KitError
+from rcae_lite.detector import RcAEDetector, SinglePassDetector, resolve_device
+from rcae_lite.evaluation import image_scores
+from rcae_lite.training import Event
+
+from .conftest import tiny_config, tiny_records
+
+DETECTORS = [RcAEDetector, SinglePassDetector]
+
+
+def same_weights(first, second) -> bool:
+    return all(
+        torch.equal(a, b)
+        for name in first.modules
+        for a, b in zip(first.modules[name].state_dict().values(),
+                        second.modules[name].state_dict().values(), strict=True)
+    )
+
+
+def images(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_stages_run_one_after_the_other(tiny_category):
+    events: list[Event] = []
+    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train,
+                                                         listeners=[events.append])
+    assert [e.stage for e in events] == ["rcae"] * 6 + ["dpn"] * 6 + ["crd"] * 6
+    assert list(detector.trained["seconds"]) == ["rcae", "dpn", "crd"]
+    assert [step for step, _ in detector.losses["crd"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_earlier_modules_are_frozen_in_later_stages(tiny_category):
+    seen = {}
+
+    def remember(event: Event) -> None:
+        if event.done == event.steps:
+            seen[event.stage] = [t.clone() for t in event.state.module.state_dict().values()]
+
+    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[remember])
+    for name, tensors in seen.items():
+        final = detector.modules[name].state_dict().values()
+        assert all(torch.equal(a, b) for a, b in zip(tensors, final, strict=True)), name
+
+
+def test_trajectory_is_typed_and_consistent(tiny_detector):
+    trajectory = tiny_detector.trajectory(images())
+    assert trajectory.reconstructions.shape == trajectory.enhanced.shape == (2, 3, 5, 32, 32)
+    assert trajectory.residuals.shape == (2, 5, 32, 32)
+    assert trajectory.changes.shape == (2, 4, 32, 32)
+    expected = (images() - tiny_detector.rcae(images(), 3)).abs().mean(dim=1)
+    torch.testing.assert_close(trajectory.residuals[:, 2], expected, atol=1e-5, rtol=1e-5)
+    step = (trajectory.reconstructions[:, :, 1] - trajectory.reconstructions[:, :, 0]).abs()
+    torch.testing.assert_close(trajectory.changes[:, 0], step.mean(dim=1))
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kind):
+    detector = kind(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[])
+    detection = detector.predict(images(5), batch_size=2)
+    assert detection.anomaly_map.shape == detection.probability.shape == (5, 32, 32)
+    assert detection.anomaly_map.dtype == torch.float32
+    assert detection.probability.min() >= 0 and detection.probability.max() <= 1
+    torch.testing.assert_close(detection.score, image_scores(detection.anomaly_map))
+    assert torch.equal(detection.label, detection.score > detector.threshold.value)
+    torch.testing.assert_close(detector.predict(images(5)).anomaly_map, detection.anomaly_map,
+                               atol=1e-5, rtol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
+    again = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[])
+    assert same_weights(tiny_detector, again)
+    assert again.calibration_scores == tiny_detector.calibration_scores
+    other = RcAEDetector(tiny_config(), 1, "cpu").fit(tiny_category.train, listeners=[])
+    assert not same_weights(tiny_detector, other)
+
+
+@pytest.mark.parametrize("stop", [("rcae", 2), ("rcae", 6), ("dpn", 3), ("crd", 1), ("crd", 5)])
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    tiny_category, tiny_detector, tmp_path, monkeypatch, stop
+):
+    monkeypatch.setattr("rcae_lite.checkpoint.SECONDS_BETWEEN", 0.0)
+
+    class Killed(Exception):
+        pass
+
+    def kill(event: Event) -> None:
+        if (event.stage, event.done) == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        RcAEDetector(tiny_config(), 0, "cpu").fit(
+            tiny_category.train, listeners=[kill], checkpoint=tmp_path / "checkpoint")
+    resumed = RcAEDetector(tiny_config(), 0, "cpu").fit(
+        tiny_category.train, listeners=[], checkpoint=tmp_path / "checkpoint")
+    assert same_weights(tiny_detector, resumed)
+    assert resumed.losses["crd"] == tiny_detector.losses["crd"]
+    assert resumed.calibration_scores == tiny_detector.calibration_scores
+
+
+def test_held_out_normals_are_never_trained_on(tiny_category):
+    detector = RcAEDetector(tiny_config(), 0, "cpu")
+    kept, held_out = detector._split(209)
+    assert len(held_out) == 19 and sorted(kept + held_out) == list(range(209))
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_saved_and_loaded_it_is_the_same(tiny_category, tmp_path, kind):
+    detector = kind(tiny_config(), 3, "cpu").fit(tiny_category.train, listeners=[])
+    detector.save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["detector.json", "detector.safetensors"]
+    loaded = kind.load(tmp_path, device="cpu")
+    assert same_weights(detector, loaded)
+    assert (loaded.config, loaded.seed, loaded.threshold) == (
+        detector.config, 3, detector.threshold)
+    assert torch.equal(loaded.predict(images()).score, detector.predict(images()).score)
+    with pytest.raises(KitError, match="is not a"):
+        DETECTORS[kind is RcAEDetector].load(tmp_path)
+
+
+def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
+    with pytest.raises(KitError, match="does not exist"):
+        RcAEDetector.load(tmp_path / "nothing")
+    tiny_detector.save(tmp_path)
+    values = json.loads((tmp_path / "detector.json").read_text())
+
+    def edited(**changes):
+        (tmp_path / "detector.json").write_text(json.dumps(values | changes))
+        return RcAEDetector.load(tmp_path, device="cpu")
+
+    with pytest.raises(KitError, match="format version 99, this kit reads 1"):
+        edited(format_version=99)
+    with pytest.raises(KitError, match="unknown option"):
+        edited(config=values["config"] | {"surprise": 1})
+    with pytest.raises(KitError, match=r"tensor crd\.\S+ is torch.float32 .* expected"):
+        edited(config=values["config"] | {"crd_width": 16})
+    with pytest.raises(KitError, match="not complete"):
+        edited(seed="seven")
+    edited()
+
+
+def test_evaluation_has_everything_and_survives_json(tiny_category, tiny_detector):
+    evaluation = tiny_detector.evaluate(tiny_category.test)
+    assert set(evaluation.metrics) == {
+        "image_auroc", "pixel_auroc", "pixel_ap", "au_pro", "image_f1_max"}
+    for interval in evaluation.metrics.values():
+        assert 0 <= interval.low <= interval.high <= 1
+    assert len(evaluation.residual_auroc_by_depth) == 5
+    detection = tiny_detector.predict(tiny_category.test.images() / 255)
+    np.testing.assert_allclose(evaluation.scores, detection.score, rtol=1e-5)
+    values = json.loads(evaluation.to_json())
+    assert values["resolution"] == [32, 32] and values["preset"] == "demo"
+    assert set(values["parameters"]) == {"rcae", "dpn", "crd", "total"}
+    assert set(values["seconds"]["train"]) == {"rcae", "dpn", "crd"}
+    assert values["data_fingerprint"] == "f" * 64
+    assert type(evaluation).from_json(evaluation.to_json()) == evaluation
+
+
+def test_evaluation_at_native_size(tiny_category, tiny_detector):
+    assert tiny_category.test.native_mask(0).shape == (40, 48)
+    curve = tiny_detector.evaluate(tiny_category.test).curves["pixel_roc"]
+    assert curve[0] == [0, 0] and curve[-1] == [1, 1] and len(curve) <= 200
+
+
+def test_normal_images_only_leave_metrics_undefined(tiny_category, tiny_detector):
+    normal = tiny_category.test.subset(np.flatnonzero(tiny_category.test.labels == 0))
+    evaluation = tiny_detector.evaluate(normal)
+    assert set(evaluation.metrics.values()) == {None}
+    assert evaluation.detection_rate is None and evaluation.false_positive_rate is not None
+    assert "image_auroc" in evaluation.to_json()
+
+
+def test_mistakes(tiny_category, tiny_detector):
+    fresh = RcAEDetector(tiny_config(), 0, "cpu")
+    with pytest.raises(KitError, match="no threshold yet"):
+        fresh.evaluate(tiny_category.test)
+    with pytest.raises(KitError, match="open the category with size=64"):
+        RcAEDetector(tiny_config(size=64), 0, "cpu").fit(tiny_category.train)
+    with pytest.raises(KitError, match="2 training images"):
+        fresh.fit(tiny_category.train.subset([0, 1]))
+    with pytest.raises(KitError, match=r"expected floats in \[0, 1\]"):
+        tiny_detector.predict(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    with pytest.raises(KitError, match="height 40 is not divisible"):
+        tiny_detector.predict(torch.zeros(1, 3, 40, 32))
+    with pytest.raises(KitError, match="device 'tpu' is unknown"):
+        resolve_device("tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
+def test_cuda_asked_for_and_absent():
+    with pytest.raises(KitError, match="'cuda' is not available here; use --device auto or cpu"):
+        resolve_device("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_trains_and_agrees_with_the_cpu(tiny_category, tmp_path):
+    detector = RcAEDetector(tiny_config(), 0, "cuda").fit(tiny_category.train, listeners=[])
+    detector.save(tmp_path)
+    on_cpu = RcAEDetector.load(tmp_path, device="cpu")
+    torch.testing.assert_close(detector.predict(images()).anomaly_map,
+                               on_cpu.predict(images()).anomaly_map, atol=2e-2, rtol=1e-2)
+
+
+def test_tiny_records_are_what_they_say():
+    assert [r.label for r in tiny_records(3, defective=1)] == [1, 0, 0]
