@@ -156,8 +156,10 @@ def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int
         # Pillow looks for a missing EXIF block behind the pixels of a PNG, decoding all of them.
         searched = image.format != "PNG" or "exif" in image.info
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if searched else 1
-        turned = orientation >= _FIRST_TURNED
-        return (image.width, image.height) if turned else (image.height, image.width)
+        # Some versions of Pillow have turned the size of a TIFF already; its tags are as stored.
+        tags = getattr(image, "tag_v2", None)
+        width, height = (tags[256], tags[257]) if tags else image.size
+        return (width, height) if orientation >= _FIRST_TURNED else (height, width)
 
 
 @contextmanager

@@ -1,0 +1,184 @@
+"""Each layout of protocol.md is read as it is described there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_utils import Category, DataError, open_category
+
+RECTANGLE = np.zeros((12, 20), bool)
+RECTANGLE[2:6, 3:10] = True  # what the fixture `save_mask` draws
+
+
+def listed(category: Category, split: str) -> list[tuple[str, int, str, bool]]:
+    """Path, label, defect and whether there is a mask."""
+    records = getattr(category, split).records
+    return [(r.path, r.label, r.defect, r.read_mask is not None) for r in records]
+
+
+def test_mvtec(mvtec_root: Path) -> None:
+    category = open_category(mvtec_root, "bottle", size=8)
+    assert (category.name, category.format, category.root) == ("bottle", "mvtec", str(mvtec_root))
+    assert listed(category, "train") == [
+        (f"bottle/train/good/00{index}.png", 0, "good", False) for index in range(3)
+    ]
+    assert listed(category, "test") == [
+        ("bottle/test/crack/000.png", 1, "crack", True),
+        ("bottle/test/crack/001.png", 1, "crack", True),
+        ("bottle/test/crack/002.png", 1, "crack", False),  # no ground truth file
+        ("bottle/test/good/000.png", 0, "good", False),
+        ("bottle/test/good/001.png", 0, "good", False),
+        ("bottle/test/stain/000.png", 1, "stain", True),
+    ]
+    np.testing.assert_array_equal(category.test.native_mask(0), RECTANGLE)
+    assert category.test.native_mask(2) is None
+    np.testing.assert_array_equal(category.test.native_mask(3), np.zeros((12, 20), bool))
+
+
+def test_mvtec_without_test_images_can_be_trained_on(tmp_path: Path, save_image) -> None:
+    save_image(tmp_path / "own/train/good/0.png")
+    category = open_category(tmp_path)
+    assert len(category.train) == 1 and len(category.test) == 0
+    assert category.test.images().shape == (0, 3, 128, 128)
+
+
+def test_visa(visa_root: Path) -> None:
+    category = open_category(visa_root, size=8)  # the table names but one
+    normal = "candle/Data/Images/Normal/000{}.JPG"
+    assert (category.name, category.format) == ("candle", "visa")
+    assert listed(category, "train") == [
+        (normal.format(index), 0, "good", False) for index in range(3)
+    ]
+    assert listed(category, "test") == [
+        (normal.format(3), 0, "good", False),
+        (normal.format(4), 0, "good", False),
+        ("candle/Data/Images/Anomaly/000.JPG", 1, "anomaly", True),
+    ]
+    np.testing.assert_array_equal(category.test.native_mask(2), RECTANGLE)  # stored as 2, not 255
+
+
+def test_visa_table_may_start_with_a_byte_order_mark(visa_root: Path) -> None:
+    table = visa_root / "split_csv/1cls.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert len(open_category(visa_root).train) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("label", "kind", r"1cls\.csv lacks the column 'label'; expected object,split,.*; unpack"),
+        ("candle,test", "candle,val", r"1cls\.csv has the split 'val'; expected train or test;"),
+        ("Normal/0001", "Normal/9", r"Normal/9\.JPG cannot be read .*; expected an image; check"),
+    ],
+)
+def test_visa_table_with_a_mistake(visa_root: Path, old: str, new: str, message: str) -> None:
+    table = visa_root / "split_csv/1cls.csv"
+    table.write_text(table.read_text().replace(old, new))
+    with pytest.raises(DataError, match=message):
+        open_category(visa_root, "candle")
+
+
+def test_btad(btad_root: Path) -> None:
+    category = open_category(btad_root, "01", size=8)
+    assert category.format == "btad"
+    assert listed(category, "train") == [
+        ("01/train/ok/0000.bmp", 0, "good", False),
+        ("01/train/ok/0001.bmp", 0, "good", False),
+    ]
+    assert listed(category, "test") == [
+        ("01/test/ok/0000.bmp", 0, "good", False),
+        ("01/test/ko/0000.bmp", 1, "ko", True),  # its mask is a .png
+        ("01/test/ko/0001.png", 1, "ko", True),  # and this one's a .bmp
+    ]
+    for index in (1, 2):
+        np.testing.assert_array_equal(category.test.native_mask(index), RECTANGLE)
+
+
+def test_loco_unites_the_masks_and_trains_on_validation(loco_root: Path) -> None:
+    category = open_category(loco_root, size=8)
+    assert (category.name, category.format) == ("juice", "loco")
+    assert listed(category, "train") == [
+        ("juice/train/good/000.png", 0, "good", False),
+        ("juice/train/good/001.png", 0, "good", False),
+        ("juice/validation/good/000.png", 0, "good", False),
+    ]
+    assert listed(category, "test") == [
+        ("juice/test/good/000.png", 0, "good", False),
+        ("juice/test/logical_anomalies/000.png", 1, "logical_anomalies", True),
+        ("juice/test/structural_anomalies/000.png", 1, "structural_anomalies", True),
+    ]
+    both = RECTANGLE.copy()
+    both[2:6, 12:19] = True
+    np.testing.assert_array_equal(category.test.native_mask(1), both)
+    np.testing.assert_array_equal(category.test.native_mask(2), RECTANGLE)
+
+
+def test_plain_folder(folder_root: Path) -> None:
+    category = open_category(folder_root, size=8)
+    assert (category.name, category.format) == ("parts", "folder")
+    assert len(category.train) == 9  # of 11
+    assert category.test.defects == ["good", "good", "defective", "defective"]
+    assert listed(category, "test")[2:] == [
+        ("parts/defective/a.jpg", 1, "defective", True),
+        ("parts/defective/b.tif", 1, "defective", False),
+    ]
+    np.testing.assert_array_equal(category.test.native_mask(2), RECTANGLE)
+    assert category.test.native_mask(3) is None
+
+
+def test_plain_folder_is_split_by_content_alone(folder_root: Path) -> None:
+    def tested() -> set[bytes]:
+        records = open_category(folder_root).test.records
+        return {r.read_image().tobytes() for r in records if not r.label}
+
+    before = tested()
+    for path in (folder_root / "normal").iterdir():
+        path.rename(path.with_name(f"renamed {path.stem[::-1]}z"))
+    assert tested() == before and len(before) == 2
+
+
+def test_plain_folder_keeps_copies_on_one_side(tmp_path: Path, save_image) -> None:
+    for index in range(3):
+        content = save_image(tmp_path / f"parts/normal/{index}.png").read_bytes()
+        for copy in "abcde":
+            (tmp_path / f"parts/normal/{index}{copy}.png").write_bytes(content)
+    category = open_category(tmp_path, "parts")
+    sides = [{r.digest() for r in split.records} for split in (category.train, category.test)]
+    assert sides[0].isdisjoint(sides[1]) and len(category.test) == 6  # at least 18 // 5
+
+
+def test_plain_folder_of_two_tests_one(tmp_path: Path, save_image) -> None:
+    save_image(tmp_path / "normal/a.png")
+    with pytest.raises(DataError, match="has no images to train on"):
+        open_category(tmp_path)
+    save_image(tmp_path / "normal/b.png")
+    category = open_category(tmp_path)
+    assert len(category.train) == len(category.test) == 1
+
+
+def test_plain_folder_with_a_misnamed_mask(folder_root: Path) -> None:
+    mask = folder_root / "masks/a.png"
+    mask.rename(mask.with_name("A-mask.png"))
+    with pytest.raises(DataError, match=r"A-mask\.png belongs to no image; .*; rename or remove"):
+        open_category(folder_root)
+
+
+def test_two_masks_of_one_stem_are_ambiguous(mvtec_root: Path, save_mask) -> None:
+    save_mask(mvtec_root / "bottle/ground_truth/crack/000.bmp")
+    with pytest.raises(DataError, match=r"both the mask of '000'; expected one; remove"):
+        open_category(mvtec_root, "bottle")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("data", "name", "train", "good", "defective"),
+    [("mvtec", "bottle", 209, 20, 63), ("mtd", "magnetic_tile", 763, 189, 388)],
+)
+def test_real_counts(
+    realdata: Path, data: str, name: str, train: int, good: int, defective: int
+) -> None:
+    category = open_category(realdata / data, name)
+    assert len(category.train) == train
+    assert np.bincount(category.test.labels).tolist() == [good, defective]
+    assert sum(r.read_mask is not None for r in category.test.records) == defective

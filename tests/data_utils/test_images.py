@@ -1,0 +1,230 @@
+"""Files become the right pixels, whatever they are called, or one clear line."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_utils import DataError, images
+from data_utils.images import image_size, list_images, read_image, read_mask
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def written(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_the_content_decides_and_not_the_extension(tmp_path: Path, kind: str) -> None:
+    for name in ("a.jpg", "a.xyz", "a"):
+        path = written(tmp_path / name, Image.fromarray(RGB), format=kind)
+        np.testing.assert_array_equal(read_image(path), RGB)
+
+
+def test_jpeg_is_decoded_in_full(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.png", Image.fromarray(RGB), format="JPEG", quality=90)
+    np.testing.assert_array_equal(read_image(path), np.asarray(Image.open(path)))
+
+
+def test_greyscale_is_repeated(tmp_path: Path) -> None:
+    for name, image in (("l.png", Image.fromarray(GREY)), ("one.png", Image.new("1", (9, 6), 1))):
+        pixels = read_image(written(tmp_path / name, image))
+        assert pixels.shape == (6, 9, 3) and pixels.dtype == np.uint8
+        assert (pixels == pixels[..., :1]).all()
+    assert (pixels == 255).all()  # 1 bit, full range
+    np.testing.assert_array_equal(read_image(tmp_path / "l.png")[..., 0], GREY)
+
+
+@pytest.mark.parametrize("extension", ["png", "tif"])
+def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path, extension: str) -> None:
+    values = np.array([[0, 257, 256 * 128, 65535]], dtype=np.uint16)
+    pixels = read_image(written(tmp_path / f"a.{extension}", Image.fromarray(values)))
+    assert pixels[0].tolist() == [[0] * 3, [1] * 3, [128] * 3, [255] * 3]
+
+
+def test_big_endian_sixteen_bits(tmp_path: Path) -> None:
+    image = Image.frombytes("I;16B", (2, 1), struct.pack(">HH", 65535, 257 * 9))
+    assert read_image(written(tmp_path / "a.tif", image))[0, :, 0].tolist() == [255, 9]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_values_without_a_known_range_are_refused(tmp_path: Path, dtype: type) -> None:
+    path = written(tmp_path / "a.tif", Image.fromarray(GREY.astype(dtype)))
+    with pytest.raises(DataError, match=r"a\.tif has 32-bit .* expected 8 or 16 bits; scale it"):
+        read_image(path)
+
+
+def test_opaque_alpha_changes_nothing_and_transparency_is_white(tmp_path: Path) -> None:
+    alpha = np.full((6, 9, 1), 255, np.uint8)
+    alpha[0] = 0
+    path = written(tmp_path / "a.png", Image.fromarray(np.concatenate([RGB, alpha], axis=2)))
+    pixels = read_image(path)
+    np.testing.assert_array_equal(pixels[1:], RGB[1:])
+    assert (pixels[0] == 255).all()
+    grey_alpha = np.stack([GREY, alpha[..., 0]], axis=2)
+    pixels = read_image(written(tmp_path / "la.png", Image.fromarray(grey_alpha)))
+    np.testing.assert_array_equal(pixels[1:, :, 2], GREY[1:])
+
+
+def test_palette_becomes_its_colours(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.putpixel((1, 0), 1)
+    pixels = read_image(written(tmp_path / "a.png", image))
+    assert pixels[0].tolist() == [[10, 20, 30], [200, 100, 0]]
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    image = Image.new("CMYK", (4, 4), (0, 255, 255, 0))  # red
+    pixels = read_image(written(tmp_path / "a.tif", image))
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    pixels = read_image(written(tmp_path / "a.jpg", image))
+    assert pixels[0, 0, 0] > 245 and pixels[0, 0, 1] < 10
+
+
+@pytest.mark.parametrize("extension", ["png", "tif", "jpg"])
+@pytest.mark.parametrize(
+    ("orientation", "shown"),
+    [(1, RGB), (3, RGB[::-1, ::-1]), (6, np.rot90(RGB, -1)), (8, np.rot90(RGB))],
+)
+def test_exif_orientation(
+    tmp_path: Path, extension: str, orientation: int, shown: np.ndarray
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    blocks = np.kron(RGB, np.ones((16, 16, 1), np.uint8))  # JPEG keeps flat blocks nearly exact
+    options = {"quality": 100, "subsampling": 0} if extension == "jpg" else {}
+    path = written(tmp_path / f"a.{extension}", Image.fromarray(blocks), exif=exif, **options)
+    expected = np.kron(shown, np.ones((16, 16, 1), np.uint8)).astype(int)
+    assert np.abs(read_image(path) - expected).max() <= (6 if extension == "jpg" else 0)
+    assert image_size(path) == expected.shape[:2]
+    assert image_size(path, path.read_bytes()) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("value", [1, 2, 128, 254, 255])
+def test_mask_is_whatever_differs_from_zero(tmp_path: Path, value: int) -> None:
+    expected = GREY > 100
+    grey = Image.fromarray(np.where(expected, value, 0).astype(np.uint8))
+    for name in ("a.png", "a.bmp", "a.tif"):
+        np.testing.assert_array_equal(read_mask(written(tmp_path / name, grey)), expected)
+    deep = Image.fromarray(np.where(expected, value, 0).astype(np.uint16))
+    np.testing.assert_array_equal(read_mask(written(tmp_path / "deep.png", deep)), expected)
+    wide = Image.fromarray(np.where(expected, value / 1e6, 0).astype(np.float32))
+    np.testing.assert_array_equal(read_mask(written(tmp_path / "wide.tif", wide)), expected)
+
+
+def test_mask_in_every_mode(tmp_path: Path) -> None:
+    expected = GREY > 100
+    one = Image.fromarray(expected)
+    palette = Image.new("P", (9, 6))
+    palette.putdata(expected.astype(np.uint8).ravel().tolist())
+    palette.putpalette([0] * 768)  # class ids that all look black
+    blue = np.zeros((6, 9, 4), np.uint8)
+    blue[..., 2] = expected
+    blue[..., 3] = 255  # opaque everywhere is not foreground everywhere
+    grey_alpha = np.stack([expected.astype(np.uint8), np.full((6, 9), 255, np.uint8)], axis=2)
+    modes = {
+        "1": one,
+        "P": palette,
+        "RGBA": Image.fromarray(blue),
+        "LA": Image.fromarray(grey_alpha),
+    }
+    for mode, image in modes.items():
+        assert image.mode == mode
+        mask = read_mask(written(tmp_path / f"{mode}.png", image))
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, expected, err_msg=mode)
+
+
+def test_jpeg_mask_is_not_grown_by_its_noise(tmp_path: Path) -> None:
+    expected = np.zeros((40, 40), bool)
+    expected[11:24, 9:30] = True
+    image = Image.fromarray(expected.astype(np.uint8) * 255)
+    path = written(tmp_path / "a.jpg", image, quality=60)
+    assert (np.asarray(Image.open(path))[~expected] != 0).any()  # noise there is
+    np.testing.assert_array_equal(read_mask(path), expected)
+
+
+def test_mask_is_turned_like_its_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = written(tmp_path / "a.png", Image.fromarray(GREY), exif=exif)
+    np.testing.assert_array_equal(read_mask(path), np.rot90(GREY, -1) != 0)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "bmp", "tif"])
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_a_truncated_file_is_refused(tmp_path: Path, extension: str, read) -> None:  # noqa: ANN001
+    path = written(tmp_path / f"a.{extension}", Image.fromarray(np.tile(RGB, (20, 20, 1))))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(
+        DataError, match=rf"a\.{extension} .*; expected a JPEG.*; (copy|replace)"
+    ) as e:
+        read(path)
+    assert "\n" not in str(e.value)
+
+
+def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("hello")
+    for read in (read_image, read_mask, image_size):
+        with pytest.raises(
+            DataError, match=r"a\.png is not an image .* expected a JPEG, .*; replace"
+        ):
+            read(path)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png is not an image"):
+        image_size(path, b"")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.png .*No such file"):
+        read_image(tmp_path / "none.png")
+
+
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""))
+    for read in (read_image, read_mask, image_size):
+        with pytest.raises(DataError, match=r"bomb\.png has too many pixels; expected at most"):
+            read(path)
+
+
+def test_the_limit_of_pixels_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.png", Image.fromarray(RGB))
+    monkeypatch.setattr(images, "MAX_PIXELS", 6 * 9)
+    read_image(path)
+    monkeypatch.setattr(images, "MAX_PIXELS", 6 * 9 - 1)
+    with pytest.raises(DataError, match="expected at most 53;"):
+        read_image(path)
+
+
+def test_listing(tmp_path: Path) -> None:
+    for name, kind in (("b.png", "PNG"), ("a", "JPEG"), ("c.dat", "BMP"), ("d.x", "TIFF")):
+        written(tmp_path / name, Image.fromarray(RGB), format=kind)
+    (tmp_path / "damaged.JPG").write_bytes(b"")  # to be reported when it is read
+    (tmp_path / "BMW.txt").write_text("BM is how a bitmap starts")
+    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    written(tmp_path / ".hidden.png", Image.fromarray(RGB))
+    for folder in ("deep", ".git"):
+        (tmp_path / folder).mkdir()
+        written(tmp_path / folder / "e.png", Image.fromarray(RGB))
+    flat = ["a", "b.png", "c.dat", "d.x", "damaged.JPG"]
+    assert [path.name for path in list_images(tmp_path)] == flat
+    found = list_images(tmp_path, recursive=True)
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [*flat, "deep/e.png"]
+    assert list_images(tmp_path / "missing") == []
