@@ -142,11 +142,11 @@ class PixelCurve:
     normals: int
 
     def roc(self) -> tuple[np.ndarray, np.ndarray]:
-        """False- and true-positive rate, from (0, 0) to (1, 1)."""
+        """Return false- and true-positive rate, from (0, 0) to (1, 1)."""
         return self._path(self.true / self.true[-1])
 
     def pro(self) -> tuple[np.ndarray, np.ndarray]:
-        """False-positive rate and per-region overlap, from (0, 0) to (1, 1)."""
+        """Return false-positive rate and per-region overlap, from (0, 0) to (1, 1)."""
         return self._path(self.overlap)
 
     def _path(self, height: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +212,7 @@ def _check_pairs(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Non
         raise KitError(f"{len(maps)} maps for {len(masks)} masks; give one map per mask")
     for number, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
         if mask.dtype != bool:
-            raise KitError(f"mask {number} holds {mask.dtype} values, expected bool; pass mask != 0")
+            raise KitError(f"mask {number} holds {mask.dtype} values, not bool; pass mask != 0")
         if anomaly_map.shape != mask.shape:
             raise KitError(f"map {number} is {anomaly_map.shape}, its mask {mask.shape}; enlarge "
                            "the map to the mask's size, never the other way round")
@@ -304,10 +304,10 @@ def _areas(curve: PixelCurve) -> tuple[float, float, float]:
 def _resampled_areas(
     maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], counts: np.ndarray
 ) -> list[tuple[float, float, float]]:
-    """The three areas for every row of ``counts`` (how often each image was drawn)."""
+    """Compute the three areas for every row of ``counts`` (how often each image was drawn)."""
     normal, true, share, components = _histograms(maps, masks)
     areas = []
-    for drawn in counts.astype(np.float64):  # exact, and a float product is ten times faster
+    for drawn in counts.astype(np.float64):  # exact, and faster than integers
         false_at = (drawn @ normal)[::-1].cumsum()
         curve = PixelCurve(
             false_before=np.concatenate([[0], false_at[:-1]]),
@@ -330,7 +330,7 @@ def _without_empty_start(curve: PixelCurve) -> PixelCurve:
 def _histograms(
     maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per image: normal pixels, defective pixels and component shares per bin, and components."""
+    """Count per image and bin: normal and defective pixels, component shares; and components."""
     edges = _bin_edges(maps, masks)
     bins = len(edges) + 1
     rows = []

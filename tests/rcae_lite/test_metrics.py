@@ -9,7 +9,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from data_utils import KitError
 from rcae_lite import metrics
-from rcae_lite.metrics import area_under_pro, image_metrics, pixel_curve, pixel_metrics
+from rcae_lite.metrics import (
+    area_under_pro,
+    image_metrics,
+    pixel_curve,
+    pixel_metrics,
+    pro_curve,
+)
 
 
 def naive_au_pro(maps, masks, limit=0.3):
@@ -77,8 +83,15 @@ def test_au_pro_by_hand():
     scores[0, 0], scores[0, 3], scores[1, 1], scores[1, 2], scores[0, 4] = 5, 4, 3, 2, 1
     # PRO: (1 + 0) / 2 at FPR 0, then (1 + 1/2) / 2; 3/4 until FPR 2/9, then 1; the last tie of 7
     # normal pixels runs from 2/9 to 1 at PRO 1. Up to 0.3: 2/9 * 3/4 + (0.3 - 2/9) * 1.
-    assert area_under_pro(*pixel_curve([scores], [mask]).pro()) == pytest.approx(
-        (2 / 9 * 3 / 4 + (0.3 - 2 / 9)) / 0.3)
+    fpr, pro, area = pro_curve([scores], [mask])
+    assert area == pytest.approx((2 / 9 * 3 / 4 + (0.3 - 2 / 9)) / 0.3)
+    assert pro_curve([scores], [mask], 2 / 9)[2] == pytest.approx(3 / 4)
+    assert (fpr[0], pro[0], fpr[-1], pro[-1]) == (0, 0, 1, 1)
+
+
+def test_the_last_point_is_interpolated_at_the_limit():
+    assert area_under_pro(np.array([0, 0.2, 0.4, 1]), np.array([0, 0.6, 1, 1])) == pytest.approx(
+        (0.2 * 0.6 / 2 + 0.1 * (0.6 + 0.8) / 2) / 0.3)
 
 
 def test_small_components_count_as_much_as_large_ones():
@@ -128,6 +141,10 @@ def test_mistakes_are_refused():
         pixel_metrics([scores + np.nan], [mask])
     with pytest.raises(KitError, match="never the other way round"):
         pixel_metrics([scores[:2]], [mask])
+    with pytest.raises(KitError, match="holds uint8 values, not bool"):
+        pixel_metrics([scores], [mask.astype(np.uint8)])
+    with pytest.raises(KitError, match="not finite"):  # also where the metrics are undefined
+        pixel_metrics([scores - np.inf], [np.zeros((4, 4), bool)])
     with pytest.raises(KitError, match="2 maps for 1 masks"):
         pixel_metrics([scores, scores], [mask])
     with pytest.raises(KitError, match="not finite"):
@@ -160,12 +177,32 @@ def adversarial(images: int):
     """Nearly all mass in one value, the rest spread over many orders of magnitude."""
     rng = np.random.default_rng(1)
     maps, masks = realistic(images)
-    heavy = [np.where(rng.random(m.shape) < 0.9, 0, np.sign(m) * np.exp(9 * np.abs(m))) for m in maps]
+    spread = [np.sign(m) * np.exp(9 * np.abs(m)) for m in maps]
+    heavy = [np.where(rng.random(m.shape) < 0.9, 0, m) for m in spread]
     return [m.astype(np.float32) for m in heavy], masks
 
 
-@pytest.mark.parametrize("case", [realistic(30), adversarial(30)], ids=["realistic", "adversarial"])
-def test_binning_error_of_the_intervals_is_below_a_thousandth(case):
+def rare(images: int):
+    """One defective pixel in 4000, nearly all of them above every normal one: AP hangs on few."""
+    rng = np.random.default_rng(2)
+    maps = [rng.standard_normal((64, 64)).astype(np.float32) for _ in range(images)]
+    masks = [np.zeros((64, 64), bool) for _ in range(images)]
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        y, x = rng.integers(64, size=2)
+        mask[y, x] = True
+        anomaly_map[y, x] = 4 * rng.random() + 1.5
+    return maps, masks
+
+
+def quantised(images: int):
+    """Eight levels: every threshold is a heavy tie."""
+    maps, masks = realistic(images)
+    return [np.round(m) for m in maps], masks
+
+
+@pytest.mark.parametrize("make", [realistic, adversarial, rare, quantised])
+def test_binning_error_of_the_intervals_is_below_a_thousandth(make):
+    case = make(30)
     once = np.ones((1, len(case[0])), dtype=int)
     binned = metrics._resampled_areas(*case, once)[0]
     exact = metrics._areas(pixel_curve(*case))
@@ -176,15 +213,29 @@ def test_intervals_hold_the_value_shrink_like_the_square_root_of_the_data_and_ar
     few = pixel_metrics(*realistic(12), resamples=200)
     for name in few:
         assert few[name].low <= few[name].value <= few[name].high
-    repeated = pixel_metrics(*(7 * part for part in realistic(12)), resamples=200)
+    repeated = pixel_metrics(*(4 * part for part in realistic(12)), resamples=200)
     for name in few:
         assert repeated[name].value == pytest.approx(few[name].value)
         width, wide = (i[name].high - i[name].low for i in (repeated, few))
-        assert width == pytest.approx(wide / 7**0.5, rel=0.35)
+        assert width == pytest.approx(wide / 2, rel=0.35)
     assert few == pixel_metrics(*realistic(12), resamples=200)
+    assert few != pixel_metrics(*realistic(12), resamples=200, seed=1)
+
+
+def test_intervals_of_image_metrics_hold_the_value_and_shrink():
     labels = np.arange(60) % 2
     scores = labels + np.random.default_rng(0).normal(0, 1, 60)
-    wide, narrow = image_metrics(labels[:20], scores[:20]), image_metrics(labels, scores)
-    assert narrow["image_auroc"].low <= narrow["image_auroc"].value <= narrow["image_auroc"].high
-    assert (narrow["image_auroc"].high - narrow["image_auroc"].low
-            < wide["image_auroc"].high - wide["image_auroc"].low)
+    wide = image_metrics(labels[:20], scores[:20], resamples=300)
+    narrow = image_metrics(labels, scores, resamples=300)
+    for name, found in narrow.items():
+        assert found.low <= found.value <= found.high
+        assert found.high - found.low < wide[name].high - wide[name].low
+    assert narrow == image_metrics(labels, scores, resamples=300)
+
+
+def test_a_resample_that_misses_a_class_is_drawn_again():
+    found = image_metrics([0, 1, 1, 1], [0.0, 1, 2, 3], resamples=100)["image_auroc"]
+    assert found == metrics.Interval(1.0, 1.0, 1.0)  # a draw without the only normal has no AUROC
+    counts = metrics._resample(4, 100, 0, lambda drawn: drawn[0] > 0)
+    assert counts.shape == (100, 4) and counts[:, 0].min() == 1
+    assert (counts.sum(axis=1) == 4).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_utils import KitError
-from rcae_lite.thresholds import conformal_threshold, holdout_size
+from rcae_lite.thresholds import conformal_threshold, holdout_size, p_values
 
 
 @pytest.mark.parametrize(("n", "k"), [(19, 1), (39, 2), (10, 1), (20, 2), (99, 5), (1, 1)])
@@ -48,3 +48,18 @@ def test_holdout_leaves_enough_to_train_on(images):
     assert 1 <= n <= images / 4.9 + 1
     if images >= 95:
         assert (n + 1) % 20 == 0 and conformal_threshold(np.zeros(n)).false_alarm_rate == 0.05
+
+
+def test_p_values_by_hand_ties_included():
+    assert p_values([1.0, 2, 2, 5], [0.0, 2, 3, 9]).tolist() == [1.0, 0.8, 0.4, 0.2]
+    with pytest.raises(KitError, match="finite"):
+        p_values([np.inf], [0.0])
+
+
+def test_above_the_threshold_means_a_p_value_within_the_rate():
+    rng = np.random.default_rng(0)
+    calibration, scores = rng.integers(30, size=50), rng.integers(40, size=200)  # many ties
+    for rate in (None, 0.02, 0.1, 0.5):
+        threshold = conformal_threshold(calibration, rate)
+        within = p_values(calibration, scores) <= threshold.false_alarm_rate + 1e-12
+        assert ((scores > threshold.value) == within).all()
