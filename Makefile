@@ -55,8 +55,8 @@ $(DEV): pyproject.toml | $(BIN)/pip
 # An environment without pip is half made (Debian leaves one behind): it is taken away again.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	    echo "$(PYTHON) is missing or older than Python 3.10; name a newer one: make PYTHON=python3.12" >&2; \
+	    echo "$(PYTHON) is missing or older than Python 3.10; try make PYTHON=python3.12" >&2; \
 	    exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-	    echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    echo "$(PYTHON) cannot make a virtual environment; Debian, Ubuntu: apt install python3-venv" >&2; \
 	    exit 1; }

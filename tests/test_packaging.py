@@ -25,9 +25,10 @@ TARGETS = {"help", "demo", "test", "test-full", "lab", "lint", "notebooks", "cle
 LEVELS = [
     [
         "autoencoder detail detection losses pseudo_anomalies variation config",
-        "metrics thresholds results evaluation",
+        "metrics thresholds",
     ],
     ["training checkpoint sequences"],
+    ["results evaluation"],
     ["detector"],
     ["plotting report"],
     ["runs prediction"],
