@@ -5,8 +5,8 @@ The whole model is in this file. Read it from top to bottom once:
 1. ``Encoder`` halves an image, ``Decoder`` doubles it. Both are small, and both keep an identity
    path around their convolutions, so that a decoder starts as a plain enlargement.
 2. ``RcAE`` applies *one* encoder n times and *one* decoder n times (paper, section 1).
-   The reconstruction of depth n is ``I_R^n = D^n(E^n(I))``; all depths together are the *trajectory*.
-3. ``SinglePassAutoencoder`` is the paper's ConvAE: every level has its own weights, one depth only.
+   The reconstruction of depth n is ``I_R^n = D^n(E^n(I))``; all depths are the *trajectory*.
+3. ``SinglePassAutoencoder`` is the paper's ConvAE: own weights per level, one depth only.
 
 Letters: B batch, C channels of a compressed image, N recursion depth, H and W height and width.
 
@@ -27,15 +27,15 @@ from data_utils.errors import KitError
 __all__ = ["Decoder", "Encoder", "RcAE", "SinglePassAutoencoder", "check_divisible"]
 
 
-def check_divisible(height: int, width: int, depth: int) -> None:
-    """Refuse an image that cannot be halved ``depth`` times.
+def check_divisible(images: Tensor, depth: int) -> None:
+    """Refuse images (..., H, W) that cannot be halved ``depth`` times.
 
     Raises
     ------
     KitError
         Naming the side, the divisor and two remedies.
     """
-    for name, side in (("height", height), ("width", width)):
+    for name, side in zip(("height", "width"), images.shape[-2:], strict=True):
         divisor = 2**depth
         if side % divisor:
             possible = (side & -side).bit_length() - 1  # how often 2 divides the side
@@ -60,6 +60,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Refine features: (B, width, H, W) to the same."""
         return self.skip * x + self.body(x)  # (B, width, H, W)
 
 
@@ -87,6 +88,7 @@ class Encoder(nn.Module):
         self.project = nn.Conv2d(width, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compress once: (B, C, H, W) to (B, C, H/2, W/2)."""
         features = self.block(self.down(x))  # (B, width, H/2, W/2)
         return self.skip * F.avg_pool2d(x, 2) + self.project(F.gelu(features))  # (B, C, H/2, W/2)
 
@@ -111,6 +113,7 @@ class Decoder(nn.Module):
         self.up = nn.ConvTranspose2d(width, channels, 2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Reconstruct once: (B, C, H, W) to (B, C, 2H, 2W)."""
         features = self.block(self.expand(x))  # (B, width, H, W)
         larger = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.skip * larger + self.up(F.gelu(features))  # (B, C, 2H, 2W)
@@ -188,7 +191,7 @@ class RcAE(nn.Module):
         depth = self.depth if depth is None else depth
         if not 1 <= depth <= self.depth:
             raise KitError(f"depth {depth} is outside 1..{self.depth}, the depths of this RcAE")
-        check_divisible(*images.shape[-2:], depth)
+        check_divisible(images, depth)
         compressed = [self.stem(images)]  # C_0 = I
         for level in range(1, depth + 1):
             compressed.append(self.encode(compressed[-1], level))  # C_i = E(C_{i-1})
@@ -302,7 +305,7 @@ class SinglePassAutoencoder(nn.Module):
         """
         if depth not in (None, self.depth):
             raise KitError(f"depth {depth}: a single-pass autoencoder has only {self.depth}")
-        check_divisible(*images.shape[-2:], self.depth)
+        check_divisible(images, self.depth)
         return self.decoder(self.encoder(images))  # (B, 3, H, W)
 
     def trajectory(self, images: Tensor) -> Tensor:

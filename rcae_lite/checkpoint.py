@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -19,8 +18,16 @@ from torch import Tensor, nn
 from data_utils.errors import KitError
 from rcae_lite.training import Event, StageState
 
-__all__ = ["CheckpointWriter", "load_checkpoint", "load_state", "load_tensors", "read_json",
-           "restore_optimiser", "save_tensors", "write_text"]
+__all__ = [
+    "CheckpointWriter",
+    "load_checkpoint",
+    "load_state",
+    "load_tensors",
+    "read_json",
+    "restore_optimiser",
+    "save_tensors",
+    "write_text",
+]
 
 
 def _replace(temporary: Path, target: Path) -> None:
@@ -99,7 +106,8 @@ def read_json(path: Path, kind: str, version: int) -> dict[str, Any]:
         raise KitError(f"{path} is not a {kind!r} file of this kit")
     if values.get("format_version") != version:
         raise KitError(
-            f"{path} has format version {values.get('format_version')!r}, this kit reads {version}; "
+            f"{path} has format version {values.get('format_version')!r}, this kit reads "
+            f"{version}; "
             "train again, or install the version of the kit that wrote it"
         )
     return values
@@ -115,12 +123,14 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, so
     """
     expected = module.state_dict()
     start = f"{prefix}."
-    found = {key[len(start):]: t for key, t in tensors.items() if key.startswith(start)}
+    found = {key[len(start) :]: t for key, t in tensors.items() if key.startswith(start)}
     for name in sorted(expected.keys() | found.keys()):
         if name not in found or name not in expected:
             state = "missing" if name not in found else "unexpected"
-            raise KitError(f"{source}: tensor {start}{name} is {state}; the file does not match its "
-                           "configuration")
+            raise KitError(
+                f"{source}: tensor {start}{name} is {state}; the file does not match its "
+                "configuration"
+            )
         want, have = expected[name], found[name]
         if want.shape != have.shape or want.dtype.is_floating_point != have.is_floating_point():
             raise KitError(
@@ -137,7 +147,7 @@ SECONDS_BETWEEN = 20.0
 
 
 class CheckpointWriter:
-    """Listener that writes a checkpoint every `SECONDS_BETWEEN` seconds and at the end of each stage.
+    """Listener that writes a checkpoint every 20 seconds and at the end of each stage.
 
     A checkpoint is a folder with ``state.safetensors`` (all finished modules, the module in
     training, Adam's moments) and ``state.json``. It is written beside the old one and swapped in.
@@ -241,4 +251,3 @@ def restore_optimiser(state: StageState, tensors: Mapping[str, Tensor]) -> None:
             moments.setdefault(int(number), {})[name] = tensor
     values = state.optimiser.state_dict()
     state.optimiser.load_state_dict({"state": moments, "param_groups": values["param_groups"]})
-

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data_utils import KitError, list_categories, open_category
+from data_utils import KitError
 from rcae_lite import __version__
 from rcae_lite.config import PRESETS
 from rcae_lite.results import Evaluation
 
 __all__ = ["main"]
 
+Command = Callable[[argparse.Namespace], None]
+
 
 def _train(args: argparse.Namespace) -> None:
     from rcae_lite.runs import train_all, train_run
 
-    options = {"seed": args.seed, "device": args.device, "resume": args.resume,
-               "command": args.command_line}
+    options = {
+        "seed": args.seed,
+        "device": args.device,
+        "resume": args.resume,
+        "command": args.command_line,
+    }
     if args.all:
         if args.category:
             raise KitError(f"CATEGORY {args.category!r} and --all: give one of them")
@@ -57,8 +62,10 @@ def _synthesize(args: argparse.Namespace) -> None:
 
     claim_folder(args.out)
     synthetic.write(args.out, args.category)
-    print(f"written to {args.out}; train with: rcae train {args.out} "
-          f"{args.category or synthetic.CATEGORIES[0]}")
+    print(
+        f"written to {args.out}; train with: rcae train {args.out} "
+        f"{args.category or synthetic.CATEGORIES[0]}"
+    )
 
 
 def _download(args: argparse.Namespace) -> None:
@@ -73,8 +80,13 @@ def _demo(args: argparse.Namespace) -> None:
     if (args.out / "run.json").exists():  # a demo is there to be run again
         shutil.rmtree(args.out)
     folder, evaluation = train_run(
-        "synthetic", None if args.category is None else args.category, "demo", out=args.out,
-        device=args.device, baseline=True, command=args.command_line,
+        "synthetic",
+        None if args.category is None else args.category,
+        "demo",
+        out=args.out,
+        device=args.device,
+        baseline=True,
+        command=args.command_line,
     )
     baseline = Evaluation.load(folder / "baseline" / "evaluation.json")
     print(f"single-pass baseline\n{baseline.summary()}\nRcAE + DPN + CRD\n{evaluation.summary()}")
@@ -88,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rcae-lite {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, function, text: str) -> argparse.ArgumentParser:
+    def command(name: str, function: Command, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
         return sub
@@ -98,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("train", _train, "train on one category, evaluate, write a report")
     train.add_argument("data", metavar="DATA", help="'synthetic' or a folder")
-    train.add_argument("category", metavar="CATEGORY", nargs="?", help="needed if there are several")
+    train.add_argument(
+        "category", metavar="CATEGORY", nargs="?", help="needed if there are several"
+    )
     train.add_argument("--preset", default="lite", choices=list(PRESETS))
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=int, default=0)
@@ -150,11 +164,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rcae: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"rcae: {error.strerror or error}: {error.filename or ''}".rstrip(": "),
-              file=sys.stderr)
+        print(
+            f"rcae: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
-        print("rcae: stopped; the same command with --resume goes on from the last checkpoint",
-              file=sys.stderr)
+        print(
+            "rcae: stopped; the same command with --resume goes on from the last checkpoint",
+            file=sys.stderr,
+        )
         return 130
     return 0

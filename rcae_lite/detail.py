@@ -47,7 +47,8 @@ class DetailPreservationNetwork(nn.Module):
             _block(before, after) for before, after in zip(widths, widths[1:], strict=False)
         )
         self.up = nn.ModuleList(
-            _block(before + after, before) for before, after in zip(widths, widths[1:], strict=False)
+            _block(before + after, before)
+            for before, after in zip(widths, widths[1:], strict=False)
         )
         self.leave = nn.Conv2d(width, 4 * image_channels, 3, padding=1)
         nn.init.zeros_(self.leave.weight)  # Res^n = 0 at first: I_D^n starts as I_R^n
@@ -68,7 +69,7 @@ class DetailPreservationNetwork(nn.Module):
         Tensor
             I_D^n, (B, 3, H, W), not clamped.
         """
-        check_divisible(*reconstruction.shape[-2:], self.LEVELS)
+        check_divisible(reconstruction, self.LEVELS)
         joined = torch.cat([reconstruction, image_gradient], dim=1)  # (B, 9, H, W)
         x = self.enter(F.pixel_unshuffle(joined, 2))  # (B, width, H/2, W/2)
         skips = []

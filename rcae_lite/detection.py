@@ -36,7 +36,7 @@ class _Block(nn.Sequential):
 
 
 class ResidualNormality(nn.Module):
-    """What residual is normal at each place and depth: mean and spread over normal images. **Ours**.
+    """What residual is normal at each place and depth (**ours**).
 
     A part that lies still has edges and highlights which never reconstruct well; the same residual
     elsewhere is a defect. Where parts lie anywhere, the statistics are nearly the same everywhere
@@ -182,7 +182,7 @@ class CrossRecursionDetector(nn.Module):
         KitError
             If a side is not divisible by 16.
         """
-        check_divisible(*images.shape[-2:], self.LEVELS)
+        check_divisible(images, self.LEVELS)
         return self.map(self.join(images, enhanced))
 
     def map(self, joined: Tensor) -> Tensor:

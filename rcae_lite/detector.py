@@ -12,7 +12,7 @@ import json
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -53,8 +53,15 @@ from rcae_lite.training import (
 )
 from rcae_lite.variation import vary
 
-__all__ = ["Detection", "Detector", "RcAEDetector", "SinglePassDetector", "Trajectory",
-           "resolve_device"]
+__all__ = [
+    "Detection",
+    "Detector",
+    "RcAEDetector",
+    "SinglePassDetector",
+    "Trajectory",
+    "concatenate",
+    "resolve_device",
+]
 
 FORMAT_VERSION = 1
 Self = TypeVar("Self", bound="Detector")
@@ -132,6 +139,12 @@ class Detection:
     probability: Tensor
     score: Tensor
     label: Tensor
+
+
+def concatenate(parts: Sequence[Detection]) -> Detection:
+    """Join the detections of several batches into one."""
+    names = [field.name for field in dataclasses.fields(Detection)]
+    return Detection(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
 class Detector(ABC):
@@ -356,9 +369,9 @@ class Detector(ABC):
         Detection
             On the CPU; ``label`` is all False while there is no threshold.
         """
-        parts = [self.detect(self.trajectory(part)) for part in images.split(batch_size)]
-        names = [field.name for field in dataclasses.fields(Detection)]
-        return Detection(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return concatenate(
+            [self.detect(self.trajectory(part)) for part in images.split(batch_size)]
+        )
 
     @torch.inference_mode()
     def detect(self, trajectory: Trajectory) -> Detection:
@@ -378,8 +391,8 @@ class Detector(ABC):
                 f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
                 "shape (B, 3, H, W)"
             )
-        return images.as_subclass(Tensor).to(self.device).contiguous(
-            memory_format=torch.channels_last
+        return (
+            images.as_subclass(Tensor).to(self.device).contiguous(memory_format=torch.channels_last)
         )
 
     def seconds_per_image(self, repeats: int = 10) -> float:

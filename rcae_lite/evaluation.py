@@ -21,7 +21,15 @@ from rcae_lite.results import Evaluation, ImageResult, Provenance
 if TYPE_CHECKING:
     from rcae_lite.detector import Detector
 
-__all__ = ["SCORE_RULE", "code_version", "evaluate", "image_scores", "smooth", "to_native"]
+__all__ = [
+    "SCORE_RULE",
+    "code_version",
+    "evaluate",
+    "image_scores",
+    "map_limits",
+    "smooth",
+    "to_native",
+]
 
 SCORE_RULE = "maximum of the raw map after Gaussian smoothing, standard deviation = height / 64"
 
@@ -51,6 +59,12 @@ def to_native(anomaly_map: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Enlarge one raw map (H, W) to the native size (h, w), bilinear; masks are never resized."""
     enlarged = F.interpolate(anomaly_map[None, None], size, mode="bilinear", align_corners=False)
     return enlarged[0, 0].numpy()
+
+
+def map_limits(maps: np.ndarray) -> tuple[float, float]:
+    """One colour scale for all maps of a set: from their median to their 99.9% quantile."""
+    low, high = np.quantile(maps, [0.5, 0.999])
+    return float(low), float(max(high, low + 1e-6))
 
 
 def code_version() -> str | None:
@@ -106,24 +120,31 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 8) -> Eval
         scores.append(detection.score)
         residuals.append(image_scores(trajectory.residuals.cpu()))  # (B, N)
     score = torch.cat(scores).double().numpy()
-    pairs = _native_pairs(test, torch.cat(raw))
+    maps = torch.cat(raw)
+    pairs = _native_pairs(test, maps)
     return Evaluation(
         metrics=image_metrics(test.labels, score) | pixel_metrics(*pairs),
         images=[
-            ImageResult(record.path, record.defect, record.label, float(value),
-                        bool(value > detector.threshold.value))
+            ImageResult(
+                record.path,
+                record.defect,
+                record.label,
+                float(value),
+                bool(value > detector.threshold.value),
+            )
             for record, value in zip(test.records, score, strict=True)
         ],
         calibration_scores=list(detector.calibration_scores),
         threshold=detector.threshold,
         residual_auroc_by_depth=_ladder(test.labels, torch.cat(residuals).numpy()),
         curves=_curves(test.labels, score, *pairs),
+        map_limits=map_limits(maps.numpy()),
         provenance=_provenance(detector, test),
     )
 
 
 def _native_pairs(test: ImageSet, raw: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Maps and masks at native size; a defective image without a mask says nothing per pixel."""
+    """Pair maps and masks at native size, leaving out defective images without a mask."""
     maps, masks = [], []
     for index in range(len(test)):
         mask = test.native_mask(index)

@@ -18,8 +18,17 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from data_utils.errors import KitError
 
-__all__ = ["Interval", "PixelCurve", "area_under_pro", "image_auroc", "image_f1_max",
-           "image_metrics", "pixel_curve", "pixel_metrics", "pro_curve"]
+__all__ = [
+    "Interval",
+    "PixelCurve",
+    "area_under_pro",
+    "image_auroc",
+    "image_f1_max",
+    "image_metrics",
+    "pixel_curve",
+    "pixel_metrics",
+    "pro_curve",
+]
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=int)
 PRO_LIMIT = 0.3
@@ -55,8 +64,10 @@ def _resample(
 
 def _check_finite(scores: np.ndarray, what: str) -> None:
     if not np.isfinite(scores).all():
-        raise KitError(f"{what} hold {(~np.isfinite(scores)).sum()} values that are not finite; "
-                       "train again with a lower learning rate")
+        raise KitError(
+            f"{what} hold {(~np.isfinite(scores)).sum()} values that are not finite; "
+            "train again with a lower learning rate"
+        )
 
 
 # -- image metrics -------------------------------------------------------------------------------
@@ -106,9 +117,7 @@ def image_metrics(
     metrics = {"image_auroc": image_auroc, "image_f1_max": image_f1_max}
     if len(np.unique(labels)) < 2:
         return dict.fromkeys(metrics)
-    counts = _resample(
-        len(labels), resamples, seed, lambda drawn: 0 < drawn @ labels < len(labels)
-    )
+    counts = _resample(len(labels), resamples, seed, lambda drawn: 0 < drawn @ labels < len(labels))
     draws = [np.repeat(np.arange(len(labels)), drawn) for drawn in counts]
     return {
         name: _interval(metric(labels, scores), [metric(labels[d], scores[d]) for d in draws])
@@ -214,8 +223,10 @@ def _check_pairs(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Non
         if mask.dtype != bool:
             raise KitError(f"mask {number} holds {mask.dtype} values, not bool; pass mask != 0")
         if anomaly_map.shape != mask.shape:
-            raise KitError(f"map {number} is {anomaly_map.shape}, its mask {mask.shape}; enlarge "
-                           "the map to the mask's size, never the other way round")
+            raise KitError(
+                f"map {number} is {anomaly_map.shape}, its mask {mask.shape}; enlarge "
+                "the map to the mask's size, never the other way round"
+            )
         _check_finite(anomaly_map, f"the values of map {number}")
 
 
@@ -323,8 +334,13 @@ def _resampled_areas(
 def _without_empty_start(curve: PixelCurve) -> PixelCurve:
     """Average precision divides by the pixels above a threshold: drop bins with none."""
     keep = curve.true + curve.false_at > 0
-    return PixelCurve(curve.false_before[keep], curve.false_at[keep], curve.true[keep],
-                      curve.overlap[keep], curve.normals)
+    return PixelCurve(
+        curve.false_before[keep],
+        curve.false_at[keep],
+        curve.true[keep],
+        curve.overlap[keep],
+        curve.normals,
+    )
 
 
 def _histograms(
@@ -338,11 +354,21 @@ def _histograms(
         inside = np.searchsorted(edges, anomaly_map[mask], "right")
         outside = np.searchsorted(edges, anomaly_map[~mask], "right")
         weights = component_weights(mask)
-        rows.append((np.bincount(outside, minlength=bins), np.bincount(inside, minlength=bins),
-                     np.bincount(inside, weights, minlength=bins), weights.sum()))
+        rows.append(
+            (
+                np.bincount(outside, minlength=bins),
+                np.bincount(inside, minlength=bins),
+                np.bincount(inside, weights, minlength=bins),
+                weights.sum(),
+            )
+        )
     normal, true, share, components = zip(*rows, strict=True)
-    return (np.array(normal, np.float64), np.array(true, np.float64), np.array(share),
-            np.array(components))
+    return (
+        np.array(normal, np.float64),
+        np.array(true, np.float64),
+        np.array(share),
+        np.array(components),
+    )
 
 
 def _bin_edges(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:

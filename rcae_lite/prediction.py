@@ -11,14 +11,15 @@ import numpy as np
 import tifffile
 import torch
 from PIL import Image
-from torchvision.transforms.v2.functional import resize
 
 from data_utils import KitError
-from data_utils.images import read_image
+from data_utils.images import list_images, read_image
+from data_utils.samples import to_working_size
 from rcae_lite.checkpoint import write_text
-from rcae_lite.detector import Detector
-from rcae_lite.evaluation import to_native
+from rcae_lite.detector import Detection, Detector, concatenate
+from rcae_lite.evaluation import map_limits, to_native
 from rcae_lite.plotting import overlay
+from rcae_lite.runs import claim_folder
 
 __all__ = ["find_images", "predict_files"]
 
@@ -45,15 +46,17 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
     for source in map(Path, sources):
         if not source.exists():
             raise KitError(f"{source} does not exist; name an image or a folder of images")
-        paths = [source] if source.is_file() else list_images(source)
+        paths = [source] if source.is_file() else list_images(source, recursive=True)
         if not paths:
             raise KitError(f"{source} holds no image; name an image or a folder of images")
         for path in paths:
             relative = path.relative_to(source) if source.is_dir() else Path(path.name)
             name = relative.with_suffix("").as_posix()
             if name in found:
-                raise KitError(f"{path} and {found[name]} would both be called {name!r}; "
-                               "predict them into two folders")
+                raise KitError(
+                    f"{path} and {found[name]} would both be called {name!r}; "
+                    "predict them into two folders"
+                )
             found[name] = path
     return [(path, name) for name, path in found.items()]
 
@@ -75,38 +78,52 @@ def predict_files(
     out : path
         A new or empty folder.
     batch_size : int
-        Images that go through the networks at a time.
+        Images that are read and go through the networks at a time.
 
     Returns
     -------
     int
         Number of images.
+
+    Raises
+    ------
+    KitError
+        If an image cannot be read, before anything is written, or ``out`` is not empty.
     """
     found = find_images(sources)
-    out = Path(out)
-    claim_folder(out)
-    side = detector.config.size
-    maps, scores, labels = [], [], []
+    claim_folder(Path(out))
+    parts = []
     for start in range(0, len(found), batch_size):
-        images = [_working_image(path, side) for path, _ in found[start : start + batch_size]]
-        detection = detector.predict(torch.stack(images))
-        maps.append(detection.anomaly_map)
-        scores += detection.score.tolist()
-        labels += detection.label.tolist()
-    raw = torch.cat(maps)
-    low, high = colour_limits(raw.numpy())
-    for (path, name), anomaly_map in zip(found, raw, strict=True):
-        image = read_image(path)
-        native = to_native(anomaly_map, image.shape[:2])
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(f"{target}.tiff", native)
-        Image.fromarray(overlay(image, native, low, high)).save(f"{target}.png")
-    _write_scores(out / "scores.csv", found, scores, labels, detector)
+        paths = [path for path, _ in found[start : start + batch_size]]
+        images = torch.stack([_working_image(path, detector.config.size) for path in paths])
+        parts.append(detector.predict(images))
+    detection = concatenate(parts)
+    limits = map_limits(detection.anomaly_map.numpy())
+    for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
+        _write_map(Path(out, name), read_image(path), anomaly_map, limits)
+    limit = detector.threshold.value if detector.threshold else float("nan")
+    _write_scores(Path(out, "scores.csv"), [name for _, name in found], detection, limit)
     return len(found)
+
+
+def _write_map(
+    target: Path, image: np.ndarray, anomaly_map: torch.Tensor, limits: tuple[float, float]
+) -> None:
+    native = to_native(anomaly_map, image.shape[:2])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(f"{target}.tiff", native)
+    Image.fromarray(overlay(image, native, *limits)).save(f"{target}.png")
 
 
 def _working_image(path: Path, side: int) -> torch.Tensor:
     """Read an image as the training saw its images: squashed to the working square, in [0, 1]."""
-    image = torch.from_numpy(read_image(path)).permute(2, 0, 1)  # (3, h, w) uint8
-    return resize(image, [side, side], antialias=True) / 255
+    return to_working_size(read_image(path), side) / 255
+
+
+def _write_scores(path: Path, names: list[str], detection: Detection, limit: float) -> None:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", "score", "threshold", "defective"])
+    for name, score, label in zip(names, detection.score, detection.label, strict=True):
+        table.writerow([name, f"{score:.6g}", f"{limit:.6g}", int(label)])
+    write_text(path, text.getvalue())

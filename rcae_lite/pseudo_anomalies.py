@@ -21,8 +21,15 @@ from data_utils.errors import KitError
 from rcae_lite.losses import gradient
 from rcae_lite.variation import pixel_grid, uniform
 
-__all__ = ["FAMILIES", "PAPER_FAMILIES", "colour_patches", "copy_paste", "local_distortion", "paint",
-           "random_lines"]
+__all__ = [
+    "FAMILIES",
+    "PAPER_FAMILIES",
+    "colour_patches",
+    "copy_paste",
+    "local_distortion",
+    "paint",
+    "random_lines",
+]
 
 VISIBLE = 0.02  # a change below this in every channel is not called anomalous
 
@@ -63,7 +70,9 @@ def _centres(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([(place // width + 0.5) / height, (place % width + 0.5) / width], dim=1)
 
 
-def _blob(images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.3) -> Tensor:
+def _blob(
+    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.3
+) -> Tensor:
     """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
 
     ``low`` and ``high`` bound the mean diameter as a fraction of the side.

@@ -124,6 +124,8 @@ class Evaluation:
         Image AUROC of the plain residual ``|I - I_R^n|``, n = 1..N.
     curves : dict of str to list of [x, y]
         "roc" (images), "pixel_roc" and "pro", where defined.
+    map_limits : tuple of float
+        Median and 99.9% quantile of the raw maps of the test set: the scale of its heat maps.
     provenance : Provenance
         Where it comes from.
     """
@@ -134,6 +136,7 @@ class Evaluation:
     threshold: Threshold
     residual_auroc_by_depth: list[float | None]
     curves: dict[str, list[list[float]]]
+    map_limits: tuple[float, float]
     provenance: Provenance
 
     @property
@@ -174,8 +177,10 @@ class Evaluation:
             lines.append(f"  {title:<22} {text}")
         ladder = " ".join("-" if v is None else f"{v:.3f}" for v in self.residual_auroc_by_depth)
         lines.append(f"  {'residual by depth':<22} {ladder}")
-        rates = [f"{100 * r:.1f}%" if r is not None else "-"
-                 for r in (self.false_positive_rate, self.detection_rate)]
+        rates = [
+            f"{100 * r:.1f}%" if r is not None else "-"
+            for r in (self.false_positive_rate, self.detection_rate)
+        ]
         lines.append(
             f"  threshold {self.threshold.value:.4g} (false-alarm rate at most "
             f"{100 * self.threshold.false_alarm_rate:.1f}%): {rates[0]} false positives, "
@@ -218,6 +223,7 @@ class Evaluation:
                 threshold=Threshold(**values["threshold"]),
                 residual_auroc_by_depth=list(values["residual_auroc_by_depth"]),
                 curves=dict(values["curves"]),
+                map_limits=tuple(values["map_limits"]),
                 provenance=Provenance(kind=values["detector"], **provenance),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -252,6 +258,7 @@ def write_scores(path: Path, images: list[ImageResult]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([field.name for field in dataclasses.fields(ImageResult)])
     for image in images:
-        table.writerow([image.path, image.defect, image.label, f"{image.score:.6g}",
-                        int(image.predicted)])
+        table.writerow(
+            [image.path, image.defect, image.label, f"{image.score:.6g}", int(image.predicted)]
+        )
     write_text(path, text.getvalue())

@@ -23,10 +23,10 @@ from rcae_lite.config import Config, config_from_dict, get_config
 from rcae_lite.detector import Detector, RcAEDetector, SinglePassDetector
 from rcae_lite.evaluation import code_version
 from rcae_lite.report import Example, write_report
-from rcae_lite.results import Evaluation
+from rcae_lite.results import METRICS, Evaluation
 from rcae_lite.training import Listener
 
-__all__ = ["claim_folder", "evaluate_run", "load_run", "train_run"]
+__all__ = ["claim_folder", "evaluate_run", "load_run", "train_all", "train_run"]
 
 RUN_VERSION = 1
 
@@ -132,12 +132,54 @@ def train_run(
 
     compared = None
     if baseline:
-        single = _fitted(SinglePassDetector(config, seed, device), category, folder / "baseline",
-                         listeners)
+        single = _fitted(
+            SinglePassDetector(config, seed, device), category, folder / "baseline", listeners
+        )
         compared = single.evaluate(category.test).with_command(command)
         compared.save(folder / "baseline")
     detector = _fitted(detector, category, folder, listeners)
     return folder, _evaluate_and_report(detector, category, folder, command, compared)
+
+
+def train_all(
+    data: str | Path, preset: str = "lite", *, out: str | Path | None = None, **options: Any
+) -> str:
+    """Train and evaluate every category of a data set.
+
+    Parameters
+    ----------
+    data, preset
+        See `train_run`.
+    out : path, optional
+        Folder for the runs and ``summary.csv``; ``runs/all-PRESET-SEED`` by default.
+    **options
+        ``seed``, ``device``, ``resume``, ``command`` and ``listeners`` of `train_run`.
+
+    Returns
+    -------
+    str
+        The table: a line per category and their mean.
+    """
+    folder = Path(out or Path("runs") / f"all-{preset}-{options.get('seed', 0)}")
+    claim_folder(folder, resume=options.get("resume", False))
+    names = list_categories(data)
+    rows = []
+    for name in names:
+        _, evaluation = train_run(data, name, preset, out=folder / name, **options)
+        found = [evaluation.metrics[metric] for metric in METRICS]
+        rows.append([interval.value if interval else np.nan for interval in found])
+        print(f"{name}\n{evaluation.summary()}")
+    rows.append(np.nanmean(rows, axis=0).tolist())
+    table = [["category", *METRICS]] + [
+        [name, *(f"{value:.4f}" for value in row)]
+        for name, row in zip([*names, "mean"], rows, strict=True)
+    ]
+    write_text(folder / "summary.csv", "".join(",".join(row) + "\n" for row in table))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in table
+    )
 
 
 def _fitted(
@@ -165,7 +207,8 @@ def _evaluate_and_report(
         folder,
         evaluation,
         examples=_examples(detector, category.test, evaluation),
-        history=detector.losses,
+        losses=detector.losses,
+        limits=evaluation.map_limits,
         baseline=baseline,
     )
     return evaluation
@@ -200,7 +243,6 @@ def _example(detector: Detector, test: ImageSet, index: int, score: float) -> Ex
         anomaly_map=detector.detect(trajectory).anomaly_map[0].numpy(),
         reconstructions=trajectory.reconstructions[0].cpu().numpy(),
         enhanced=None if enhanced is None else enhanced[0].cpu().numpy(),
-        residuals=trajectory.residuals[0].cpu().numpy(),
     )
 
 

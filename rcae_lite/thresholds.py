@@ -113,6 +113,7 @@ def p_values(
 def _checked(calibration: Sequence[float] | np.ndarray) -> np.ndarray:
     scores = np.asarray(calibration, dtype=np.float64)
     if not len(scores) or not np.isfinite(scores).all():
-        raise KitError(f"{len(scores)} calibration scores, all of which must be finite; "
-                       "at least 1 is needed")
+        raise KitError(
+            f"{len(scores)} calibration scores, all of which must be finite; at least 1 is needed"
+        )
     return scores

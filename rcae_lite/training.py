@@ -21,8 +21,16 @@ from tqdm.auto import tqdm
 from data_utils.errors import KitError
 from rcae_lite.config import Stage
 
-__all__ = ["Event", "History", "Listener", "Progress", "StageState", "TensorBoard", "generator_for",
-           "train_stage"]
+__all__ = [
+    "Event",
+    "History",
+    "Listener",
+    "Progress",
+    "StageState",
+    "TensorBoard",
+    "generator_for",
+    "train_stage",
+]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,19 @@ TINY_STAGE = {"steps": 6, "batch_size": 4, "learning_rate": 2e-3}
 
 def tiny_config(**overrides) -> Config:
     """Return the smallest configuration that goes through every line of a training."""
-    options = {"size": 32, "rcae_width": 16, "dpn_width": 8, "crd_width": 8, "crop": 16,
-               "pool_chunk": 4, "pool_chunks": 2, "pool_every": 2,
-               "rcae": TINY_STAGE, "dpn": TINY_STAGE, "crd": TINY_STAGE}
+    options = {
+        "size": 32,
+        "rcae_width": 16,
+        "dpn_width": 8,
+        "crd_width": 8,
+        "crop": 16,
+        "pool_chunk": 4,
+        "pool_chunks": 2,
+        "pool_every": 2,
+        "rcae": TINY_STAGE,
+        "dpn": TINY_STAGE,
+        "crd": TINY_STAGE,
+    }
     return get_config("demo", **(options | overrides))
 
 
@@ -30,14 +40,20 @@ def tiny_records(count: int, defective: int = 0) -> list[Record]:
         bad = number < defective
         if bad:
             top, left = rng.integers(5, 25, 2)
-            mask[top:top + 8, left:left + 8] = True
+            mask[top : top + 8, left : left + 8] = True
             image = np.where(mask, 1.0, image)
         rgb = (255 * np.repeat(image[..., None], 3, axis=2).clip(0, 1)).astype(np.uint8)
         defect = "square" if bad else "good"
-        records.append(Record(
-            path=f"tiny/{defect}/{number:03}.png", label=int(bad), defect=defect,
-            read_image=lambda rgb=rgb: rgb, read_mask=(lambda mask=mask: mask) if bad else None,
-            digest=lambda number=number: f"{number:064x}"))
+        records.append(
+            Record(
+                path=f"tiny/{defect}/{number:03}.png",
+                label=int(bad),
+                defect=defect,
+                read_image=lambda rgb=rgb: rgb,
+                read_mask=(lambda mask=mask: mask) if bad else None,
+                digest=lambda number=number: f"{number:064x}",
+            )
+        )
     return records
 
 

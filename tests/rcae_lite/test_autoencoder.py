@@ -116,10 +116,10 @@ def test_single_pass_has_one_depth(images):
 
 def test_indivisible_size_names_side_divisor_and_remedies():
     with pytest.raises(KitError, match=r"height 250 .* 2\^5 = 32; resize to 256 or use depth <= 1"):
-        check_divisible(250, 256, 5)
+        check_divisible(torch.zeros(250, 256), 5)
     with pytest.raises(KitError, match="width 48"):
         RcAE(5, width=8)(torch.rand(1, 3, 32, 48))
-    check_divisible(256, 512, 5)
+    check_divisible(torch.zeros(3, 256, 512), 5)
 
 
 @pytest.mark.parametrize("depth", [0, 4, -1])

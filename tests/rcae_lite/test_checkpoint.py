@@ -117,7 +117,9 @@ def test_tensors_are_checked_by_name_shape_type_and_value(tmp_path):
         load({"m.weight": good["m.weight"]})
     with pytest.raises(KitError, match="m.extra is unexpected"):
         load(good | {"m.extra": torch.zeros(1)})
-    with pytest.raises(KitError, match=r"m.bias is torch.float32 \(4,\), expected torch.float32 \(3,\)"):
+    with pytest.raises(
+        KitError, match=r"m.bias is torch.float32 \(4,\), expected torch.float32 \(3,\)"
+    ):
         load(good | {"m.bias": torch.zeros(4)})
     with pytest.raises(KitError, match="m.bias is torch.int64"):
         load(good | {"m.bias": torch.zeros(3, dtype=torch.int64)})
@@ -137,12 +139,15 @@ def test_unreadable_files_are_one_clear_line(tmp_path):
         load_tensors(tmp_path / "cut.safetensors")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("{", "not readable JSON"),
-    ("[]", "not a 'thing' file"),
-    (json.dumps({"kind": "other"}), "not a 'thing' file"),
-    (json.dumps({"kind": "thing", "format_version": 7}), "version 7, this kit reads 1"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not readable JSON"),
+        ("[]", "not a 'thing' file"),
+        (json.dumps({"kind": "other"}), "not a 'thing' file"),
+        (json.dumps({"kind": "thing", "format_version": 7}), "version 7, this kit reads 1"),
+    ],
+)
 def test_json_of_another_kind_or_version(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(KitError, match=message):

@@ -19,7 +19,11 @@ def test_round_trip_through_json(preset):
 
 def test_presets_have_the_promised_sizes():
     assert {name: c.size for name, c in PRESETS.items()} == {
-        "demo": 128, "lite": 128, "standard": 256, "paper": 1024}
+        "demo": 128,
+        "lite": 128,
+        "standard": 256,
+        "paper": 1024,
+    }
 
 
 def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
@@ -47,22 +51,25 @@ def test_steps_count_epochs_over_the_training_set():
     assert Stage(steps=50).optimiser_steps(9) == 50
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: get_config("light"), "unknown preset 'light'; choose from demo, lite"),
-    (lambda: get_config("lite", dept=3), "unknown option 'dept'; did you mean 'depth'"),
-    (lambda: get_config("lite", crd={"step": 3}), "unknown option 'step'"),
-    (lambda: get_config("lite", size=100), "size 100 is not a multiple of 32.*use 96"),
-    (lambda: get_config("lite", crop=40), "crop 40 must be a multiple of 16"),
-    (lambda: get_config("lite", map_loss="l3"), "map_loss 'l3'"),
-    (lambda: get_config("lite", variation=-1), "variation -1"),
-    (lambda: get_config("lite", families=("rust",)), "choose from"),
-    (lambda: Stage(), "exactly one"),
-    (lambda: Stage(steps=1, epochs=1), "exactly one"),
-    (lambda: Stage(steps=1, batch_size=0), "batch_size 0"),
-    (lambda: Stage(steps=1, schedule="linear"), "schedule 'linear'"),
-    (lambda: config_from_dict({"preset": "x"}), "not a complete configuration"),
-    (lambda: config_from_dict({"presett": "x"}), "unknown option"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: get_config("light"), "unknown preset 'light'; choose from demo, lite"),
+        (lambda: get_config("lite", dept=3), "unknown option 'dept'; did you mean 'depth'"),
+        (lambda: get_config("lite", crd={"step": 3}), "unknown option 'step'"),
+        (lambda: get_config("lite", size=100), "size 100 is not a multiple of 32.*use 96"),
+        (lambda: get_config("lite", crop=40), "crop 40 must be a multiple of 16"),
+        (lambda: get_config("lite", map_loss="l3"), "map_loss 'l3'"),
+        (lambda: get_config("lite", variation=-1), "variation -1"),
+        (lambda: get_config("lite", families=("rust",)), "choose from"),
+        (lambda: Stage(), "exactly one"),
+        (lambda: Stage(steps=1, epochs=1), "exactly one"),
+        (lambda: Stage(steps=1, batch_size=0), "batch_size 0"),
+        (lambda: Stage(steps=1, schedule="linear"), "schedule 'linear'"),
+        (lambda: config_from_dict({"preset": "x"}), "not a complete configuration"),
+        (lambda: config_from_dict({"presett": "x"}), "unknown option"),
+    ],
+)
 def test_mistakes_name_value_and_remedy(call, message):
     with pytest.raises(KitError, match=message):
         call()

@@ -23,7 +23,8 @@ def test_join_is_image_enhanced_and_absolute_residual():
         assert torch.equal(joined[:, 3:6, step], enhanced[:, :, step] - 0.5)
         assert torch.equal(joined[:, 6:, step], (enhanced[:, :, step] - images).abs())
     assert CrossRecursionDetector(4, width=8, residual_input=False).join(
-        images, enhanced).shape == (2, 6, 4, 16, 16)
+        images, enhanced
+    ).shape == (2, 6, 4, 16, 16)
 
 
 def test_normality_is_the_deviation_in_spreads_from_normal_images():
@@ -32,7 +33,7 @@ def test_normality_is_the_deviation_in_spreads_from_normal_images():
     noise = torch.randn(200, 1, 2, 16, 16).abs() * torch.tensor([0.05, 0.2]).view(1, 1, 2, 1, 1)
     enhanced = images.unsqueeze(2) + noise
     normality = ResidualNormality(2, 16)
-    normality.fit((images[i:i + 50], enhanced[i:i + 50]) for i in range(0, 200, 50))
+    normality.fit((images[i : i + 50], enhanced[i : i + 50]) for i in range(0, 200, 50))
     seen = normality(images, enhanced)
     assert seen.shape == (200, 1, 2, 16, 16)
     assert seen.mean(dim=(0, 1, 3, 4)).abs().max() < 0.05
@@ -56,7 +57,7 @@ def test_it_learns_where_the_sequence_keeps_changing():
     mask = torch.zeros(8, 1, 32, 32)
     for number in range(8):
         top, left = torch.randint(0, 20, (2,)).tolist()
-        mask[number, :, top:top + 10, left:left + 10] = 1
+        mask[number, :, top : top + 10, left : left + 10] = 1
     drift = torch.linspace(0, 0.5, 5).view(1, 1, 5, 1, 1) * mask.unsqueeze(2)
     enhanced = images.unsqueeze(2) + drift
     crd = CrossRecursionDetector(5, width=8)

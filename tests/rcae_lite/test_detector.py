@@ -20,8 +20,11 @@ def same_weights(first, second) -> bool:
     return all(
         torch.equal(a, b)
         for name in first.modules
-        for a, b in zip(first.modules[name].state_dict().values(),
-                        second.modules[name].state_dict().values(), strict=True)
+        for a, b in zip(
+            first.modules[name].state_dict().values(),
+            second.modules[name].state_dict().values(),
+            strict=True,
+        )
     )
 
 
@@ -31,8 +34,9 @@ def images(count: int = 2) -> torch.Tensor:
 
 def test_stages_run_one_after_the_other(tiny_category):
     events: list[Event] = []
-    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train,
-                                                         listeners=[events.append])
+    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(
+        tiny_category.train, listeners=[events.append]
+    )
     assert [e.stage for e in events] == ["rcae"] * 6 + ["dpn"] * 6 + ["crd"] * 6
     assert list(detector.trained["seconds"]) == ["rcae", "dpn", "crd"]
     assert [step for step, _ in detector.losses["crd"]] == [1, 2, 3, 4, 5, 6]
@@ -71,8 +75,9 @@ def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kin
     assert detection.probability.min() >= 0 and detection.probability.max() <= 1
     torch.testing.assert_close(detection.score, image_scores(detection.anomaly_map))
     assert torch.equal(detection.label, detection.score > detector.threshold.value)
-    torch.testing.assert_close(detector.predict(images(5)).anomaly_map, detection.anomaly_map,
-                               atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        detector.predict(images(5)).anomaly_map, detection.anomaly_map, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
@@ -98,9 +103,11 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 
     with pytest.raises(Killed):
         RcAEDetector(tiny_config(), 0, "cpu").fit(
-            tiny_category.train, listeners=[kill], checkpoint=tmp_path / "checkpoint")
+            tiny_category.train, listeners=[kill], checkpoint=tmp_path / "checkpoint"
+        )
     resumed = RcAEDetector(tiny_config(), 0, "cpu").fit(
-        tiny_category.train, listeners=[], checkpoint=tmp_path / "checkpoint")
+        tiny_category.train, listeners=[], checkpoint=tmp_path / "checkpoint"
+    )
     assert same_weights(tiny_detector, resumed)
     assert resumed.losses["crd"] == tiny_detector.losses["crd"]
     assert resumed.calibration_scores == tiny_detector.calibration_scores
@@ -120,7 +127,10 @@ def test_saved_and_loaded_it_is_the_same(tiny_category, tmp_path, kind):
     loaded = kind.load(tmp_path, device="cpu")
     assert same_weights(detector, loaded)
     assert (loaded.config, loaded.seed, loaded.threshold) == (
-        detector.config, 3, detector.threshold)
+        detector.config,
+        3,
+        detector.threshold,
+    )
     assert torch.equal(loaded.predict(images()).score, detector.predict(images()).score)
     with pytest.raises(KitError, match="is not a"):
         DETECTORS[kind is RcAEDetector].load(tmp_path)
@@ -150,7 +160,12 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
 def test_evaluation_has_everything_and_survives_json(tiny_category, tiny_detector):
     evaluation = tiny_detector.evaluate(tiny_category.test)
     assert set(evaluation.metrics) == {
-        "image_auroc", "pixel_auroc", "pixel_ap", "au_pro", "image_f1_max"}
+        "image_auroc",
+        "pixel_auroc",
+        "pixel_ap",
+        "au_pro",
+        "image_f1_max",
+    }
     for interval in evaluation.metrics.values():
         assert 0 <= interval.low <= interval.high <= 1
     assert len(evaluation.residual_auroc_by_depth) == 5
@@ -206,8 +221,12 @@ def test_cuda_trains_and_agrees_with_the_cpu(tiny_category, tmp_path):
     detector = RcAEDetector(tiny_config(), 0, "cuda").fit(tiny_category.train, listeners=[])
     detector.save(tmp_path)
     on_cpu = RcAEDetector.load(tmp_path, device="cpu")
-    torch.testing.assert_close(detector.predict(images()).anomaly_map,
-                               on_cpu.predict(images()).anomaly_map, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(
+        detector.predict(images()).anomaly_map,
+        on_cpu.predict(images()).anomaly_map,
+        atol=2e-2,
+        rtol=1e-2,
+    )
 
 
 def test_tiny_records_are_what_they_say():

@@ -91,7 +91,8 @@ def test_au_pro_by_hand():
 
 def test_the_last_point_is_interpolated_at_the_limit():
     assert area_under_pro(np.array([0, 0.2, 0.4, 1]), np.array([0, 0.6, 1, 1])) == pytest.approx(
-        (0.2 * 0.6 / 2 + 0.1 * (0.6 + 0.8) / 2) / 0.3)
+        (0.2 * 0.6 / 2 + 0.1 * (0.6 + 0.8) / 2) / 0.3
+    )
 
 
 def test_small_components_count_as_much_as_large_ones():
@@ -166,7 +167,7 @@ def realistic(images: int, seed: int = 0):
         mask = np.zeros((64, 64), bool)
         if number % 3:
             y, x = rng.integers(4, 44, 2)
-            mask[y:y + rng.integers(3, 16), x:x + rng.integers(3, 16)] = True
+            mask[y : y + rng.integers(3, 16), x : x + rng.integers(3, 16)] = True
         noise = ndimage.gaussian_filter(rng.standard_normal((64, 64)), 2) * 4 + rng.normal(0, 0.3)
         maps.append((noise + 1.5 * mask * rng.random()).astype(np.float32))
         masks.append(mask)

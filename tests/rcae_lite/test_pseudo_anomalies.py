@@ -56,11 +56,14 @@ def test_lines_are_thin_and_patches_are_compact(images):
 
 
 def test_sizes_span_small_to_large(images):
-    areas = torch.cat([
-        paint(images, generator(seed), families=["colour_patches"], probability=1, layers=1)[1]
-        .flatten(1).mean(1)
-        for seed in range(4)
-    ])
+    areas = torch.cat(
+        [
+            paint(images, generator(seed), families=["colour_patches"], probability=1, layers=1)[1]
+            .flatten(1)
+            .mean(1)
+            for seed in range(4)
+        ]
+    )
     areas = areas[areas > 0]
     assert areas.quantile(0.1) < 0.003 and areas.quantile(0.95) > 0.03
 

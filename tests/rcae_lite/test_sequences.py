@@ -6,7 +6,7 @@ from rcae_lite.sequences import SequencePool, Sequences
 
 
 def chunk(number: int) -> Sequences:
-    """Every pixel of item i of chunk c holds 4 c + i (in its first channels), its mask a corner of 8x8."""
+    """Fill item i of chunk c with 4 c + i (its first channels); its mask is a corner of 8x8."""
     level = torch.arange(4.0).view(4, 1, 1, 1, 1) + 4 * number
     masks = torch.zeros(4, 1, 32, 32)
     masks[:, :, :8, :8] = 1

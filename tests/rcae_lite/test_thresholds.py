@@ -31,12 +31,15 @@ def test_achieved_rate_respects_the_bound_on_a_skewed_distribution():
     assert np.mean(alarms) == pytest.approx(0.05, abs=0.015)
 
 
-@pytest.mark.parametrize(("scores", "rate", "message"), [
-    ([1.0] * 10, 0.05, "needs 19 held-out normal images, there are 10"),
-    ([1.0], 1.5, "must be between 0 and 1"),
-    ([], None, "0 calibration scores"),
-    ([float("nan")], None, "finite"),
-])
+@pytest.mark.parametrize(
+    ("scores", "rate", "message"),
+    [
+        ([1.0] * 10, 0.05, "needs 19 held-out normal images, there are 10"),
+        ([1.0], 1.5, "must be between 0 and 1"),
+        ([], None, "0 calibration scores"),
+        ([float("nan")], None, "finite"),
+    ],
+)
 def test_what_cannot_be_given_is_refused(scores, rate, message):
     with pytest.raises(KitError, match=message):
         conformal_threshold(scores, rate)

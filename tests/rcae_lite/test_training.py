@@ -93,8 +93,9 @@ def test_generator_depends_on_seed_stage_and_step():
 def test_a_loss_that_is_not_finite_stops_with_stage_and_step():
     module, _ = problem()
     with pytest.raises(KitError, match="stage fit became nan at step 0"):
-        train_stage("fit", new_state(module, STAGE),
-                    lambda _: module.weight.sum() * float("nan"), STAGE, 12)
+        train_stage(
+            "fit", new_state(module, STAGE), lambda _: module.weight.sum() * float("nan"), STAGE, 12
+        )
 
 
 def test_progress_draws_a_bar_per_stage(capsys):
@@ -105,7 +106,8 @@ def test_progress_draws_a_bar_per_stage(capsys):
 
 def test_tensorboard_writes_the_losses(tmp_path):
     accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard")
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
     module, loss = problem()
     train_stage("fit", new_state(module, STAGE), loss, STAGE, 12, [TensorBoard(str(tmp_path))])
     events = accumulator.EventAccumulator(str(tmp_path)).Reload()

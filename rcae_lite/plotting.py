@@ -1,0 +1,306 @@
+"""Plots of trajectories, detections and evaluations: data in, Figure or Axes out.
+
+Heat maps of one figure share one colour scale. Nothing here opens a window or keeps pyplot state,
+so every function works in a notebook, in a script and on a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from rcae_lite.evaluation import map_limits
+from rcae_lite.results import Evaluation
+
+__all__ = [
+    "changes_by_depth",
+    "detections",
+    "heat_map",
+    "loss_curves",
+    "overlay",
+    "pro_curve",
+    "residual_ladder",
+    "roc_curve",
+    "score_histogram",
+    "trajectory_strip",
+]
+
+Array = np.ndarray | Tensor
+COLOUR_MAP = "magma"
+NORMAL, DEFECTIVE = (sns.color_palette("colorblind")[i] for i in (0, 3))
+BASELINE = "0.5"
+PRO_LIMIT = 0.3
+
+
+def _axes(ax: Axes | None, size: tuple[float, float] = (4.2, 3.2)) -> Axes:
+    if ax is not None:
+        return ax
+    with sns.axes_style("whitegrid"):
+        return Figure(figsize=size, layout="constrained").subplots()
+
+
+def _picture(image: Array) -> np.ndarray:
+    """(3, H, W) in [0, 1], possibly a little outside, to (H, W, 3)."""
+    return np.asarray(image).transpose(1, 2, 0).clip(0, 1)
+
+
+def _bare(ax: Axes, title: str = "", label: str = "") -> Axes:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.set_title(title, fontsize=9)
+    ax.set_ylabel(label, fontsize=9)
+    return ax
+
+
+def overlay(image: np.ndarray, anomaly_map: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Lay a map over its image; the higher the value, the more opaque.
+
+    Parameters
+    ----------
+    image : array
+        (h, w, 3) uint8.
+    anomaly_map : array
+        (h, w) raw map.
+    low, high : float
+        Ends of the colour scale.
+
+    Returns
+    -------
+    np.ndarray
+        (h, w, 3) uint8.
+    """
+    level = ((anomaly_map - low) / (high - low)).clip(0, 1)
+    colours = matplotlib.colormaps[COLOUR_MAP](level)[..., :3]
+    opacity = 0.75 * level[..., None] ** 0.5
+    blended = (1 - opacity) * image / 255 + opacity * colours
+    return (255 * blended).round().astype(np.uint8)
+
+
+def heat_map(
+    image: Array, anomaly_map: Array, low: float, high: float, ax: Axes | None = None
+) -> Axes:
+    """Show a raw map (H, W) over its image (3, H, W) on a given scale."""
+    ax = _bare(_axes(ax, (3, 3)))
+    pixels = (255 * _picture(image)).astype(np.uint8)
+    ax.imshow(overlay(pixels, np.asarray(anomaly_map), low, high))
+    return ax
+
+
+def trajectory_strip(
+    image: Array,
+    reconstructions: Array,
+    enhanced: Array | None = None,
+    anomaly_map: Array | None = None,
+    title: str = "",
+) -> Figure:
+    """Show the recursion: the reconstruction of every depth, what DPN adds, and the residuals.
+
+    Parameters
+    ----------
+    image : array
+        I, (3, H, W) in [0, 1].
+    reconstructions : array
+        I_R^1 ... I_R^N, (3, N, H, W).
+    enhanced : array, optional
+        I_D^1 ... I_D^N, (3, N, H, W).
+    anomaly_map : array, optional
+        Raw map (H, W), shown under the image on a scale of its own.
+    title : str
+        Above everything.
+
+    Returns
+    -------
+    Figure
+        A column for the image and one per depth; the residuals share one scale.
+    """
+    image, reconstructions = np.asarray(image), np.asarray(reconstructions)
+    depths = reconstructions.shape[1]
+    residuals = np.abs(image[:, None] - reconstructions).mean(axis=0)  # (N, H, W)
+    rows = [("reconstruction", reconstructions)]
+    if enhanced is not None:
+        rows.append(("with detail (DPN)", np.asarray(enhanced)))
+    figure = Figure(
+        figsize=(1.5 * (depths + 1) + 0.9, 1.55 * (len(rows) + 1) + 0.3), layout="constrained"
+    )
+    grid = figure.subplots(len(rows) + 1, depths + 1, squeeze=False)
+    for row in grid[1:]:
+        row[0].set_axis_off()
+    _bare(grid[0, 0], "image").imshow(_picture(image))
+    for row, (label, pictures) in zip(grid, rows, strict=False):
+        for depth in range(depths):
+            ax = _bare(
+                row[depth + 1],
+                f"n = {depth + 1}" if row is grid[0] else "",
+                label if depth == 0 else "",
+            )
+            ax.imshow(_picture(pictures[:, depth]))
+    top = float(np.quantile(residuals, 0.999))
+    for depth in range(depths):
+        ax = _bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
+        shown = ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
+    bar = figure.colorbar(shown, ax=grid[-1, 1:].tolist(), shrink=0.9, pad=0.01)
+    bar.set_label("|I - I_R|", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    if anomaly_map is not None:
+        ax = grid[1, 0]
+        ax.set_axis_on()
+        _bare(ax, "anomaly map").imshow(np.asarray(anomaly_map), cmap=COLOUR_MAP)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def detections(
+    images: Sequence[Array],
+    maps: Sequence[Array],
+    masks: Sequence[Array],
+    titles: Sequence[str],
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Show images, their true masks as outlines, and their maps on one scale.
+
+    Parameters
+    ----------
+    images, maps, masks : sequence of array
+        (3, H, W) in [0, 1]; raw (H, W); (H, W) bool.
+    titles : sequence of str
+        One per image.
+    limits : tuple of float, optional
+        Ends of the colour scale, from the whole data set; from ``maps`` by default.
+    """
+    low, high = limits or map_limits(np.stack([np.asarray(m) for m in maps]))
+    figure = Figure(figsize=(1.7 * len(images) + 0.4, 3.7), layout="constrained")
+    grid = figure.subplots(2, len(images), squeeze=False)
+    for column, (image, raw, mask, title) in enumerate(
+        zip(images, maps, masks, titles, strict=True)
+    ):
+        ax = _bare(grid[0, column], title)
+        ax.imshow(_picture(image))
+        if np.asarray(mask).any():
+            ax.contour(np.asarray(mask), levels=[0.5], colors="#00ff88", linewidths=1)
+        heat_map(image, raw, low, high, grid[1, column])
+    grid[0, 0].set_ylabel("image, true defect", fontsize=9)
+    grid[1, 0].set_ylabel("anomaly map", fontsize=9)
+    return figure
+
+
+def changes_by_depth(changes: Array, masks: Array, ax: Axes | None = None) -> Axes:
+    """Show how much normal and defective pixels still change from depth n to n + 1.
+
+    Parameters
+    ----------
+    changes : array
+        ``|I_R^{n+1} - I_R^n|``, (B, N - 1, H, W).
+    masks : array
+        (B, H, W) bool.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = _axes(ax)
+    changes, masks = np.asarray(changes).swapaxes(0, 1), np.asarray(masks)  # (N - 1, B, H, W)
+    steps = [f"{n} to {n + 1}" for n in range(1, len(changes) + 1)]
+    for name, where, colour in (("normal", ~masks, NORMAL), ("defective", masks, DEFECTIVE)):
+        if where.any():
+            values = [step[where].mean() for step in changes]
+            ax.plot(steps, values, "o-", color=colour, label=f"{name} pixels")
+    ax.set(xlabel="recursion depth", ylabel="mean change (grey levels of 1)", ylim=(0, None))
+    ax.legend(frameon=False)
+    return ax
+
+
+def score_histogram(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Show the scores of normal and defective test images, and the threshold from normal ones."""
+    ax = _axes(ax)
+    labels, scores = evaluation.labels, evaluation.scores
+    bins = np.histogram_bin_edges(scores, 24).tolist()
+    for label, name, colour in ((0, "normal", NORMAL), (1, "defective", DEFECTIVE)):
+        ax.hist(scores[labels == label], bins, alpha=0.6, color=colour, label=name)
+    limit = evaluation.threshold
+    ax.axvline(
+        limit.value,
+        color="black",
+        linestyle="--",
+        linewidth=1,
+        label=f"threshold ({100 * limit.false_alarm_rate:.0f}% false alarms)",
+    )
+    ax.set(xlabel="score (raw)", ylabel="test images")
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def _curve(
+    evaluation: Evaluation,
+    name: str,
+    title: str,
+    limit: float,
+    baseline: Evaluation | None,
+    ax: Axes | None,
+) -> Axes:
+    ax = _axes(ax)
+    entries = [(evaluation, "RcAE + DPN + CRD", DEFECTIVE), (baseline, "single-pass", BASELINE)]
+    for entry, label, colour in entries:
+        if entry is not None and name in entry.curves:
+            x, y = np.array(entry.curves[name]).T
+            ax.plot(x, y, color=colour, label=label)
+    ax.set(xlabel="false-positive rate", ylabel=title, xlim=(0, limit), ylim=(0, 1.01))
+    ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def roc_curve(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the ROC curve over images, with the operating point of the threshold."""
+    ax = _curve(evaluation, "roc", "true-positive rate (images)", 1.0, baseline, ax)
+    x, y = evaluation.false_positive_rate, evaluation.detection_rate
+    if x is not None and y is not None:
+        ax.plot(x, y, "o", color="black", label="threshold from normals")
+        ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def pro_curve(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the per-region overlap over the false-positive rate of pixels, up to 30%."""
+    return _curve(evaluation, "pro", "per-region overlap", PRO_LIMIT, baseline, ax)
+
+
+def residual_ladder(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the image AUROC of the plain residual at each depth, beside the whole detector."""
+    ax = _axes(ax)
+    ladder = [np.nan if v is None else v for v in evaluation.residual_auroc_by_depth]
+    depths = range(1, len(ladder) + 1)
+    ax.plot(depths, ladder, "o-", color=NORMAL, label="plain residual of depth n")
+    lines = [(evaluation, "RcAE + DPN + CRD", DEFECTIVE), (baseline, "single-pass", BASELINE)]
+    for entry, label, colour in lines:
+        found = entry.metrics["image_auroc"] if entry else None
+        if found:
+            ax.axhline(found.value, color=colour, linestyle="--", label=label)
+    ax.set(xlabel="recursion depth n", ylabel="image AUROC", ylim=(None, 1.01))
+    ax.set_xticks(depths)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
+    """Show the loss of every stage over its optimiser steps, smoothed over 2% of them."""
+    with sns.axes_style("whitegrid"):
+        figure = Figure(figsize=(3.2 * max(1, len(losses)), 2.6), layout="constrained")
+        grid = figure.subplots(1, max(1, len(losses)), squeeze=False)[0]
+    for ax, (stage, points) in zip(grid, losses.items(), strict=False):
+        steps, values = np.array(points).T
+        width = max(1, len(values) // 50)
+        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+        ax.plot(steps[width - 1 :], smooth, color=NORMAL)
+        ax.set(title=stage, xlabel="optimiser step", ylabel="loss", yscale="log")
+    return figure

@@ -1,0 +1,183 @@
+"""The report of a run: one self-contained HTML file that a colleague can read without this kit."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rcae_lite import plotting
+from rcae_lite.checkpoint import write_text
+from rcae_lite.results import METRICS, Evaluation
+
+__all__ = ["Example", "write_report"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image with all that the detector makes of it.
+
+    Parameters
+    ----------
+    path, defect, label, score
+        As in `rcae_lite.results.ImageResult`.
+    image : np.ndarray
+        (3, H, W) in [0, 1].
+    mask : np.ndarray
+        (H, W) bool.
+    anomaly_map : np.ndarray
+        Raw map, (H, W).
+    reconstructions : np.ndarray
+        (3, N, H, W).
+    enhanced : np.ndarray or None
+        (3, N, H, W).
+    """
+
+    path: str
+    defect: str
+    label: int
+    score: float
+    image: np.ndarray
+    mask: np.ndarray
+    anomaly_map: np.ndarray
+    reconstructions: np.ndarray
+    enhanced: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Picture:
+    data: str
+    text: str
+
+
+def _picture(drawn: Figure | Axes, text: str) -> _Picture:
+    """Render to a PNG in a data URI; ``text`` is what a screen reader says."""
+    figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"font.size": 9}):
+        figure.savefig(buffer, format="png", dpi=110)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return _Picture(f"data:image/png;base64,{data}", text)
+
+
+def write_report(
+    folder: str | Path,
+    evaluation: Evaluation,
+    *,
+    examples: Sequence[Example],
+    losses: Mapping[str, Sequence[tuple[int, float]]],
+    limits: tuple[float, float],
+    baseline: Evaluation | None = None,
+) -> Path:
+    """Write ``report.html``, whole or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        The run's folder.
+    evaluation : Evaluation
+        What is reported.
+    examples : sequence of Example
+        Images to show.
+    losses : mapping
+        (step, loss) pairs by stage.
+    limits : tuple of float
+        Ends of the one colour scale of all heat maps, taken over the test set.
+    baseline : Evaluation, optional
+        Of the single-pass baseline, shown beside it.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    source = resources.files("rcae_lite").joinpath("report.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(source).render(
+        evaluation=evaluation,
+        provenance=evaluation.provenance,
+        baseline=baseline,
+        metrics=METRICS,
+        mistakes=_mistakes(evaluation),
+        plots=_plots(evaluation, baseline),
+        overview=_overview(examples, limits),
+        strips=[
+            _picture(
+                plotting.trajectory_strip(e.image, e.reconstructions, e.enhanced, e.anomaly_map),
+                f"{e.path}: image, reconstructions of every depth and their residuals",
+            )
+            for e in _one_of_each(examples)
+        ],
+        losses=_picture(plotting.loss_curves(losses), "loss of each training stage over its steps")
+        if losses
+        else None,
+    )
+    path = Path(folder) / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture]:
+    plots = [
+        _picture(
+            plotting.score_histogram(evaluation),
+            "histogram of the scores of normal and defective test images",
+        )
+    ]
+    if None not in evaluation.residual_auroc_by_depth:
+        plots.append(
+            _picture(
+                plotting.residual_ladder(evaluation, baseline),
+                "image AUROC of the plain residual over the recursion depth",
+            )
+        )
+    if "roc" in evaluation.curves:
+        plots.append(_picture(plotting.roc_curve(evaluation, baseline), "ROC curve over images"))
+    if "pro" in evaluation.curves:
+        plots.append(_picture(plotting.pro_curve(evaluation, baseline), "PRO curve over pixels"))
+    return plots
+
+
+def _overview(examples: Sequence[Example], limits: tuple[float, float]) -> list[_Picture]:
+    """Heat maps of the examples on one scale, five to a row."""
+    rows = [examples[start : start + 5] for start in range(0, len(examples), 5)]
+    return [
+        _picture(
+            plotting.detections(
+                [e.image for e in row],
+                [e.anomaly_map for e in row],
+                [e.mask for e in row],
+                [f"{e.defect}, score {e.score:.2f}" for e in row],
+                limits,
+            ),
+            "test images with their true defects outlined, and their anomaly maps: "
+            + ", ".join(e.path for e in row),
+        )
+        for row in rows
+    ]
+
+
+def _one_of_each(examples: Sequence[Example]) -> list[Example]:
+    """Return a normal example and at most two defective ones, for the trajectories."""
+    normal = [e for e in examples if not e.label][:1]
+    return normal + [e for e in examples if e.label][:2]
+
+
+def _mistakes(evaluation: Evaluation) -> list[tuple[str, str, float]]:
+    """Wrongly called images, the worst first: (what, path, score), at most five of each kind."""
+    wrong = [image for image in evaluation.images if image.predicted != bool(image.label)]
+    alarms = sorted((i for i in wrong if not i.label), key=lambda i: -i.score)[:5]
+    missed = sorted((i for i in wrong if i.label), key=lambda i: i.score)[:5]
+    return [("false alarm", i.path, i.score) for i in alarms] + [
+        (f"missed {i.defect}", i.path, i.score) for i in missed
+    ]
