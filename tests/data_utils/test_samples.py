@@ -86,10 +86,10 @@ def test_a_transform_does_not_reach_the_cache() -> None:
 
 def test_resizing_is_antialiased_bilinear_on_eight_bits() -> None:
     stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 255
+    stripes[:, 3::8] = stripes[:, 4::8] = 255  # a quarter, and just where single samples would fall
     small = to_working_size(stripes, 8)
     assert small.dtype == torch.uint8 and small.shape == (3, 8, 8)
-    assert (small.int() - 127).abs().max() <= 8  # without antialiasing: 0 or 255
+    assert (small[..., 1:-1].int() - 64).abs().max() <= 2  # without antialiasing: 255
 
 
 def test_every_image_and_mask_is_decoded_once(mvtec_root: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_subset_is_the_same_decoded_or_not(mvtec_root: Path) -> None:
     late = fresh.subset([4, 0])
     for part in (early, late):
         assert torch.equal(part.images(), images[[4, 0]])
-        assert torch.equal(part[1].mask, fresh[0].mask)
+        assert part[1].mask.any() and not part[0].mask.any()
         assert part.native_size(0) == (12, 20)
 
 
