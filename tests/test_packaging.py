@@ -214,10 +214,11 @@ def make(checkout: Path, *targets: str, **variables: str) -> subprocess.Complete
     (["demo", "demo"], ["."]),
     (["demo", "lab", "test", "demo"], [".", ".[lab]", ".[lab,dev]"]),
     (["test", "lab", "notebooks", "demo", "test-full"], [".[lab,dev]"]),
+    (["test demo lab"], [".[lab,dev]"]),
 ])
 def test_make_installs_each_set_once(checkout, targets, installed):
     for target in targets:
-        assert make(checkout, target).returncode == 0
+        assert make(checkout, *target.split()).returncode == 0
     log = (checkout / "log").read_text()
     assert re.findall(r"^python -m pip install -e (.+)$", log, re.M) == installed
 
