@@ -210,23 +210,42 @@ class Evaluation:
         Raises
         ------
         KitError
-            If a field is missing or of the wrong type.
+            If these are not the values of an evaluation, or a field is missing or of another type.
         """
+        if values.get("kind") != KIND or values.get("format_version") != FORMAT_VERSION:
+            raise KitError(
+                f"{source} is {values.get('kind')!r}, version {values.get('format_version')!r}; "
+                f"expected {KIND!r}, version {FORMAT_VERSION}; evaluate the run again with this kit"
+            )
         try:
             fields = [f.name for f in dataclasses.fields(Provenance) if f.name != "kind"]
             provenance = {name: values[name] for name in fields}
             provenance["resolution"] = tuple(values["resolution"])
             return cls(
-                metrics={n: Interval(**values[n]) if values[n] else None for n in METRICS},
-                images=[ImageResult(**image) for image in values["images"]],
+                metrics={name: _interval(values[name]) for name in METRICS},
+                images=[
+                    ImageResult(
+                        path=str(i["path"]),
+                        defect=str(i["defect"]),
+                        label=int(i["label"]),
+                        score=float(i["score"]),
+                        predicted=bool(i["predicted"]),
+                    )
+                    for i in values["images"]
+                ],
                 calibration_scores=[float(v) for v in values["calibration_scores"]],
-                threshold=Threshold(**values["threshold"]),
-                residual_auroc_by_depth=list(values["residual_auroc_by_depth"]),
+                threshold=Threshold(
+                    float(values["threshold"]["value"]),
+                    float(values["threshold"]["false_alarm_rate"]),
+                ),
+                residual_auroc_by_depth=[
+                    None if v is None else float(v) for v in values["residual_auroc_by_depth"]
+                ],
                 curves=dict(values["curves"]),
-                map_limits=tuple(values["map_limits"]),
+                map_limits=(float(values["map_limits"][0]), float(values["map_limits"][1])),
                 provenance=Provenance(kind=values["detector"], **provenance),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise KitError(f"{source} is not complete: {error!r}; evaluate the run again") from None
 
     @classmethod
@@ -235,7 +254,7 @@ class Evaluation:
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise KitError(f"not readable JSON ({error})") from None
+            raise KitError(f"not readable JSON ({error}); pass what to_json() returned") from None
         if not isinstance(values, dict):
             raise KitError("the JSON is not an object; pass what to_json() returned")
         return cls.from_dict(values)
@@ -252,13 +271,22 @@ class Evaluation:
         return cls.from_dict(read_json(Path(path), KIND, FORMAT_VERSION), str(path))
 
 
+def _interval(values: Mapping[str, Any] | None) -> Interval | None:
+    if values is None:
+        return None
+    return Interval(*(float(values[name]) for name in ("value", "low", "high")))
+
+
 def write_scores(path: Path, images: list[ImageResult]) -> None:
-    """Write one line per image: path, defect, label, score, predicted."""
+    """Write one line per image: path, defect, label, score, predicted (1: above the threshold).
+
+    Nine significant digits tell every two float32 scores apart: no ties appear that were not there.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow([field.name for field in dataclasses.fields(ImageResult)])
     for image in images:
         table.writerow(
-            [image.path, image.defect, image.label, f"{image.score:.6g}", int(image.predicted)]
+            [image.path, image.defect, image.label, f"{image.score:.9g}", int(image.predicted)]
         )
     write_text(path, text.getvalue())
