@@ -6,19 +6,24 @@ so every function works in a notebook, in a script and on a server.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from rcae_lite.evaluation import map_limits
+from rcae_lite.metrics import PRO_LIMIT
 from rcae_lite.results import Evaluation
 
 __all__ = [
+    "DETECTORS",
     "changes_by_depth",
     "detections",
     "heat_map",
@@ -35,14 +40,23 @@ Array = np.ndarray | Tensor
 COLOUR_MAP = "magma"
 NORMAL, DEFECTIVE = (sns.color_palette("colorblind")[i] for i in (0, 3))
 BASELINE = "0.5"
-PRO_LIMIT = 0.3
+DETECTORS = {"rcae": "RcAE + DPN + CRD", "single_pass": "single-pass autoencoder"}
+
+
+class NotebookFigure(Figure):
+    """A figure that shows itself in a notebook, without pyplot and its state."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
 
 
 def _axes(ax: Axes | None, size: tuple[float, float] = (4.2, 3.2)) -> Axes:
     if ax is not None:
         return ax
     with sns.axes_style("whitegrid"):
-        return Figure(figsize=size, layout="constrained").subplots()
+        return NotebookFigure(figsize=size, layout="constrained").subplots()
 
 
 def _picture(image: Array) -> np.ndarray:
@@ -54,9 +68,17 @@ def _bare(ax: Axes, title: str = "", label: str = "") -> Axes:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=9, parse_math=False)  # titles hold names of folders, "$" included
     ax.set_ylabel(label, fontsize=9)
     return ax
+
+
+def _colour_bar(figure: Figure, low: float, high: float, axes: Sequence[Axes], label: str) -> None:
+    """Say once what the colours of a row of pictures mean."""
+    scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
+    bar = figure.colorbar(scale, ax=list(axes), shrink=0.9, pad=0.01)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
 
 
 def overlay(image: np.ndarray, anomaly_map: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -99,6 +121,7 @@ def trajectory_strip(
     enhanced: Array | None = None,
     anomaly_map: Array | None = None,
     title: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Show the recursion: the reconstruction of every depth, what DPN adds, and the residuals.
 
@@ -111,9 +134,11 @@ def trajectory_strip(
     enhanced : array, optional
         I_D^1 ... I_D^N, (3, N, H, W).
     anomaly_map : array, optional
-        Raw map (H, W), shown under the image on a scale of its own.
+        Raw map (H, W), shown over the image below it.
     title : str
         Above everything.
+    limits : tuple of float, optional
+        Ends of the map's colour scale, from the whole data set; from the map itself by default.
 
     Returns
     -------
@@ -126,7 +151,7 @@ def trajectory_strip(
     rows = [("reconstruction", reconstructions)]
     if enhanced is not None:
         rows.append(("with detail (DPN)", np.asarray(enhanced)))
-    figure = Figure(
+    figure = NotebookFigure(
         figsize=(1.5 * (depths + 1) + 0.9, 1.55 * (len(rows) + 1) + 0.3), layout="constrained"
     )
     grid = figure.subplots(len(rows) + 1, depths + 1, squeeze=False)
@@ -141,19 +166,17 @@ def trajectory_strip(
                 label if depth == 0 else "",
             )
             ax.imshow(_picture(pictures[:, depth]))
-    top = float(np.quantile(residuals, 0.999))
+    top = max(float(np.quantile(residuals, 0.999)), 1e-6)
     for depth in range(depths):
         ax = _bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
-        shown = ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
-    bar = figure.colorbar(shown, ax=grid[-1, 1:].tolist(), shrink=0.9, pad=0.01)
-    bar.set_label("|I - I_R|", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+        ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
+    _colour_bar(figure, 0, top, grid[-1, 1:], "|I $-$ I$_R$|, of 1")
     if anomaly_map is not None:
-        ax = grid[1, 0]
-        ax.set_axis_on()
-        _bare(ax, "anomaly map").imshow(np.asarray(anomaly_map), cmap=COLOUR_MAP)
+        low, high = limits or map_limits(np.asarray(anomaly_map))
+        grid[1, 0].set_axis_on()
+        heat_map(image, anomaly_map, low, high, grid[1, 0]).set_title("anomaly map", fontsize=9)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -176,7 +199,7 @@ def detections(
         Ends of the colour scale, from the whole data set; from ``maps`` by default.
     """
     low, high = limits or map_limits(np.stack([np.asarray(m) for m in maps]))
-    figure = Figure(figsize=(1.7 * len(images) + 0.4, 3.7), layout="constrained")
+    figure = NotebookFigure(figsize=(1.7 * len(images) + 1, 3.7), layout="constrained")
     grid = figure.subplots(2, len(images), squeeze=False)
     for column, (image, raw, mask, title) in enumerate(
         zip(images, maps, masks, titles, strict=True)
@@ -186,6 +209,7 @@ def detections(
         if np.asarray(mask).any():
             ax.contour(np.asarray(mask), levels=[0.5], colors="#00ff88", linewidths=1)
         heat_map(image, raw, low, high, grid[1, column])
+    _colour_bar(figure, low, high, grid[1], "raw map")
     grid[0, 0].set_ylabel("image, true defect", fontsize=9)
     grid[1, 0].set_ylabel("anomaly map", fontsize=9)
     return figure
@@ -228,10 +252,10 @@ def score_histogram(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         color="black",
         linestyle="--",
         linewidth=1,
-        label=f"threshold ({100 * limit.false_alarm_rate:.0f}% false alarms)",
+        label=f"threshold (at most {100 * limit.false_alarm_rate:.1f}% false alarms)",
     )
     ax.set(xlabel="score (raw)", ylabel="test images")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
@@ -244,11 +268,10 @@ def _curve(
     ax: Axes | None,
 ) -> Axes:
     ax = _axes(ax)
-    entries = [(evaluation, "RcAE + DPN + CRD", DEFECTIVE), (baseline, "single-pass", BASELINE)]
-    for entry, label, colour in entries:
+    for entry, colour in ((baseline, BASELINE), (evaluation, DEFECTIVE)):
         if entry is not None and name in entry.curves:
             x, y = np.array(entry.curves[name]).T
-            ax.plot(x, y, color=colour, label=label)
+            ax.plot(x, y, color=colour, label=DETECTORS[entry.provenance.kind])
     ax.set(xlabel="false-positive rate", ylabel=title, xlim=(0, limit), ylim=(0, 1.01))
     ax.legend(frameon=False, loc="lower right", fontsize=8)
     return ax
@@ -281,21 +304,21 @@ def residual_ladder(
     ladder = [np.nan if v is None else v for v in evaluation.residual_auroc_by_depth]
     depths = range(1, len(ladder) + 1)
     ax.plot(depths, ladder, "o-", color=NORMAL, label="plain residual of depth n")
-    lines = [(evaluation, "RcAE + DPN + CRD", DEFECTIVE), (baseline, "single-pass", BASELINE)]
-    for entry, label, colour in lines:
+    for entry, colour in ((evaluation, DEFECTIVE), (baseline, BASELINE)):
         found = entry.metrics["image_auroc"] if entry else None
-        if found:
+        if entry and found:
+            label = DETECTORS[entry.provenance.kind]
             ax.axhline(found.value, color=colour, linestyle="--", label=label)
     ax.set(xlabel="recursion depth n", ylabel="image AUROC", ylim=(None, 1.01))
     ax.set_xticks(depths)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 
 def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
     """Show the loss of every stage over its optimiser steps, smoothed over 2% of them."""
     with sns.axes_style("whitegrid"):
-        figure = Figure(figsize=(3.2 * max(1, len(losses)), 2.6), layout="constrained")
+        figure = NotebookFigure(figsize=(3.2 * max(1, len(losses)), 2.6), layout="constrained")
         grid = figure.subplots(1, max(1, len(losses)), squeeze=False)[0]
     for ax, (stage, points) in zip(grid, losses.items(), strict=False):
         steps, values = np.array(points).T

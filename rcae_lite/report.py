@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import jinja2
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -62,11 +60,8 @@ class _Picture:
 def _picture(drawn: Figure | Axes, text: str) -> _Picture:
     """Render to a PNG in a data URI; ``text`` is what a screen reader says."""
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"font.size": 9}):
-        figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
+    assert isinstance(figure, plotting.NotebookFigure)
+    data = base64.b64encode(figure._repr_png_()).decode()
     return _Picture(f"data:image/png;base64,{data}", text)
 
 
