@@ -7,7 +7,7 @@ so every function works in a notebook, in a script and on a server.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -73,7 +73,7 @@ def _bare(ax: Axes, title: str = "", label: str = "") -> Axes:
     return ax
 
 
-def _colour_bar(figure: Figure, low: float, high: float, axes: Sequence[Axes], label: str) -> None:
+def _colour_bar(figure: Figure, low: float, high: float, axes: Iterable[Axes], label: str) -> None:
     """Say once what the colours of a row of pictures mean."""
     scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
     bar = figure.colorbar(scale, ax=list(axes), shrink=0.9, pad=0.01)
@@ -160,17 +160,15 @@ def trajectory_strip(
     _bare(grid[0, 0], "image").imshow(_picture(image))
     for row, (label, pictures) in zip(grid, rows, strict=False):
         for depth in range(depths):
-            ax = _bare(
-                row[depth + 1],
-                f"n = {depth + 1}" if row is grid[0] else "",
-                label if depth == 0 else "",
-            )
+            ax = _bare(row[depth + 1], label=label if depth == 0 else "")
             ax.imshow(_picture(pictures[:, depth]))
+    for depth in range(depths):
+        grid[0, depth + 1].set_title(f"n = {depth + 1}", fontsize=9)
     top = max(float(np.quantile(residuals, 0.999)), 1e-6)
     for depth in range(depths):
         ax = _bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
         ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
-    _colour_bar(figure, 0, top, grid[-1, 1:], "|I $-$ I$_R$|, of 1")
+    _colour_bar(figure, 0, top, grid[-1, 1:], "|I $-$ I$_R$|, grey levels 0 to 1")
     if anomaly_map is not None:
         low, high = limits or map_limits(np.asarray(anomaly_map))
         grid[1, 0].set_axis_on()
@@ -209,7 +207,7 @@ def detections(
         if np.asarray(mask).any():
             ax.contour(np.asarray(mask), levels=[0.5], colors="#00ff88", linewidths=1)
         heat_map(image, raw, low, high, grid[1, column])
-    _colour_bar(figure, low, high, grid[1], "raw map")
+    _colour_bar(figure, low, high, grid.ravel(), "raw map")
     grid[0, 0].set_ylabel("image, true defect", fontsize=9)
     grid[1, 0].set_ylabel("anomaly map", fontsize=9)
     return figure
@@ -234,7 +232,7 @@ def changes_by_depth(changes: Array, masks: Array, ax: Axes | None = None) -> Ax
         if where.any():
             values = [step[where].mean() for step in changes]
             ax.plot(steps, values, "o-", color=colour, label=f"{name} pixels")
-    ax.set(xlabel="recursion depth", ylabel="mean change (grey levels of 1)", ylim=(0, None))
+    ax.set(xlabel="recursion depth", ylabel="mean change (grey levels 0 to 1)", ylim=(0, None))
     ax.legend(frameon=False)
     return ax
 

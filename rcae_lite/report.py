@@ -55,14 +55,15 @@ class Example:
 class _Picture:
     data: str
     text: str
+    caption: str
 
 
-def _picture(drawn: Figure | Axes, text: str) -> _Picture:
+def _picture(drawn: Figure | Axes, text: str, caption: str = "") -> _Picture:
     """Render to a PNG in a data URI; ``text`` is what a screen reader says."""
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
     assert isinstance(figure, plotting.NotebookFigure)
     data = base64.b64encode(figure._repr_png_()).decode()
-    return _Picture(f"data:image/png;base64,{data}", text)
+    return _Picture(f"data:image/png;base64,{data}", text, caption)
 
 
 def write_report(
@@ -103,16 +104,11 @@ def write_report(
         provenance=evaluation.provenance,
         baseline=baseline,
         metrics=METRICS,
+        detectors=plotting.DETECTORS,
         mistakes=_mistakes(evaluation),
         plots=_plots(evaluation, baseline),
-        overview=_overview(examples, limits),
-        strips=[
-            _picture(
-                plotting.trajectory_strip(e.image, e.reconstructions, e.enhanced, e.anomaly_map),
-                f"{e.path}: image, reconstructions of every depth and their residuals",
-            )
-            for e in _one_of_each(examples)
-        ],
+        overview=_overview(examples, evaluation, limits),
+        strips=[_strip(example, limits) for example in _one_of_each(examples)],
         losses=_picture(plotting.loss_curves(losses), "loss of each training stage over its steps")
         if losses
         else None,
@@ -127,24 +123,43 @@ def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture
         _picture(
             plotting.score_histogram(evaluation),
             "histogram of the scores of normal and defective test images",
+            "Scores of the test images. Good: the two colours apart, the threshold between them.",
         )
     ]
+    if "roc" in evaluation.curves:
+        plots.append(
+            _picture(
+                plotting.roc_curve(evaluation, baseline),
+                "ROC curve over images",
+                "Images: defects found against false alarms, over all thresholds. The dot is the "
+                "threshold that is used.",
+            )
+        )
+    if "pro" in evaluation.curves:
+        plots.append(
+            _picture(
+                plotting.pro_curve(evaluation, baseline),
+                "per-region overlap over the false-positive rate of pixels",
+                "Pixels: mean share of each true defect that is marked, against falsely marked "
+                "normal pixels.",
+            )
+        )
     if None not in evaluation.residual_auroc_by_depth:
         plots.append(
             _picture(
                 plotting.residual_ladder(evaluation, baseline),
                 "image AUROC of the plain residual over the recursion depth",
+                "The ladder: how well the plain residual of each depth ranks the images.",
             )
         )
-    if "roc" in evaluation.curves:
-        plots.append(_picture(plotting.roc_curve(evaluation, baseline), "ROC curve over images"))
-    if "pro" in evaluation.curves:
-        plots.append(_picture(plotting.pro_curve(evaluation, baseline), "PRO curve over pixels"))
     return plots
 
 
-def _overview(examples: Sequence[Example], limits: tuple[float, float]) -> list[_Picture]:
-    """Heat maps of the examples on one scale, five to a row."""
+def _overview(
+    examples: Sequence[Example], evaluation: Evaluation, limits: tuple[float, float]
+) -> list[_Picture]:
+    """Heat maps of the examples on one scale, five to a row; the two extremes are named."""
+    extremes = _extremes(evaluation)
     rows = [examples[start : start + 5] for start in range(0, len(examples), 5)]
     return [
         _picture(
@@ -152,7 +167,7 @@ def _overview(examples: Sequence[Example], limits: tuple[float, float]) -> list[
                 [e.image for e in row],
                 [e.anomaly_map for e in row],
                 [e.mask for e in row],
-                [f"{e.defect}, score {e.score:.2f}" for e in row],
+                [f"{extremes.get(e.path, e.defect)}\nscore {e.score:.2f}" for e in row],
                 limits,
             ),
             "test images with their true defects outlined, and their anomaly maps: "
@@ -160,6 +175,30 @@ def _overview(examples: Sequence[Example], limits: tuple[float, float]) -> list[
         )
         for row in rows
     ]
+
+
+def _extremes(evaluation: Evaluation) -> dict[str, str]:
+    """Name the hardest image of each class: the highest normal and the lowest defective score."""
+    normal = [image for image in evaluation.images if not image.label]
+    defective = [image for image in evaluation.images if image.label]
+    named = {}
+    if normal:
+        named[max(normal, key=lambda i: i.score).path] = "highest normal"
+    if defective:
+        lowest = min(defective, key=lambda i: i.score)
+        named[lowest.path] = f"lowest defective: {lowest.defect}"
+    return named
+
+
+def _strip(example: Example, limits: tuple[float, float]) -> _Picture:
+    figure = plotting.trajectory_strip(
+        example.image, example.reconstructions, example.enhanced, example.anomaly_map, limits=limits
+    )
+    return _picture(
+        figure,
+        f"{example.path}: image, reconstructions of every depth and their residuals",
+        f"{example.path} ({example.defect}), score {example.score:.2f}",
+    )
 
 
 def _one_of_each(examples: Sequence[Example]) -> list[Example]:

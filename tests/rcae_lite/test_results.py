@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_curve
 
 from data_utils import KitError
 from rcae_lite.metrics import Interval, image_metrics
@@ -32,7 +33,7 @@ def make_evaluation(
         images[0] = dataclasses.replace(images[0], path=path)
     x = np.linspace(0, 1, 50)
     curves = {
-        "roc": np.column_stack([x, x**0.2]).tolist(),
+        "roc": np.column_stack(roc_curve(labels, scores)[:2]).tolist() if both else [],
         "pixel_roc": np.column_stack([x, x**0.1]).tolist(),
         "pro": np.column_stack([x, x**0.3]).tolist(),
     }
