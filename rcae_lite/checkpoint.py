@@ -1,116 +1,22 @@
-"""Weights as safetensors plus JSON, written whole or not at all. Nothing is ever unpickled."""
+"""Checkpoints of a training, and loading of tensors that are checked before use."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
+from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
 from rcae_lite.training import Event, StageState
 
-__all__ = [
-    "CheckpointWriter",
-    "load_checkpoint",
-    "load_state",
-    "load_tensors",
-    "read_json",
-    "restore_optimiser",
-    "save_tensors",
-    "write_text",
-]
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Make the bytes durable, then give them their name in one step."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (temporary file, fsync, rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        _replace(Path(name), path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file({key: t.detach().cpu().contiguous() for key, t in tensors.items()}, temporary)
-        _replace(temporary, path)
-    except SafetensorError as error:  # the library wraps the operating system's message
-        raise OSError(f"could not write {path}: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises
-    ------
-    KitError
-        If it is missing or not a safetensors file.
-    """
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise KitError(f"{path} does not exist; name the folder that `rcae train` wrote") from None
-    except SafetensorError as error:
-        raise KitError(f"{path} is not a readable safetensors file ({error})") from None
-
-
-def read_json(path: Path, kind: str, version: int) -> dict[str, Any]:
-    """Read a JSON file of this kit and check what it says it is.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    kind : str
-        Expected value of its field ``kind``.
-    version : int
-        Expected value of its field ``format_version``.
-
-    Raises
-    ------
-    KitError
-        If the file is missing, is not JSON, is of another kind or of another version.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise KitError(f"{path} does not exist; name the folder that `rcae train` wrote") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise KitError(f"{path} is not readable JSON ({error})") from None
-    if not isinstance(values, dict) or values.get("kind") != kind:
-        raise KitError(f"{path} is not a {kind!r} file of this kit")
-    if values.get("format_version") != version:
-        raise KitError(
-            f"{path} has format version {values.get('format_version')!r}, this kit reads "
-            f"{version}; "
-            "train again, or install the version of the kit that wrote it"
-        )
-    return values
+__all__ = ["CheckpointWriter", "load_checkpoint", "load_state", "restore_optimiser"]
 
 
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, source: Path) -> None:

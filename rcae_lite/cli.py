@@ -58,7 +58,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _synthesize(args: argparse.Namespace) -> None:
     from data_utils import synthetic
-    from rcae_lite.runs import claim_folder
+    from rcae_lite.files import claim_folder
 
     claim_folder(args.out)
     synthetic.write(args.out, args.category)

@@ -28,16 +28,13 @@ from rcae_lite.checkpoint import (
     CheckpointWriter,
     load_checkpoint,
     load_state,
-    load_tensors,
-    read_json,
     restore_optimiser,
-    save_tensors,
-    write_text,
 )
 from rcae_lite.config import Config, Stage, config_from_dict, get_config
 from rcae_lite.detail import DetailPreservationNetwork
 from rcae_lite.detection import CrossRecursionDetector
 from rcae_lite.evaluation import evaluate, image_scores
+from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
 from rcae_lite.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.pseudo_anomalies import paint
 from rcae_lite.results import Evaluation

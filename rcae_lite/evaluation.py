@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from data_utils import ImageSet, KitError
 from rcae_lite import __version__
-from rcae_lite.metrics import image_metrics, pixel_curve, pixel_metrics
+from rcae_lite.metrics import PixelCurve, image_metrics, pixel_curve, pixel_metrics
 from rcae_lite.results import Evaluation, ImageResult, Provenance
 
 if TYPE_CHECKING:
@@ -121,9 +121,11 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 8) -> Eval
         residuals.append(image_scores(trajectory.residuals.cpu()))  # (B, N)
     score = torch.cat(scores).double().numpy()
     maps = torch.cat(raw)
-    pairs = _native_pairs(test, maps)
+    native, masks = _native_pairs(test, maps)
+    some = 0 < sum(mask.sum() for mask in masks) < sum(mask.size for mask in masks)
+    pixels = pixel_curve(native, masks) if some else None
     return Evaluation(
-        metrics=image_metrics(test.labels, score) | pixel_metrics(*pairs),
+        metrics=image_metrics(test.labels, score) | pixel_metrics(native, masks, curve=pixels),
         images=[
             ImageResult(
                 record.path,
@@ -137,7 +139,7 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 8) -> Eval
         calibration_scores=list(detector.calibration_scores),
         threshold=detector.threshold,
         residual_auroc_by_depth=_ladder(test.labels, torch.cat(residuals).numpy()),
-        curves=_curves(test.labels, score, *pairs),
+        curves=_curves(test.labels, score, pixels),
         map_limits=map_limits(maps.numpy()),
         provenance=_provenance(detector, test),
     )
@@ -162,14 +164,13 @@ def _ladder(labels: np.ndarray, residuals: np.ndarray) -> list[float | None]:
 
 
 def _curves(
-    labels: np.ndarray, scores: np.ndarray, maps: list[np.ndarray], masks: list[np.ndarray]
+    labels: np.ndarray, scores: np.ndarray, pixels: PixelCurve | None
 ) -> dict[str, list[list[float]]]:
     """Points of the curves that are defined, at most 200 of each, for plotting."""
     curves = {}
     if len(np.unique(labels)) == 2:
         curves["roc"] = _thinned(*roc_curve(labels, scores)[:2])
-    if any(mask.any() for mask in masks) and not all(mask.all() for mask in masks):
-        pixels = pixel_curve(maps, masks)
+    if pixels is not None:
         curves |= {"pixel_roc": _thinned(*pixels.roc()), "pro": _thinned(*pixels.pro())}
     return curves
 

@@ -264,6 +264,7 @@ def pixel_metrics(
     *,
     resamples: int = 1000,
     seed: int = 0,
+    curve: PixelCurve | None = None,
 ) -> dict[str, Interval | None]:
     """Pixel AUROC, pixel average precision and AU-PRO (to 30% false positives) with intervals.
 
@@ -278,6 +279,8 @@ def pixel_metrics(
         Bootstrap resamples of the images; one without a defective or a normal pixel is drawn again.
     seed : int
         Of the bootstrap.
+    curve : PixelCurve, optional
+        Of the same maps and masks, where it is known already.
 
     Returns
     -------
@@ -296,7 +299,7 @@ def pixel_metrics(
     normal = np.array([mask.size for mask in masks]) - defective
     if not defective.sum() or not normal.sum():
         return dict.fromkeys(names)
-    values = _areas(pixel_curve(maps, masks))
+    values = _areas(curve or pixel_curve(maps, masks))
     counts = _resample(
         len(maps), resamples, seed, lambda drawn: drawn @ defective > 0 and drawn @ normal > 0
     )

@@ -15,11 +15,10 @@ from PIL import Image
 from data_utils import KitError
 from data_utils.images import list_images, read_image
 from data_utils.samples import to_working_size
-from rcae_lite.checkpoint import write_text
 from rcae_lite.detector import Detection, Detector, concatenate
 from rcae_lite.evaluation import map_limits, to_native
+from rcae_lite.files import claim_folder, write_text
 from rcae_lite.plotting import overlay
-from rcae_lite.runs import claim_folder
 
 __all__ = ["find_images", "predict_files"]
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rcae_lite import plotting
-from rcae_lite.checkpoint import write_text
+from rcae_lite.files import write_text
 from rcae_lite.results import METRICS, Evaluation
 
 __all__ = ["Example", "write_report"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from data_utils.errors import KitError
-from rcae_lite.checkpoint import read_json, write_text
+from rcae_lite.files import read_json, write_text
 from rcae_lite.metrics import Interval
 from rcae_lite.thresholds import Threshold
 

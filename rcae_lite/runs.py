@@ -18,31 +18,17 @@ import torch
 
 from data_utils import Category, ImageSet, KitError, list_categories, open_category
 from rcae_lite import __version__
-from rcae_lite.checkpoint import read_json, write_text
 from rcae_lite.config import Config, config_from_dict, get_config
 from rcae_lite.detector import Detector, RcAEDetector, SinglePassDetector
 from rcae_lite.evaluation import code_version
+from rcae_lite.files import claim_folder, read_json, write_text
 from rcae_lite.report import Example, write_report
 from rcae_lite.results import METRICS, Evaluation
 from rcae_lite.training import Listener
 
-__all__ = ["claim_folder", "evaluate_run", "load_run", "train_all", "train_run"]
+__all__ = ["evaluate_run", "load_run", "train_all", "train_run"]
 
 RUN_VERSION = 1
-
-
-def claim_folder(folder: Path, *, resume: bool = False) -> None:
-    """Refuse a folder that is not empty, unless it is to be resumed.
-
-    Raises
-    ------
-    KitError
-        If it is not a folder, or holds something and ``resume`` is False.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise KitError(f"{folder} is a file; name a folder for the run with --out")
-    if not resume and folder.is_dir() and any(folder.iterdir()):
-        raise KitError(f"{folder} is not empty; continue it with --resume or choose another --out")
 
 
 def _description(config: Config, seed: int, category: Category, command: str) -> dict[str, Any]:

@@ -26,9 +26,9 @@ LEVELS = [
     [
         "autoencoder detail detection losses pseudo_anomalies variation config",
         "metrics thresholds",
+        "files",
     ],
-    ["training checkpoint sequences"],
-    ["results evaluation"],
+    ["training checkpoint sequences", "results evaluation"],
     ["detector"],
     ["plotting report"],
     ["runs prediction"],

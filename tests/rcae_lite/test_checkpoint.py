@@ -1,6 +1,5 @@
 """Files are whole, checked before use, and never unpickled."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,12 @@ import torch
 from torch import nn
 
 from data_utils import KitError
-from rcae_lite import checkpoint
+from rcae_lite import files
 from rcae_lite.checkpoint import (
     CheckpointWriter,
     load_checkpoint,
     load_state,
-    load_tensors,
-    read_json,
     restore_optimiser,
-    save_tensors,
-    write_text,
 )
 from rcae_lite.config import Stage
 from rcae_lite.training import Event, new_state, train_stage
@@ -86,22 +81,13 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full_disk)
+    monkeypatch.setattr(files.os, "fsync", full_disk)
     state.done = 99
     with pytest.raises(OSError, match="No space left"):
         writer.write("fit", state)
     monkeypatch.undo()
     assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
-
-
-def test_write_text_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "a.json"
-    write_text(path, "first")
-    monkeypatch.setattr(checkpoint.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
-    with pytest.raises(OSError):
-        write_text(path, "second")
-    assert path.read_text() == "first" and len(list(path.parent.iterdir())) == 1
 
 
 def test_tensors_are_checked_by_name_shape_type_and_value(tmp_path):
@@ -125,30 +111,3 @@ def test_tensors_are_checked_by_name_shape_type_and_value(tmp_path):
         load(good | {"m.bias": torch.zeros(3, dtype=torch.int64)})
     with pytest.raises(KitError, match="not finite"):
         load(good | {"m.bias": torch.full((3,), float("nan"))})
-
-
-def test_unreadable_files_are_one_clear_line(tmp_path):
-    with pytest.raises(KitError, match="does not exist"):
-        load_tensors(tmp_path / "none.safetensors")
-    (tmp_path / "bad.safetensors").write_bytes(b"\x80\x04pickle")
-    with pytest.raises(KitError, match="not a readable safetensors"):
-        load_tensors(tmp_path / "bad.safetensors")
-    save_tensors(tmp_path / "cut.safetensors", {"a": torch.zeros(100)})
-    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "cut.safetensors").read_bytes()[:-7])
-    with pytest.raises(KitError, match="not a readable safetensors"):
-        load_tensors(tmp_path / "cut.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not readable JSON"),
-        ("[]", "not a 'thing' file"),
-        (json.dumps({"kind": "other"}), "not a 'thing' file"),
-        (json.dumps({"kind": "thing", "format_version": 7}), "version 7, this kit reads 1"),
-    ],
-)
-def test_json_of_another_kind_or_version(tmp_path, text, message):
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(KitError, match=message):
-        read_json(tmp_path / "a.json", "thing", 1)
