@@ -86,8 +86,9 @@ class Config:
         Pseudo-anomaly families.
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
-    normality_input : bool
-        Give CRD how far each residual is from what normal images show at that place (ours).
+    normality : float
+        How far each residual is from what normal images show at that place is given to CRD as an
+        input, and added to its logits with this weight once it is trained (ours; 0 turns both off).
     map_loss : {"bce_dice", "l2"}
         Loss of CRD: ours, or the paper's map and map-gradient L2.
     crop : int
@@ -112,7 +113,7 @@ class Config:
     variation: float = 1.0
     families: tuple[str, ...] = tuple(FAMILIES)
     residual_input: bool = True
-    normality_input: bool = True
+    normality: float = 4.0
     map_loss: str = "bce_dice"
     crop: int = 0
     pool_chunk: int = 64
@@ -137,8 +138,9 @@ class Config:
             )
         if min(self.pool_chunk, self.pool_chunks, self.pool_every) < 1:
             raise KitError("pool_chunk, pool_chunks and pool_every must be at least 1")
-        if self.variation < 0:
-            raise KitError(f"variation {self.variation} is negative; 0 turns it off")
+        for name in ("variation", "normality"):
+            if getattr(self, name) < 0:
+                raise KitError(f"{name} {getattr(self, name)} is negative; 0 turns it off")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `config_from_dict` is the way back."""
@@ -149,8 +151,8 @@ _LITE = Config(
     preset="lite",
     size=128,
     rcae=Stage(steps=600, batch_size=16, learning_rate=2e-3),
-    dpn=Stage(steps=400, batch_size=16, learning_rate=2e-3),
-    crd=Stage(steps=1600, batch_size=16, learning_rate=2e-3),
+    dpn=Stage(steps=300, batch_size=16, learning_rate=2e-3),
+    crd=Stage(steps=1000, batch_size=16, learning_rate=2e-3),
     crop=64,
 )
 
@@ -160,7 +162,7 @@ PRESETS: dict[str, Config] = {
         preset="demo",
         rcae=Stage(steps=200, batch_size=16, learning_rate=2e-3),
         dpn=Stage(steps=150, batch_size=16, learning_rate=2e-3),
-        crd=Stage(steps=500, batch_size=16, learning_rate=2e-3),
+        crd=Stage(steps=400, batch_size=16, learning_rate=2e-3),
         pool_chunks=6,
     ),
     "lite": _LITE,
@@ -184,7 +186,7 @@ PRESETS: dict[str, Config] = {
         variation=0.0,
         families=PAPER_FAMILIES,
         residual_input=False,
-        normality_input=False,
+        normality=0.0,
         map_loss="l2",
         pool_chunk=4,
         pool_chunks=1,

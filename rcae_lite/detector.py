@@ -20,6 +20,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from data_utils import ImageSet, KitError
 from rcae_lite import __version__
@@ -33,7 +34,7 @@ from rcae_lite.checkpoint import (
 from rcae_lite.config import Config, Stage, config_from_dict, get_config
 from rcae_lite.detail import DetailPreservationNetwork
 from rcae_lite.detection import CrossRecursionDetector
-from rcae_lite.evaluation import evaluate, image_scores
+from rcae_lite.evaluation import evaluate, smooth
 from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
 from rcae_lite.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.pseudo_anomalies import paint
@@ -123,11 +124,13 @@ class Detection:
     Parameters
     ----------
     anomaly_map : Tensor
-        Raw float32 map, (B, H, W), for metrics; its scale is the detector's own.
+        Raw float32 map, (B, H, W), for metrics, smoothed by `rcae_lite.evaluation.smooth`; its
+        scale is the detector's own. For RcAE it is the surprise ``-log(1 - M_A)``, which has no
+        upper end and so no ties where a probability would saturate.
     probability : Tensor
         The same in [0, 1], (B, H, W), for display.
     score : Tensor
-        Maximum of the smoothed raw map, (B,).
+        Maximum of the raw map, (B,).
     label : Tensor
         Score above the threshold, (B,) bool.
     """
@@ -217,7 +220,7 @@ class Detector(ABC):
 
     @abstractmethod
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
-        """Return the raw anomaly map (B, H, W) of a trajectory."""
+        """Return the raw anomaly map (B, H, W) of a trajectory, before smoothing."""
 
     @abstractmethod
     def _probability(self, raw: Tensor) -> Tensor:
@@ -373,8 +376,8 @@ class Detector(ABC):
     @torch.inference_mode()
     def detect(self, trajectory: Trajectory) -> Detection:
         """Detect defects in images whose trajectory is known already; see `predict`."""
-        raw = self._raw_map(trajectory).float().cpu()  # (B, H, W)
-        score = image_scores(raw)
+        raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
+        score = raw.flatten(1).amax(dim=1)
         limit = self.threshold.value if self.threshold else float("inf")
         return Detection(raw, self._probability(raw), score, score > limit)
 
@@ -489,7 +492,7 @@ class RcAEDetector(Detector):
                 c.depth,
                 width=c.crd_width,
                 residual_input=c.residual_input,
-                normality_size=c.size if c.normality_input else 0,
+                normality_size=c.size if c.normality else 0,
             ),
         }
 
@@ -573,10 +576,16 @@ class RcAEDetector(Detector):
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
         assert trajectory.enhanced is not None
-        return self.crd(trajectory.images, trajectory.enhanced).squeeze(1)  # (B, H, W)
+        inputs = trajectory.images, trajectory.enhanced
+        logits = self.crd(*inputs).squeeze(1)  # (B, H, W)
+        if self.crd.normality is not None:
+            # Added after the training: in it, pseudo-anomalies would teach CRD to distrust it.
+            unusual = self.crd.normality(*inputs).mean(dim=(1, 2))
+            logits = logits + self.config.normality * unusual
+        return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is
 
     def _probability(self, raw: Tensor) -> Tensor:
-        return raw.sigmoid()
+        return -torch.expm1(-raw)  # M_A again
 
 
 class SinglePassDetector(Detector):

@@ -25,17 +25,18 @@ __all__ = [
     "SCORE_RULE",
     "code_version",
     "evaluate",
-    "image_scores",
     "map_limits",
     "smooth",
     "to_native",
 ]
 
-SCORE_RULE = "maximum of the raw map after Gaussian smoothing, standard deviation = height / 64"
+SCORE_RULE = (
+    "maximum of the raw map, which is smoothed (Gaussian, standard deviation = height / 64)"
+)
 
 
 def smooth(maps: Tensor) -> Tensor:
-    """Gaussian smoothing before the maximum is taken as the image's score.
+    """Gaussian smoothing of a map; its maximum is then the image's score.
 
     The standard deviation is 1/64 of the height, 2 pixels at 128x128. This is our reading; the
     paper gives no rule.
@@ -48,11 +49,6 @@ def smooth(maps: Tensor) -> Tensor:
     sigma = maps.shape[-2] / 64
     radius = max(1, round(3 * sigma))
     return gaussian_blur(maps, [2 * radius + 1, 2 * radius + 1], [sigma, sigma])
-
-
-def image_scores(maps: Tensor) -> Tensor:
-    """Score of each image, the maximum of its smoothed raw map: (..., H, W) to (...,)."""
-    return smooth(maps).flatten(-2).amax(dim=-1)
 
 
 def to_native(anomaly_map: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -118,7 +114,7 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 8) -> Eval
         detection = detector.detect(trajectory)
         raw.append(detection.anomaly_map)
         scores.append(detection.score)
-        residuals.append(image_scores(trajectory.residuals.cpu()))  # (B, N)
+        residuals.append(smooth(trajectory.residuals.cpu()).flatten(2).amax(dim=2))  # (B, N)
     score = torch.cat(scores).double().numpy()
     maps = torch.cat(raw)
     native, masks = _native_pairs(test, maps)

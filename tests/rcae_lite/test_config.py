@@ -33,7 +33,7 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
         assert (stage.learning_rate, stage.schedule) == (1e-4, "constant")
     assert (paper.depth, paper.channels, paper.skips, paper.shared) == (5, 3, True, True)
     assert paper.families == PAPER_FAMILIES and paper.map_loss == "l2"
-    assert not paper.residual_input and not paper.normality_input
+    assert not paper.residual_input and paper.normality == 0
     assert paper.variation == 0 and paper.crop == 0
 
 

@@ -8,7 +8,7 @@ import torch
 
 from data_utils import KitError
 from rcae_lite.detector import RcAEDetector, SinglePassDetector, resolve_device
-from rcae_lite.evaluation import image_scores
+from rcae_lite.evaluation import smooth
 from rcae_lite.training import Event
 
 from .conftest import tiny_config, tiny_records
@@ -73,11 +73,37 @@ def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kin
     assert detection.anomaly_map.shape == detection.probability.shape == (5, 32, 32)
     assert detection.anomaly_map.dtype == torch.float32
     assert detection.probability.min() >= 0 and detection.probability.max() <= 1
-    torch.testing.assert_close(detection.score, image_scores(detection.anomaly_map))
+    assert torch.equal(detection.score, detection.anomaly_map.flatten(1).amax(1))
     assert torch.equal(detection.label, detection.score > detector.threshold.value)
     torch.testing.assert_close(
         detector.predict(images(5)).anomaly_map, detection.anomaly_map, atol=1e-5, rtol=1e-4
     )
+
+
+def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category, tiny_detector):
+    sample = tiny_category.test.images()[:2] / 255
+    trajectory = tiny_detector.trajectory(sample)
+    crd = tiny_detector.crd
+    with torch.inference_mode():
+        logits = crd(sample, trajectory.enhanced).squeeze(1)
+        logits = logits + 4.0 * crd.normality(sample, trajectory.enhanced).mean(dim=(1, 2))
+    detection = tiny_detector.predict(sample)
+    expected = smooth(-torch.log(1 - logits.double().sigmoid())).float()
+    torch.testing.assert_close(detection.anomaly_map, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        detection.probability, 1 - torch.exp(-expected), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_without_what_is_ours_the_map_is_crds_alone(tiny_category):
+    config = tiny_config(normality=0.0, residual_input=False, variation=0.0, map_loss="l2", crop=0)
+    detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, listeners=[])
+    assert detector.crd.normality is None
+    sample = tiny_category.test.images()[:1] / 255
+    with torch.inference_mode():
+        probability = detector.crd(sample, detector.trajectory(sample).enhanced).sigmoid()
+    expected = smooth(-torch.log(1 - probability)).squeeze(1)
+    torch.testing.assert_close(detector.predict(sample).anomaly_map, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
