@@ -23,7 +23,7 @@ test: lint ## lint, then the tests (15 minutes at most on 2 cores)
 	$(BIN)/python -m pytest
 
 test-full: lint ## lint, then all tests, the long ones too
-	$(BIN)/python -m pytest -m "" --timeout 3600
+	$(BIN)/python -m pytest -m "" --timeout 3600 -s
 
 lab: $(LAB) ## open JupyterLab on notebooks/
 	$(BIN)/jupyter-lab notebooks

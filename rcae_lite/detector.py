@@ -257,13 +257,7 @@ class Detector(ABC):
         KitError
             If the images have another size or are fewer than 3, or a loss is not finite.
         """
-        if train.size != self.config.size:
-            raise KitError(
-                f"the images are {train.size}x{train.size}, the configuration wants "
-                f"{self.config.size}; open the category with size={self.config.size}"
-            )
-        if len(train) < 3:
-            raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
+        self.check_training_set(train)
         kept, held_out = self._split(len(train))
         images = train.images()
         self._train(images[kept].to(self.device), train.fingerprint, listeners, checkpoint)
@@ -279,6 +273,16 @@ class Detector(ABC):
             "torch": torch.__version__,
         }
         return self
+
+    def check_training_set(self, train: ImageSet) -> None:
+        """Refuse images that `fit` could not train on; errors as there."""
+        if train.size != self.config.size:
+            raise KitError(
+                f"the images are {train.size}x{train.size}, the configuration wants "
+                f"{self.config.size}; open the category with size={self.config.size}"
+            )
+        if len(train) < 3:
+            raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
 
     def _split(self, count: int) -> tuple[list[int], list[int]]:
         order = torch.randperm(count, generator=generator_for(self.seed, "hold-out")).tolist()

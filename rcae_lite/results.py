@@ -79,11 +79,13 @@ class Provenance:
     training_images, calibration_images, test_images : int
         How many.
     version, code_version, torch : str
-        Of the kit, its git commit if known, and of PyTorch.
+        Of the kit, its git commit if known, and of PyTorch, at the evaluation.
     score_rule : str
         How a map becomes an image's score.
     command : str
-        The command line that made it.
+        The command lines that made it.
+    trained_with : str or None
+        Git commit of the training, if known.
     """
 
     kind: str
@@ -104,6 +106,7 @@ class Provenance:
     torch: str
     score_rule: str
     command: str = ""
+    trained_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,9 +166,11 @@ class Evaluation:
         chosen = [image.predicted for image in self.images if image.label == label]
         return float(np.mean(chosen)) if chosen else None
 
-    def with_command(self, command: str) -> Evaluation:
-        """Return the same evaluation with the command line that made it."""
-        provenance = dataclasses.replace(self.provenance, command=command)
+    def made_by(self, command: str, trained_with: str | None) -> Evaluation:
+        """Return the same evaluation with the commands and the code version behind it."""
+        provenance = dataclasses.replace(
+            self.provenance, command=command, trained_with=trained_with
+        )
         return dataclasses.replace(self, provenance=provenance)
 
     def summary(self) -> str:

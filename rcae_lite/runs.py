@@ -50,8 +50,10 @@ def _description(config: Config, seed: int, category: Category, command: str) ->
     }
 
 
-def _check_resumable(folder: Path, description: dict[str, Any]) -> None:
-    """Refuse to resume a run of other data, another configuration or another seed."""
+def _resumable(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
+    """Read the description of a run; refuse other data, another configuration or another seed."""
+    if not (folder / "run.json").exists():
+        raise KitError(f"{folder} holds other files and no run; choose another --out")
     before = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
     for name in ("category", "data_fingerprint", "seed", "config"):
         if before.get(name) != description[name]:
@@ -59,6 +61,7 @@ def _check_resumable(folder: Path, description: dict[str, Any]) -> None:
                 f"{folder} holds a run with another {name}; resume it with the command in its "
                 f"run.json ({before.get('command')}), or choose another --out"
             )
+    return before
 
 
 def train_run(
@@ -109,10 +112,11 @@ def train_run(
     category = open_category(data, category_name, size=config.size)
     folder = Path(out or Path("runs") / f"{category.name}-{preset}-{seed}")
     claim_folder(folder, resume=resume)
+    detector.check_training_set(category.train)
     category.decode()  # an image that cannot be read must not stop a training half-way
     description = _description(config, seed, category, command)
-    if (folder / "run.json").exists():
-        _check_resumable(folder, description)
+    if folder.is_dir() and any(folder.iterdir()):
+        description = _resumable(folder, description)
     else:
         write_text(folder / "run.json", json.dumps(description, indent=1))
 
@@ -121,10 +125,11 @@ def train_run(
         single = _fitted(
             SinglePassDetector(config, seed, device), category, folder / "baseline", listeners
         )
-        compared = single.evaluate(category.test).with_command(command)
+        compared = single.evaluate(category.test).made_by(command, description["code_version"])
         compared.save(folder / "baseline")
     detector = _fitted(detector, category, folder, listeners)
-    return folder, _evaluate_and_report(detector, category, folder, command, compared)
+    origin = command, description["code_version"]
+    return folder, _evaluate_and_report(detector, category, folder, origin, compared)
 
 
 def train_all(
@@ -184,10 +189,10 @@ def _evaluate_and_report(
     detector: Detector,
     category: Category,
     folder: Path,
-    command: str,
+    origin: tuple[str, str | None],
     baseline: Evaluation | None,
 ) -> Evaluation:
-    evaluation = detector.evaluate(category.test).with_command(command)
+    evaluation = detector.evaluate(category.test).made_by(*origin)
     evaluation.save(folder)
     write_report(
         folder,
@@ -262,11 +267,13 @@ def evaluate_run(
     description, detector = load_run(folder, device)
     config = config_from_dict(description["config"])
     name = description["category"]
+    commands = " && ".join(filter(None, (description["command"], command)))
+    origin = commands, description["code_version"]
     if data is not None:
         known = name in list_categories(data)
         category = open_category(data, name if known else None, size=config.size)
-        return detector.evaluate(category.test).with_command(command)
+        return detector.evaluate(category.test).made_by(*origin)
     category = open_category(description["data"], name, size=config.size)
     baseline = folder / "baseline" / "evaluation.json"
     compared = Evaluation.load(baseline) if baseline.exists() else None
-    return _evaluate_and_report(detector, category, folder, command, compared)
+    return _evaluate_and_report(detector, category, folder, origin, compared)

@@ -1,0 +1,276 @@
+"""The command line, from a data set on disk to the last file, and what it says to mistakes."""
+
+import csv
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from rcae_lite import config, files
+from rcae_lite.cli import main
+from rcae_lite.detector import RcAEDetector
+from rcae_lite.results import METRICS, Evaluation
+
+from .conftest import tiny_config, tiny_records
+
+
+@pytest.fixture(autouse=True)
+def _presets(monkeypatch, tmp_path_factory):
+    """Give the command line a preset of a few steps, and a working folder of its own."""
+    tiny = dataclasses.replace(tiny_config(), preset="tiny")
+    monkeypatch.setitem(config.PRESETS, "tiny", tiny)
+    monkeypatch.setitem(config.PRESETS, "demo", tiny_config())
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+def write_category(base: Path, train: int = 10, good: int = 4, bad: int = 4) -> Path:
+    """Write the tiny category in MVTec layout."""
+    splits = [("train", tiny_records(train)), ("test", tiny_records(good + bad, defective=bad))]
+    for split, records in splits:
+        for record in records:
+            name = Path(record.path).name
+            image = base / split / record.defect / name
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(record.read_image()).save(image)
+            if record.read_mask:
+                mask = base / "ground_truth" / record.defect / name.replace(".", "_mask.")
+                mask.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(record.read_mask()).save(mask)
+    return base.parent
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """Return a data root with one category."""
+    return write_category(tmp_path_factory.mktemp("data") / "ring")
+
+
+def rcae(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Run a command that must fail with one line and exit code 2, and return the line."""
+    assert rcae(*arguments) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.strip().splitlines()
+    assert line.startswith("rcae: ")
+    return line
+
+
+def test_train_evaluate_predict(data, capsys):
+    assert rcae("train", data, "--preset", "tiny") == 0
+    run = Path("runs/ring-tiny-0")
+    assert {p.name for p in run.iterdir()} == {
+        "run.json",
+        "detector.safetensors",
+        "detector.json",
+        "evaluation.json",
+        "scores.csv",
+        "report.html",
+    }
+    assert str(run / "report.html") in capsys.readouterr().out
+    described = json.loads((run / "run.json").read_text())
+    assert described["command"] == f"rcae train {data} --preset tiny"
+    assert described["config"]["preset"] == "tiny" and described["seed"] == 0
+
+    before = Evaluation.load(run / "evaluation.json")
+    assert rcae("evaluate", run, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    for name in METRICS:
+        assert set(printed[name]) == {"value", "low", "high"}
+        assert printed[name]["value"] == before.metrics[name].value
+    assert set(printed["threshold"]) == {"value", "false_alarm_rate"}
+    assert len(printed["residual_auroc_by_depth"]) == 5
+    assert printed["data_fingerprint"] == described["data_fingerprint"]
+    with (run / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    written = np.array([float(row["score"]) for row in rows], dtype=np.float32)
+    np.testing.assert_array_equal(written, before.scores.astype(np.float32))
+    assert printed["command"].startswith(described["command"] + " && rcae evaluate")
+
+    assert rcae("predict", run, data / "ring" / "test", "--out", "predictions") == 0
+    raw = tifffile.imread("predictions/square/000.tiff")
+    assert raw.shape == (40, 48) and raw.dtype == np.float32
+    assert Image.open("predictions/good/004.png").size == (48, 40)
+    with open("predictions/scores.csv") as file:
+        predicted = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+    for image in before.images:
+        name = Path(image.path).relative_to("ring/test").with_suffix("").as_posix()
+        assert predicted[name] == pytest.approx(image.score, rel=1e-4)
+
+
+def test_evaluate_on_other_data_leaves_the_run_alone(data, tmp_path, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "run") == 0
+    files_before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    other = write_category(tmp_path / "other" / "circle", good=3, bad=2)
+    capsys.readouterr()
+    assert rcae("evaluate", tmp_path / "run", "--data", other, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["test_images"] == 5
+    assert files_before == {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+
+
+def test_interrupted_and_resumed_it_is_the_same_run(data, tmp_path, monkeypatch, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "whole") == 0
+    monkeypatch.setattr("rcae_lite.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("rcae_lite.training.Progress.__call__", stop_at("crd", 3))
+    assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "parts") == 130
+    assert "--resume" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "parts").iterdir()} == {"run.json", "checkpoint"}
+    monkeypatch.setattr("rcae_lite.training.Progress.__call__", lambda *_: None)
+    assert "--resume" in refused(
+        capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "parts"
+    )
+    arguments = ("train", data, "--preset", "tiny", "--out", tmp_path / "parts", "--resume")
+    assert "another seed" in refused(capsys, *arguments, "--seed", "1")
+    assert rcae(*arguments) == 0
+    weights = [(tmp_path / run / "detector.safetensors").read_bytes() for run in ("whole", "parts")]
+    assert weights[0] == weights[1]
+    assert rcae(*arguments) == 0  # a finished run is evaluated again, not trained again
+
+
+def stop_at(stage: str, step: int):
+    def listen(_, event):
+        if (event.stage, event.done) == (stage, step):
+            raise KeyboardInterrupt
+
+    return listen
+
+
+def test_all_trains_every_category_and_writes_the_mean(tmp_path, capsys):
+    for name in ("one", "two"):
+        write_category(tmp_path / "data" / name)
+    assert rcae("train", tmp_path / "data", "--all", "--preset", "tiny") == 0
+    with open("runs/all-tiny-0/summary.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["category"] for row in rows] == ["one", "two", "mean"]
+    first, second, mean = (float(row["pixel_auroc"]) for row in rows)
+    assert mean == pytest.approx((first + second) / 2, abs=1e-4)
+    assert Path("runs/all-tiny-0/two/report.html").exists()
+
+
+def test_demo_has_the_baseline_beside_it_and_can_be_run_again(capsys):
+    for _ in range(2):
+        assert rcae("demo") == 0
+    report = Path("runs/demo/report.html").read_text()
+    assert "single-pass" in report and "washer" in report
+    assert Evaluation.load("runs/demo/baseline/evaluation.json").provenance.kind == "single_pass"
+    assert "single-pass baseline" in capsys.readouterr().out
+
+
+def test_synthesize_writes_what_train_reads(capsys):
+    assert rcae("synthesize", "made", "--category", "twill") == 0
+    assert len(list(Path("made/twill/train/good").iterdir())) == 160
+    assert "rcae train made twill" in capsys.readouterr().out
+    assert "is not empty" in refused(capsys, "synthesize", "made")
+    assert "'wood'" in refused(capsys, "synthesize", "more", "--category", "wood")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "nowhere"),
+        (["{data}", "lid"], "'lid'"),
+        (["{data}", "--device", "cuda"], "--device auto or cpu"),
+        (["synthetic", "lid"], "'lid'"),
+        (["{data}", "ring", "--all"], "--all"),
+    ],
+)
+def test_training_mistakes_leave_nothing_behind(data, capsys, arguments, words):
+    if "cuda" in arguments and torch.cuda.is_available():
+        pytest.skip("CUDA is here")
+    filled = [a.format(data=data) for a in arguments]
+    assert words in refused(capsys, "train", *filled, "--preset", "tiny")
+    assert not Path("runs").exists()
+
+
+def test_bad_files_are_found_before_the_training(tmp_path, capsys):
+    cases = {
+        "truncated": lambda root: cut(root / "bad/train/good/001.png"),
+        "other size": lambda root: Image.new("L", (5, 5)).save(
+            root / "bad/ground_truth/square/000_mask.png"
+        ),
+        "truncated test image": lambda root: cut(root / "bad/test/good/005.png"),
+        "too few": lambda root: [
+            p.unlink() for p in sorted((root / "bad/train/good").iterdir())[2:]
+        ],
+        "empty": lambda root: [p.unlink() for p in (root / "bad/train/good").iterdir()],
+    }
+    for name, damage in cases.items():
+        root = write_category(tmp_path / name / "bad")
+        damage(root)
+        line = refused(capsys, "train", root, "--preset", "tiny")
+        assert "bad" in line or "training images" in line, (name, line)
+        assert not Path("runs").exists(), name
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+def test_full_disk_is_one_line(data, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    line = refused(capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "run")
+    assert "No space left on device" in line
+    assert not any((tmp_path / "run").iterdir())
+
+
+def test_other_mistakes(data, tmp_path, capsys):
+    assert "is not a folder" in refused(capsys, "evaluate", tmp_path / "none")
+    assert "run.json does not exist" in refused(capsys, "evaluate", tmp_path)
+    RcAEDetector(tiny_config(), 0, "cpu").save(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text('{"kind": "rcae-lite-run", "format_version": 9}')
+    assert "format version 9" in refused(capsys, "evaluate", tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    line = refused(
+        capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "mine", "--resume"
+    )
+    assert "holds other files" in line and os.listdir(tmp_path / "mine") == ["thesis.txt"]
+
+
+def test_predict_mistakes(data, tmp_path, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "run") == 0
+    run, out = tmp_path / "run", tmp_path / "out"
+    capsys.readouterr()
+    assert "does not exist" in refused(capsys, "predict", run, "none.png", "--out", out)
+    (tmp_path / "text.png").write_text("no image")
+    assert "text.png" in refused(capsys, "predict", run, tmp_path / "text.png", "--out", out)
+    (tmp_path / "hollow").mkdir()
+    assert "holds no image" in refused(capsys, "predict", run, tmp_path / "hollow", "--out", out)
+    image = data / "ring/test/good/004.png"
+    assert "both be called '004'" in refused(capsys, "predict", run, image, image, "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "synthetic", "--preset", "light"],
+        ["train", "synthetic", "--sed", "1"],
+        ["tran"],
+        [],
+    ],
+)
+def test_unknown_words_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "rcae" in capsys.readouterr().err
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("data_set", "category"), [("mvtec", "bottle"), ("mtd", "magnetic_tile")])
+def test_real_images_go_all_the_way(realdata, data_set, category, capsys):
+    assert rcae("train", realdata / data_set, category, "--preset", "tiny") == 0
+    evaluation = Evaluation.load(f"runs/{category}-tiny-0/evaluation.json")
+    assert all(evaluation.metrics[name] is not None for name in METRICS)
