@@ -1,0 +1,69 @@
+"""Compare ways to turn a trained detector's outputs into a map, on its own test set.
+
+    python benchmarks/score_rules.py RUN results/score_rules-CATEGORY.md
+
+A study of the test set, not a way to choose on it: the rule in the library is the same everywhere.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional as F
+
+from data_utils import open_category
+from rcae_lite.evaluation import code_version, smooth, to_native
+from rcae_lite.metrics import pixel_metrics
+from rcae_lite.runs import load_run
+
+
+def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return (n, H, W) maps for each rule; images (n, 3, H, W) in [0, 1]."""
+    logits, unusual, residual = [], [], []
+    with torch.inference_mode():
+        for part in images.split(8):
+            trajectory = detector.trajectory(part)
+            inputs = trajectory.images, trajectory.enhanced
+            logits.append(detector.crd(*inputs).squeeze(1))
+            unusual.append(detector.crd.normality(*inputs).mean(dim=(1, 2)))
+            residual.append(trajectory.residuals)
+    logit, normality, residuals = torch.cat(logits), torch.cat(unusual), torch.cat(residual)
+    weight = detector.config.normality
+    rules = {f"residual of depth {n + 1}": smooth(residuals[:, n])
+             for n in range(residuals.shape[1])}
+    return rules | {
+        "normality of the enhanced residual alone": smooth(normality),
+        "CRD logits, not smoothed": logit,
+        "CRD logits, smoothed": smooth(logit),
+        "CRD probability, smoothed": smooth(logit.sigmoid()),
+        "CRD surprise, smoothed": smooth(F.softplus(logit)),
+        "CRD + normality, surprise, smoothed (the library's)":
+            smooth(F.softplus(logit + weight * normality)),
+    }
+
+
+def write(run: str, target: str) -> None:
+    description, detector = load_run(run, "cpu")
+    test = open_category(description["data"], description["category"],
+                         size=detector.config.size).test
+    masks = [test.native_mask(index) for index in range(len(test))]
+    lines = [
+        f"# Rules for the map: {description['category']}, preset {detector.config.preset}, "
+        f"seed {detector.seed}\n",
+        f"`{description['command']} && python benchmarks/score_rules.py {run} {target}`, "
+        f"data {test.fingerprint[:12]}, code {code_version()}, CPU.\n",
+        "| rule | image AUROC | pixel AUROC | pixel AP | AU-PRO |",
+        "|---|---|---|---|---|",
+    ]
+    for rule, maps in maps_by_rule(detector, test.images() / 255).items():
+        native = [to_native(m, mask.shape) for m, mask in zip(maps, masks, strict=True)]
+        pixels = pixel_metrics(native, masks, resamples=2)
+        image = roc_auc_score(test.labels, maps.flatten(1).amax(dim=1))
+        values = [image, *(found.value for found in pixels.values())]
+        lines.append(f"| {rule} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    Path(target).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(*sys.argv[1:])
