@@ -12,7 +12,7 @@ import json
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -308,8 +308,7 @@ class Detector(ABC):
             every.append(CheckpointWriter(Path(checkpoint), self.modules, identity, record))
         if restored:
             seconds.update(restored[0]["seconds"])
-            for name, losses in restored[0]["losses"].items():
-                self.losses[name] = [(step, loss) for step, loss in losses]
+            self.losses.update(_pairs(restored[0]["losses"]))
             for name, module in self.modules.items():
                 load_state(module, restored[1], name, Path(checkpoint or ""))
         for name, module in self.modules.items():
@@ -436,6 +435,7 @@ class Detector(ABC):
             "false_alarm_rate": self.threshold.false_alarm_rate if self.threshold else None,
             "calibration_scores": self.calibration_scores,
             "trained": self.trained,
+            "losses": self.losses,
         }
         save_tensors(folder / "detector.safetensors", tensors)
         write_text(folder / "detector.json", json.dumps(values, indent=1, allow_nan=False))
@@ -459,6 +459,7 @@ class Detector(ABC):
                 rate = float(values["false_alarm_rate"])
                 detector.threshold = Threshold(float(values["threshold"]), rate)
             detector.trained = dict(values["trained"])
+            detector.losses = _pairs(values.get("losses", {}))
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, KitError):
                 raise
@@ -622,6 +623,11 @@ class SinglePassDetector(Detector):
 
     def _probability(self, raw: Tensor) -> Tensor:
         return raw.clamp(0, 1)
+
+
+def _pairs(losses: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[tuple[int, float]]]:
+    """Turn the lists of JSON into (step, loss) pairs again."""
+    return {name: [(int(step), loss) for step, loss in points] for name, points in losses.items()}
 
 
 def _device_name(device: torch.device) -> str:

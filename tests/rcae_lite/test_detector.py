@@ -157,6 +157,7 @@ def test_saved_and_loaded_it_is_the_same(tiny_category, tmp_path, kind):
         3,
         detector.threshold,
     )
+    assert loaded.losses == detector.losses
     assert torch.equal(loaded.predict(images()).score, detector.predict(images()).score)
     with pytest.raises(KitError, match="is not a"):
         DETECTORS[kind is RcAEDetector].load(tmp_path)
