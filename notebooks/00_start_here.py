@@ -51,7 +51,8 @@ defective = int(category.test.labels.sum())
 print(f"to test: {len(category.test) - defective} normal, {defective} defective")
 
 # %%
-chosen = [category.train[0], category.train[1], *(category.test[i] for i in (0, -3, -2, -1))]
+tested = torch.linspace(0, len(category.test) - 1, 4).long()
+chosen = [category.train[0], category.train[1], *(category.test[int(i)] for i in tested)]
 no_map = torch.zeros(128, 128)
 plotting.detections(
     [s.image for s in chosen],
@@ -91,7 +92,7 @@ plotting.loss_curves(detector.losses)
 # **Predict:** which depth still shows the defect, and which shows only what the network knows?
 
 # %%
-sample = category.test[int(category.test.labels.nonzero()[0][-1])]
+sample = category.test[int(category.test.labels.argmax())]  # the first defective one, if any
 trajectory = detector.trajectory(sample.image.unsqueeze(0))
 detection = detector.detect(trajectory)
 plotting.trajectory_strip(
@@ -103,8 +104,8 @@ plotting.trajectory_strip(
 )
 
 # %% [markdown]
-# Shallow depths copy everything, the defect included; deep ones are smooth. No single depth is
-# best everywhere, so the detector looks at all of them at once.
+# **Interpret:** follow the defect along the first row, then the residuals below. Which depth would
+# you trust, and would you trust it for a defect of another size? CRD looks at all of them at once.
 
 # %%
 batch = torch.stack([category.test[i].image for i in range(len(category.test))])

@@ -108,6 +108,7 @@ class CheckpointWriter:
             **self.record,
             **self.identity,
         }
+        _recover(self.folder)
         fresh, old = self.folder.with_suffix(".new"), self.folder.with_suffix(".old")
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -123,6 +124,13 @@ class CheckpointWriter:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _recover(folder: Path) -> None:
+    """Undo half a swap: killed between its two renames, the old checkpoint is the only one."""
+    old = folder.with_suffix(".old")
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+
+
 def load_checkpoint(
     folder: Path, identity: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -134,8 +142,7 @@ def load_checkpoint(
         If it belongs to another configuration, seed or data set, or is damaged.
     """
     folder = Path(folder)
-    if not folder.exists():
-        folder = folder.with_suffix(".old")  # killed between the two renames
+    _recover(folder)
     if not folder.exists():
         return None
     values = read_json(folder / "state.json", "rcae-lite-checkpoint", CHECKPOINT_VERSION)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import torch
 
 from data_utils import KitError
 from rcae_lite import __version__
@@ -75,10 +76,9 @@ def _download(args: argparse.Namespace) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from rcae_lite.runs import train_run
+    from rcae_lite.runs import forget_demo, train_run
 
-    if (args.out / "run.json").exists():  # a demo is there to be run again
-        shutil.rmtree(args.out)
+    forget_demo(args.out, args.category)
     folder, evaluation = train_run(
         "synthetic",
         None if args.category is None else args.category,
@@ -91,6 +91,12 @@ def _demo(args: argparse.Namespace) -> None:
     baseline = Evaluation.load(folder / "baseline" / "evaluation.json")
     print(f"single-pass baseline\n{baseline.summary()}\nRcAE + DPN + CRD\n{evaluation.summary()}")
     print(f"report: {folder / 'report.html'}")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--preset", default="lite", choices=list(PRESETS))
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=_seed, default=0)
     train.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
     device(train)
@@ -168,10 +174,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"rcae: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr
         )
         return 2
+    except torch.OutOfMemoryError:
+        remedy = "use a smaller preset, or --device cpu"
+        print(f"rcae: the memory of the device is not enough; {remedy}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print(
-            "rcae: stopped; the same command with --resume goes on from the last checkpoint",
-            file=sys.stderr,
-        )
+        hint = "; the same command with --resume goes on" if args.function is _train else ""
+        print(f"rcae: stopped{hint}", file=sys.stderr)
         return 130
     return 0

@@ -27,7 +27,8 @@ class Stage:
     steps : int
         Optimiser steps; 0 where ``epochs`` counts instead.
     epochs : int
-        Passes over the training images; 0 where ``steps`` counts.
+        Counted in batches, as many as a pass over the training images has (images are drawn with
+        replacement); 0 where ``steps`` counts.
     batch_size : int
         Images (for CRD: images or crops) in a step.
     learning_rate : float
@@ -127,6 +128,16 @@ class Config:
                 f"size {self.size} is not a multiple of {divisor} (depth {self.depth}, four levels "
                 f"of DPN and CRD); use {max(divisor, round(self.size / divisor) * divisor)}"
             )
+        widths = ("rcae_width", "dpn_width", "crd_width")
+        for name in widths:
+            value = getattr(self, name)
+            if value < 8 or value % 8:
+                raise KitError(f"{name} {value} is not a positive multiple of 8; use 16 or 48")
+        if self.depth < 1 or self.channels < 1:
+            raise KitError(f"depth {self.depth} and channels {self.channels} must be at least 1")
+        for name in ("rcae", "dpn", "crd"):
+            if not isinstance(getattr(self, name), Stage):
+                raise KitError(f"{name} {getattr(self, name)!r} is no stage; use {{'steps': 100}}")
         if self.crop % 16 or not 0 <= self.crop <= self.size:
             raise KitError(f"crop {self.crop} must be a multiple of 16 up to the size {self.size}")
         if self.map_loss not in ("bce_dice", "l2"):
@@ -201,7 +212,7 @@ def _check_names(given: Mapping[str, Any], kind: type) -> None:
     for name in given:
         if name not in known:
             guess = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {guess[0]!r}?" if guess else ""
+            hint = f"; did you mean {guess[0]!r}?" if guess else "."
             raise KitError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
 
 

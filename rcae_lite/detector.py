@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +33,7 @@ from rcae_lite.checkpoint import (
 from rcae_lite.config import Config, Stage, config_from_dict, get_config
 from rcae_lite.detail import DetailPreservationNetwork
 from rcae_lite.detection import CrossRecursionDetector
-from rcae_lite.evaluation import evaluate, smooth
+from rcae_lite.evaluation import device_name, evaluate, smooth
 from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
 from rcae_lite.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.pseudo_anomalies import paint
@@ -66,7 +65,7 @@ Self = TypeVar("Self", bound="Detector")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Turn "auto", "cpu", "cuda" or "mps" into a device; "auto" takes the fastest there is.
+    """Turn "auto", "cpu", "cuda" or "mps" into a device; "auto" is CUDA if there, else the CPU.
 
     Raises
     ------
@@ -74,12 +73,12 @@ def resolve_device(name: str = "auto") -> torch.device:
         If the device is unknown or not available.
     """
     available = {
+        "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
-        "cpu": True,
     }
     if name == "auto":
-        name = next(device for device, there in available.items() if there)
+        name = "cuda" if available["cuda"] else "cpu"
     kind = name.partition(":")[0]
     if kind not in available:
         raise KitError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
@@ -128,7 +127,7 @@ class Detection:
         scale is the detector's own. For RcAE it is the surprise ``-log(1 - M_A)``, which has no
         upper end and so no ties where a probability would saturate.
     probability : Tensor
-        The same in [0, 1], (B, H, W), for display.
+        The same brought to [0, 1], (B, H, W), for display.
     score : Tensor
         Maximum of the raw map, (B,).
     label : Tensor
@@ -179,13 +178,7 @@ class Detector(ABC):
         self.config = config
         self.seed = seed
         self.device = resolve_device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.modules = {name: self._place(m) for name, m in self._build().items()}
-        self.threshold: Threshold | None = None
-        self.calibration_scores: list[float] = []
-        self.trained: dict[str, Any] = {}
-        self.losses: dict[str, list[tuple[int, float]]] = {}
+        self._start_afresh()
 
     @classmethod
     def from_preset(
@@ -203,6 +196,16 @@ class Detector(ABC):
             Options of the preset to replace, checked by name: see `rcae_lite.config.get_config`.
         """
         return cls(get_config(preset, **overrides), seed, device)
+
+    def _start_afresh(self) -> None:
+        """Draw the initial weights from the seed and forget any training."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.modules = {name: self._place(m) for name, m in self._build().items()}
+        self.threshold: Threshold | None = None
+        self.calibration_scores: list[float] = []
+        self.trained: dict[str, Any] = {}
+        self.losses: dict[str, list[tuple[int, float]]] = {}
 
     # -- what a subclass says about itself ---------------------------------------------------
 
@@ -267,7 +270,7 @@ class Detector(ABC):
             "data_fingerprint": train.fingerprint,
             "training_images": len(kept),
             "calibration_images": len(held_out),
-            "device": _device_name(self.device),
+            "device": device_name(self.device),
             "threads": torch.get_num_threads(),
             "version": __version__,
             "torch": torch.__version__,
@@ -284,6 +287,14 @@ class Detector(ABC):
         if len(train) < 3:
             raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
 
+    def _mixed_precision(self) -> torch.autocast:
+        """Bfloat16 on CUDA, for the forward pass of the module in training only.
+
+        Frozen modules, losses and inference stay in float32; on the CPU everything does.
+        """
+        kind = self.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
+
     def _split(self, count: int) -> tuple[list[int], list[int]]:
         order = torch.randperm(count, generator=generator_for(self.seed, "hold-out")).tolist()
         held_out = holdout_size(count)
@@ -296,8 +307,8 @@ class Detector(ABC):
         listeners: Iterable[Listener] | None,
         checkpoint: str | Path | None,
     ) -> None:
-        """Run the stages, from a checkpoint if there is one."""
-        self.losses = {}
+        """Run the stages from the start, or from a checkpoint if there is one."""
+        self._start_afresh()
         seconds: dict[str, float] = {}
         record = {"seconds": seconds, "losses": self.losses}
         identity = {"config": self._config_json(), "seed": self.seed, "data": fingerprint}
@@ -528,13 +539,17 @@ class RcAEDetector(Detector):
 
         def rcae_loss(step: int) -> Tensor:
             batch, depth = draw(step)
-            return reconstruction_loss(self.rcae(batch, depth), batch)
+            with self._mixed_precision():
+                reconstruction = self.rcae(batch, depth)
+            return reconstruction_loss(reconstruction.float(), batch)
 
         def dpn_loss(step: int) -> Tensor:
             batch, depth = draw(step)
             with torch.no_grad():
                 reconstruction = self.rcae(batch, depth)
-            return reconstruction_loss(self.dpn(reconstruction, gradient(batch)), batch)
+            with self._mixed_precision():
+                enhanced = self.dpn(reconstruction, gradient(batch))
+            return reconstruction_loss(enhanced.float(), batch)
 
         return rcae_loss if stage == "rcae" else dpn_loss
 
@@ -560,7 +575,9 @@ class RcAEDetector(Detector):
         def loss(step: int) -> Tensor:
             generator = generator_for(self.seed, "crd", step)
             batch = pool.batch(step, config.crd.batch_size, config.crop, generator)
-            return loss_of_map(self.crd.map(batch.joined).float(), batch.masks)
+            with self._mixed_precision():
+                logits = self.crd.map(batch.joined)
+            return loss_of_map(logits.float(), batch.masks)
 
         return loss
 
@@ -590,7 +607,7 @@ class RcAEDetector(Detector):
         return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is
 
     def _probability(self, raw: Tensor) -> Tensor:
-        return -torch.expm1(-raw)  # M_A again
+        return -torch.expm1(-raw)  # undoes the surprise, not the smoothing
 
 
 class SinglePassDetector(Detector):
@@ -610,7 +627,9 @@ class SinglePassDetector(Detector):
         def loss(step: int) -> Tensor:
             generator = generator_for(self.seed, stage, step)
             batch = self._draw(images, self.config.rcae.batch_size, generator)
-            return reconstruction_loss(module(batch), batch)
+            with self._mixed_precision():
+                reconstruction = module(batch)
+            return reconstruction_loss(reconstruction.float(), batch)
 
         return loss
 
@@ -628,9 +647,3 @@ class SinglePassDetector(Detector):
 def _pairs(losses: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[tuple[int, float]]]:
     """Turn the lists of JSON into (step, loss) pairs again."""
     return {name: [(int(step), loss) for step, loss in points] for name, points in losses.items()}
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({platform.machine()})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCORE_RULE",
     "code_version",
+    "device_name",
     "evaluate",
     "map_limits",
     "smooth",
@@ -63,6 +65,13 @@ def map_limits(maps: np.ndarray) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
+def device_name(device: torch.device) -> str:
+    """Name a device: the GPU's own name, or the machine's architecture."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({platform.machine()})"
+
+
 def code_version() -> str | None:
     """Git commit of the kit's source, with "+changes" if files differ from it; None outside git."""
 
@@ -71,8 +80,8 @@ def code_version() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        sources = (":/rcae_lite", ":/data_utils")
-        changed = git("status", "--porcelain", "--", *sources)
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not installed into another's
+        changed = git("status", "--porcelain", "--", ":/rcae_lite", ":/data_utils")
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -108,6 +117,8 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 8) -> Eval
             f"the images are {test.size}x{test.size}, the detector works at "
             f"{detector.config.size}; open the category with size={detector.config.size}"
         )
+    if not len(test):
+        raise KitError("the test set has no images; there is nothing to evaluate")
     raw, scores, residuals = [], [], []
     for part in test.images().split(batch_size):
         trajectory = detector.trajectory(part / 255)
@@ -193,6 +204,7 @@ def _provenance(detector: Detector, test: ImageSet) -> Provenance:
             "inference_per_image": round(detector.seconds_per_image(), 5),
         },
         device=trained["device"],
+        evaluated_on=device_name(detector.device),
         threads=trained["threads"],
         data_fingerprint=test.fingerprint,
         training_images=trained["training_images"],

@@ -16,7 +16,7 @@ from data_utils import KitError
 from data_utils.images import list_images, read_image
 from data_utils.samples import to_working_size
 from rcae_lite.detector import Detection, Detector, concatenate
-from rcae_lite.evaluation import map_limits, to_native
+from rcae_lite.evaluation import to_native
 from rcae_lite.files import claim_folder, write_text
 from rcae_lite.plotting import overlay
 
@@ -65,8 +65,8 @@ def predict_files(
 ) -> int:
     """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``.
 
-    The PNG shows the anomaly map over the image, all of them on one scale; the TIFF holds the raw
-    map in float32 at the image's own size.
+    The PNG shows the anomaly map over the image, from 0 to twice the threshold in every one; the
+    TIFF holds the raw map in float32 at the image's own size.
 
     Parameters
     ----------
@@ -97,10 +97,10 @@ def predict_files(
         images = torch.stack([_working_image(path, detector.config.size) for path in paths])
         parts.append(detector.predict(images))
     detection = concatenate(parts)
-    limits = map_limits(detection.anomaly_map.numpy())
+    limit = detector.threshold.value if detector.threshold else 1.0
+    limits = (0.0, 2 * limit)  # of the detector, not of these images: a good part stays dark
     for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
         _write_map(Path(out, name), read_image(path), anomaly_map, limits)
-    limit = detector.threshold.value if detector.threshold else float("nan")
     _write_scores(Path(out, "scores.csv"), [name for _, name in found], detection, limit)
     return len(found)
 
@@ -124,5 +124,5 @@ def _write_scores(path: Path, names: list[str], detection: Detection, limit: flo
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["image", "score", "threshold", "defective"])
     for name, score, label in zip(names, detection.score, detection.label, strict=True):
-        table.writerow([name, f"{score:.6g}", f"{limit:.6g}", int(label)])
+        table.writerow([name, f"{score:.9g}", f"{limit:.9g}", int(label)])
     write_text(path, text.getvalue())

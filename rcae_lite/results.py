@@ -70,8 +70,8 @@ class Provenance:
         Per module, and ``total``.
     seconds : dict
         ``train`` per stage, and ``inference_per_image`` (batch 1, median).
-    device : str
-        What it was trained on.
+    device, evaluated_on : str
+        What it was trained on, and what the inference was timed on.
     threads : int
         CPU threads of the training.
     data_fingerprint : str
@@ -96,6 +96,7 @@ class Provenance:
     parameters: dict[str, int]
     seconds: dict[str, Any]
     device: str
+    evaluated_on: str
     threads: int
     data_fingerprint: str
     training_images: int

@@ -26,7 +26,7 @@ from rcae_lite.report import Example, write_report
 from rcae_lite.results import METRICS, Evaluation
 from rcae_lite.training import Listener
 
-__all__ = ["evaluate_run", "load_run", "train_all", "train_run"]
+__all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]
 
 RUN_VERSION = 1
 
@@ -110,6 +110,8 @@ def train_run(
     config = get_config(preset)
     detector = RcAEDetector(config, seed, device)
     category = open_category(data, category_name, size=config.size)
+    if not len(category.test):
+        raise KitError(f"category {category.name!r} has no test images; add some under test/good")
     folder = Path(out or Path("runs") / f"{category.name}-{preset}-{seed}")
     claim_folder(folder, resume=resume)
     detector.check_training_set(category.train)
@@ -178,6 +180,7 @@ def _fitted(
 ) -> Any:
     """Train into a folder, or load what an earlier try finished there."""
     if (folder / "detector.json").exists():
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
         return type(detector).load(folder, device=str(detector.device))
     detector.fit(category.train, checkpoint=folder / "checkpoint", listeners=listeners)
     detector.save(folder)
@@ -237,12 +240,26 @@ def _example(detector: Detector, test: ImageSet, index: int, score: float) -> Ex
     )
 
 
+def forget_demo(folder: Path, category: str | None) -> None:
+    """Remove an earlier demo from a folder, and nothing else: a demo is there to be run again."""
+    open_category("synthetic", category)  # a misspelt name must not cost the earlier demo
+    if not (folder / "run.json").exists():
+        return
+    before = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
+    if before.get("format") != "synthetic" or before.get("config", {}).get("preset") != "demo":
+        raise KitError(f"{folder} holds a training that is no demo; choose another --out")
+    shutil.rmtree(folder)
+
+
 def load_run(folder: str | Path, device: str = "auto") -> tuple[dict[str, Any], RcAEDetector]:
     """Read a run's description and its detector."""
     folder = Path(folder)
     if not folder.is_dir():
         raise KitError(f"{folder} is not a folder; name the folder that `rcae train` wrote")
     description = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
+    if not (folder / "detector.json").exists():
+        command = description.get("command")
+        raise KitError(f"{folder} holds no finished training; go on with: {command} --resume")
     return description, RcAEDetector.load(folder, device=device)
 
 
@@ -274,6 +291,11 @@ def evaluate_run(
         category = open_category(data, name if known else None, size=config.size)
         return detector.evaluate(category.test).made_by(*origin)
     category = open_category(description["data"], name, size=config.size)
+    if category.fingerprint != description["data_fingerprint"]:
+        raise KitError(
+            f"the data in {category.root} have changed since the training; to evaluate them as "
+            f"other data: rcae evaluate {folder} --data {category.root}"
+        )
     baseline = folder / "baseline" / "evaluation.json"
     compared = Evaluation.load(baseline) if baseline.exists() else None
     return _evaluate_and_report(detector, category, folder, origin, compared)

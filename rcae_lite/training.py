@@ -23,7 +23,6 @@ from rcae_lite.config import Stage
 
 __all__ = [
     "Event",
-    "History",
     "Listener",
     "Progress",
     "StageState",
@@ -130,40 +129,28 @@ def train_stage(
     """
     listeners = list(listeners)
     state.module.train()
-    device_type = next(state.module.parameters()).device.type
-    while state.done < steps:
-        started = time.perf_counter()
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(stage, state.done, steps)
-        state.optimiser.zero_grad(set_to_none=True)
-        # bfloat16 needs no loss scaling; on the CPU everything stays in float32.
-        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+    try:
+        while state.done < steps:
+            started = time.perf_counter()
+            for group in state.optimiser.param_groups:
+                group["lr"] = learning_rate(stage, state.done, steps)
+            state.optimiser.zero_grad(set_to_none=True)
             loss = loss_of_step(state.done)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise KitError(
-                f"the loss of stage {name} became {value} at step {state.done}; "
-                f"lower its learning rate, which is {stage.learning_rate}"
-            )
-        loss.backward()
-        nn.utils.clip_grad_norm_(state.module.parameters(), 1.0)
-        state.optimiser.step()
-        state.done += 1
-        state.seconds += time.perf_counter() - started
-        for listener in listeners:
-            listener(Event(name, state.done, steps, value, state))
-    state.module.eval()
-
-
-class History:
-    """Listener that keeps the losses: ``history.losses[stage]`` is a list of (step, loss)."""
-
-    def __init__(self) -> None:
-        self.losses: dict[str, list[tuple[int, float]]] = {}
-
-    def __call__(self, event: Event) -> None:
-        """Append the loss of one step."""
-        self.losses.setdefault(event.stage, []).append((event.done, event.loss))
+            value = loss.item()
+            if not math.isfinite(value):
+                raise KitError(
+                    f"the loss of stage {name} became {value} at step {state.done}; "
+                    f"lower its learning rate, which is {stage.learning_rate}"
+                )
+            loss.backward()
+            nn.utils.clip_grad_norm_(state.module.parameters(), 1.0)  # ours
+            state.optimiser.step()
+            state.done += 1
+            state.seconds += time.perf_counter() - started
+            for listener in listeners:
+                listener(Event(name, state.done, steps, value, state))
+    finally:  # also after an interrupt: a module left in training mode would change as it predicts
+        state.module.eval()
 
 
 class Progress:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 __all__ = ["pixel_grid", "uniform", "vary"]
 
@@ -30,23 +29,26 @@ def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _shift(images: Tensor, generator: torch.Generator, fraction: float) -> Tensor:
-    """Shift each image by up to ``fraction`` of its side; the border is repeated."""
-    batch = len(images)
-    theta = torch.zeros(batch, 2, 3, device=images.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = 1
-    # Whole pixels, so that nothing is blurred: a blurred normal would teach blur to be normal.
-    sides = torch.tensor([images.shape[-1], images.shape[-2]], device=images.device)
-    pixels = (uniform(generator, (batch, 2), -fraction, fraction, images) * sides).round()
-    theta[:, :, 2] = 2 * pixels / sides
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, "nearest", "border", align_corners=False)
+    """Shift each image by up to ``fraction`` of its side; the border is repeated.
+
+    By whole pixels, so that nothing is blurred: a blurred normal would teach blur to be normal.
+    """
+    batch, _, height, width = images.shape
+    sides = torch.tensor([width, height], device=images.device)
+    drawn = uniform(generator, (batch, 2), -fraction, fraction, images) * sides
+    dx, dy = drawn.round().long().split(1, dim=1)  # (B, 1) each
+    rows = (torch.arange(height, device=images.device) + dy).clamp(0, height - 1)  # (B, H)
+    columns = (torch.arange(width, device=images.device) + dx).clamp(0, width - 1)  # (B, W)
+    number = torch.arange(batch, device=images.device)[:, None, None]
+    shifted = images.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
+    return shifted.permute(0, 3, 1, 2)  # (B, 3, H, W)
 
 
 def vary(images: Tensor, generator: torch.Generator, *, strength: float = 1.0) -> Tensor:
     """Apply random benign variation to a batch.
 
     At strength 1: exposure ±15%, contrast ±10%, gamma 0.87 to 1.15, colour balance ±3% per
-    channel, a linear lighting gradient of ±8% across the image, shifts of up to 2.4% of the side
+    channel, a linear lighting gradient of ±8% along each side, shifts of up to 2.4% of the side
     in whole pixels. Every image draws its own.
 
     Parameters

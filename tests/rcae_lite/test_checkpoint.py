@@ -73,6 +73,17 @@ def test_killed_between_the_two_renames(tmp_path):
     assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
 
 
+def test_killed_there_and_then_the_disk_is_full(tmp_path, monkeypatch):
+    module, state = trained()
+    writer = CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, {})
+    writer.write("fit", state)
+    (tmp_path / "c").rename(tmp_path / "c.old")
+    monkeypatch.setattr(files.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError):
+        writer.write("fit", state)
+    assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
+
+
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     module, state = trained()
     writer = CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, {})

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,7 @@ def test_interrupted_and_resumed_it_is_the_same_run(data, tmp_path, monkeypatch,
     monkeypatch.setattr("rcae_lite.training.Progress.__call__", stop_at("crd", 3))
     assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "parts") == 130
     assert "--resume" in capsys.readouterr().err
+    assert "no finished training" in refused(capsys, "evaluate", tmp_path / "parts")
     assert {p.name for p in (tmp_path / "parts").iterdir()} == {"run.json", "checkpoint"}
     monkeypatch.setattr("rcae_lite.training.Progress.__call__", lambda *_: None)
     assert "--resume" in refused(
@@ -164,6 +166,29 @@ def test_demo_has_the_baseline_beside_it_and_can_be_run_again(capsys):
     assert "single-pass baseline" in capsys.readouterr().out
 
 
+def test_demo_removes_nothing_but_a_demo(data, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--out", "precious") == 0
+    capsys.readouterr()
+    assert "no demo" in refused(capsys, "demo", "--out", "precious")
+    assert Path("precious/detector.safetensors").exists()
+    Path("notes").mkdir()
+    Path("notes/thesis.txt").write_text("precious")
+    assert "is not empty" in refused(capsys, "demo", "--out", "notes")
+    assert rcae("demo") == 0
+    capsys.readouterr()
+    assert "'wood'" in refused(capsys, "demo", "--category", "wood")
+    assert Path("runs/demo/report.html").exists()
+
+
+def test_changed_data_are_not_mixed_with_the_run(tmp_path, capsys):
+    root = write_category(tmp_path / "moving" / "ring")
+    assert rcae("train", root, "--preset", "tiny", "--out", tmp_path / "run") == 0
+    capsys.readouterr()
+    (root / "ring/test/good/004.png").unlink()
+    assert "have changed since" in refused(capsys, "evaluate", tmp_path / "run")
+    assert rcae("evaluate", tmp_path / "run", "--data", root) == 0
+
+
 def test_synthesize_writes_what_train_reads(capsys):
     assert rcae("synthesize", "made", "--category", "twill") == 0
     assert len(list(Path("made/twill/train/good").iterdir())) == 160
@@ -200,6 +225,7 @@ def test_bad_files_are_found_before_the_training(tmp_path, capsys):
         "too few": lambda root: [
             p.unlink() for p in sorted((root / "bad/train/good").iterdir())[2:]
         ],
+        "no test images": lambda root: shutil.rmtree(root / "bad/test"),
         "empty": lambda root: [p.unlink() for p in (root / "bad/train/good").iterdir()],
     }
     for name, damage in cases.items():
@@ -257,6 +283,8 @@ def test_predict_mistakes(data, tmp_path, capsys):
     [
         ["train", "synthetic", "--preset", "light"],
         ["train", "synthetic", "--sed", "1"],
+        ["train", "synthetic", "--seed", "100000000000000000000"],
+        ["train", "synthetic", "--seed", "-1"],
         ["tran"],
         [],
     ],

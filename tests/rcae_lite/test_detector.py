@@ -139,6 +139,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     assert resumed.calibration_scores == tiny_detector.calibration_scores
 
 
+def test_fitting_again_starts_afresh(tiny_category, tiny_detector):
+    twice = RcAEDetector(tiny_config(), 0, "cpu")
+    for _ in range(2):
+        twice.fit(tiny_category.train, listeners=[])
+    assert same_weights(tiny_detector, twice)
+
+
 def test_held_out_normals_are_never_trained_on(tiny_category):
     detector = RcAEDetector(tiny_config(), 0, "cpu")
     kept, held_out = detector._split(209)
@@ -230,6 +237,10 @@ def test_mistakes(tiny_category, tiny_detector):
         fresh.fit(tiny_category.train.subset([0, 1]))
     with pytest.raises(KitError, match=r"expected floats in \[0, 1\]"):
         tiny_detector.predict(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    with pytest.raises(KitError, match="reach from 0 to 255; expected .* divide 8-bit"):
+        tiny_detector.predict(torch.linspace(0, 255, 3 * 32 * 32).view(1, 3, 32, 32))
+    with pytest.raises(KitError, match="test set has no images"):
+        tiny_detector.evaluate(tiny_category.test.subset([]))
     with pytest.raises(KitError, match="height 40 is not divisible"):
         tiny_detector.predict(torch.zeros(1, 3, 40, 32))
     with pytest.raises(KitError, match="device 'tpu' is unknown"):

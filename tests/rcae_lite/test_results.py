@@ -60,6 +60,7 @@ def make_evaluation(
                 "inference_per_image": 0.0412,
             },
             device="cpu",
+            evaluated_on="cpu",
             threads=2,
             data_fingerprint="0123456789abcdef" * 4,
             training_images=101,

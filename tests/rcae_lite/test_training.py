@@ -98,6 +98,17 @@ def test_a_loss_that_is_not_finite_stops_with_stage_and_step():
         )
 
 
+def test_an_interrupt_leaves_the_module_ready_to_predict():
+    module, loss = problem()
+
+    def interrupt(_: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stage("fit", new_state(module, STAGE), loss, STAGE, 12, [interrupt])
+    assert not module.training
+
+
 def test_progress_draws_a_bar_per_stage(capsys):
     module, loss = problem()
     train_stage("fit", new_state(module, STAGE), loss, STAGE, 12, [Progress()])
