@@ -405,6 +405,12 @@ class Detector(ABC):
                 f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
                 "shape (B, 3, H, W)"
             )
+        low, high = images.min().item(), images.max().item()
+        if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
+            raise KitError(
+                f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
+                "images by 255"
+            )
         return (
             images.as_subclass(Tensor).to(self.device).contiguous(memory_format=torch.channels_last)
         )
