@@ -174,7 +174,7 @@ PRESETS: dict[str, Config] = {
         rcae=Stage(steps=200, batch_size=16, learning_rate=2e-3),
         dpn=Stage(steps=150, batch_size=16, learning_rate=2e-3),
         crd=Stage(steps=400, batch_size=16, learning_rate=2e-3),
-        pool_chunk=32,  # fits into the memory of a small cloud machine
+        pool_chunk=32,
         pool_every=50,
     ),
     "lite": _LITE,
