@@ -81,7 +81,7 @@ def _demo(args: argparse.Namespace) -> None:
     forget_demo(args.out, args.category)
     folder, evaluation = train_run(
         "synthetic",
-        None if args.category is None else args.category,
+        args.category,
         "demo",
         out=args.out,
         device=args.device,

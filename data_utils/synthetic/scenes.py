@@ -7,6 +7,7 @@ within the part, which is how defects find their place.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -29,7 +30,7 @@ def _specks(grain: np.ndarray, above: float = 3.2) -> np.ndarray:
     return np.clip(grain - above, 0, 1)
 
 
-class Scene:
+class Scene(ABC):
     """One normal scene.
 
     Parameters
@@ -62,9 +63,9 @@ class Scene:
         """Colour of the part in this batch: (3, 1, 1)."""
         return _rgb(red, green, blue) * self.batch[:, None, None]
 
+    @abstractmethod
     def surface(self, grid: Grid) -> Surface:
         """Evaluate the scene; call once."""
-        raise NotImplementedError
 
 
 class Washer(Scene):
