@@ -1,6 +1,7 @@
 """Data for industrial anomaly detection: readers, the built-in categories, typed samples."""
 
 from data_utils.catalogue import list_categories, open_category
+from data_utils.doctor import diagnose
 from data_utils.errors import DataError, KitError
 from data_utils.samples import Category, ImageSet, Record, Sample
 
@@ -11,6 +12,7 @@ __all__ = [
     "KitError",
     "Record",
     "Sample",
+    "diagnose",
     "list_categories",
     "open_category",
 ]

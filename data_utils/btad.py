@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_utils.files import file_records, subfolders
+from data_utils.errors import Complain, refuse
+from data_utils.files import file_records, masks_by_stem, subfolders
 from data_utils.samples import GOOD, Record
 
-__all__ = ["MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
 
 MARKER = "CATEGORY/train/ok"
+CLASS_IDS = False
 
 
 def recognises(root: Path) -> bool:
@@ -30,10 +32,14 @@ def categories(root: Path) -> list[str]:
     return [folder.name for folder in subfolders(root) if (folder / "train" / "ok").is_dir()]
 
 
-def records(root: Path, category: str) -> tuple[list[Record], list[Record]]:
+def records(
+    root: Path, category: str, complain: Complain = refuse
+) -> tuple[list[Record], list[Record]]:
     """Return the train and test records; the only defect is called "ko"."""
     base = root / category
     train = file_records(root, base / "train" / "ok", GOOD)
-    test = file_records(root, base / "test" / "ok", GOOD)
-    test += file_records(root, base / "test" / "ko", "ko", base / "ground_truth" / "ko")
+    test = []
+    for folder, defect in (("ok", GOOD), ("ko", "ko")):
+        masks = masks_by_stem(base / "ground_truth" / folder, complain)
+        test += file_records(root, base / "test" / folder, defect, masks)
     return train, test

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from data_utils import btad, folder, loco, mvtec, visa
-from data_utils.errors import DataError
+from data_utils.errors import Complain, DataError, refuse
 from data_utils.samples import Category, ImageSet, Record, fingerprint_of
 
-__all__ = ["FORMATS", "Format", "SYNTHETIC", "list_categories", "open_category"]
+__all__ = [
+    "FORMATS",
+    "SYNTHETIC",
+    "Format",
+    "Place",
+    "list_categories",
+    "locate",
+    "open_category",
+]
 
 SYNTHETIC = "synthetic"
 
@@ -19,6 +28,7 @@ class Format(Protocol):
     """What a module that reads one layout consists of."""
 
     MARKER: str  # what it is recognised by, for people
+    CLASS_IDS: bool  # its masks number the kinds of defect: more than two values are right
 
     def recognises(self, root: Path) -> bool:
         """Tell whether a folder is a data set in this layout."""
@@ -26,8 +36,20 @@ class Format(Protocol):
     def categories(self, root: Path) -> list[str]:
         """List its categories; none where the layout is another."""
 
-    def records(self, root: Path, category: str) -> tuple[list[Record], list[Record]]:
-        """Return the train and test records of a category."""
+    def records(
+        self, root: Path, category: str, complain: Complain = refuse
+    ) -> tuple[list[Record], list[Record]]:
+        """Return the train and test records of a category.
+
+        Parameters
+        ----------
+        root : Path
+            A folder that `recognises` accepts.
+        category : str
+            One of its `categories`.
+        complain : callable
+            Gets the faults of the layout; by default the first one is raised.
+        """
 
 
 # In the order in which they are tested: LOCO also has MVTec AD's train/good.
@@ -58,11 +80,7 @@ def list_categories(data: str | Path) -> list[str]:
     DataError
         If the folder is missing or its layout is not known.
     """
-    if str(data) == SYNTHETIC:
-        from data_utils import synthetic
-
-        return list(synthetic.CATEGORIES)
-    return _recognise(Path(data))[2]
+    return locate(data).categories
 
 
 def open_category(
@@ -97,18 +115,76 @@ def open_category(
     """
     if size < 1:
         raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
+    place = locate(data)
+    if place.format == SYNTHETIC:
+        name = name or place.categories[0]
+    name = place.choose(name)
+    return _category(place, name, size, place.records(name, seed=seed))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a data set was found, and what is in it; nothing has been read yet.
+
+    Parameters
+    ----------
+    format : str
+        One of `FORMATS`, or "synthetic".
+    root : str
+        The data root, or "synthetic".
+    categories : list of str
+        The categories meant: all of them, or the one whose folder was named.
+    """
+
+    format: str
+    root: str
+    categories: list[str]
+
+    def choose(self, name: str | None) -> str:
+        """Return the category asked for, or the only one there is.
+
+        Raises
+        ------
+        DataError
+            If there is no such category, or there are several and none is named.
+        """
+        if name is None and len(self.categories) == 1:
+            return self.categories[0]
+        if name not in self.categories:
+            problem = "several categories" if name is None else f"no category {name!r}"
+            known = ", ".join(self.categories) or "(none)"
+            raise DataError(f"{self.root} has {problem}; expected one of {known}; name one")
+        return name
+
+    def records(
+        self, name: str, *, seed: int = 0, complain: Complain = refuse
+    ) -> tuple[list[Record], list[Record]]:
+        """Return the train and test records of a category; see `Format.records`."""
+        if self.format == SYNTHETIC:
+            from data_utils import synthetic
+
+            return synthetic.records(name, seed)
+        return FORMATS[self.format].records(Path(self.root), name, complain)
+
+
+def locate(data: str | Path) -> Place:
+    """Recognise a data set, or one category of it, by what is in the folder.
+
+    Parameters
+    ----------
+    data : str or Path
+        As in `open_category`.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or its layout is not known.
+    """
     if str(data) == SYNTHETIC:
         from data_utils import synthetic
 
-        name = _choose(data, name or synthetic.CATEGORIES[0], list(synthetic.CATEGORIES))
-        return _category(SYNTHETIC, SYNTHETIC, name, size, synthetic.records(name, seed))
-    layout, root, known = _recognise(Path(data))
-    name = _choose(data, name, known)
-    return _category(layout, str(root), name, size, FORMATS[layout].records(root, name))
-
-
-def _recognise(data: Path) -> tuple[str, Path, list[str]]:
-    """Return the layout's name, the data root, and the categories meant."""
+        return Place(SYNTHETIC, SYNTHETIC, list(synthetic.CATEGORIES))
+    data = Path(data)
     if not data.is_dir():
         problem = "is a file" if data.exists() else "does not exist"
         raise DataError(
@@ -118,10 +194,10 @@ def _recognise(data: Path) -> tuple[str, Path, list[str]]:
     data = Path(os.path.abspath(data))  # links keep their names
     for layout, reader in FORMATS.items():
         if reader.recognises(data):
-            return layout, data, reader.categories(data)
+            return Place(layout, str(data), reader.categories(data))
     for layout, reader in FORMATS.items():  # the folder of one category?
         if data.name in reader.categories(data.parent):
-            return layout, data.parent, [data.name]
+            return Place(layout, str(data.parent), [data.name])
     markers = ", ".join(f"{reader.MARKER} ({layout})" for layout, reader in FORMATS.items())
     raise DataError(
         f"{data} is no data set in a known layout; looked for {markers}; check the path or arrange "
@@ -129,32 +205,20 @@ def _recognise(data: Path) -> tuple[str, Path, list[str]]:
     )
 
 
-def _choose(data: str | Path, name: str | None, known: list[str]) -> str:
-    """Return the category asked for, or the only one there is."""
-    if name is None and len(known) == 1:
-        return known[0]
-    if name not in known:
-        problem = "several categories" if name is None else f"no category {name!r}"
-        raise DataError(
-            f"{data} has {problem}; expected one of {', '.join(known) or '(none)'}; name one"
-        )
-    return name
-
-
 def _category(
-    layout: str, root: str, name: str, size: int, splits: tuple[list[Record], list[Record]]
+    place: Place, name: str, size: int, splits: tuple[list[Record], list[Record]]
 ) -> Category:
     train, test = splits
     if not train:
         raise DataError(
-            f"category {name!r} in {root} has no images to train on; expected JPEG, PNG, BMP or "
-            f"TIFF images of normal parts, laid out as {layout}; add some"
+            f"category {name!r} in {place.root} has no images to train on; expected JPEG, PNG, BMP "
+            f"or TIFF images of normal parts, laid out as {place.format}; add some"
         )
     fingerprint = fingerprint_of(train, test)
     return Category(
         name=name,
-        format=layout,
-        root=root,
+        format=place.format,
+        root=place.root,
         size=size,
         train=ImageSet(train, size, category=name, split="train", fingerprint=fingerprint),
         test=ImageSet(test, size, category=name, split="test", fingerprint=fingerprint),

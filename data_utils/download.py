@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -28,6 +29,8 @@ __all__ = ["ARCHIVES", "Archive", "download", "unpack"]
 _TIMEOUT = 60  # seconds without a byte
 _BLOCK = 1 << 20  # bytes
 _DEAD_LINK = (URLError, ConnectionError, TimeoutError, HTTPException)
+_MAX_FILES = 100_000  # ten times what the largest of the archives holds
+_MAX_BYTES = 50 << 30  # unpacked; likewise
 _DAMAGED = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
 
 
@@ -132,7 +135,9 @@ def download(name: str, out: str | Path) -> Path:
 
 
 def unpack(archive: str | Path, out: str | Path) -> None:
-    """Unpack a tar archive, compressed or not; what would leave the folder is refused.
+    """Unpack a tar archive, compressed or not; nothing in it can reach out of the folder.
+
+    Paths that leave the folder, links and devices are refused: a data set needs none of them.
 
     Parameters
     ----------
@@ -144,18 +149,39 @@ def unpack(archive: str | Path, out: str | Path) -> None:
     Raises
     ------
     KitError
-        If it is no tar archive, is damaged, has an unsafe member, or this Python is too old.
+        If it is no tar archive, is damaged, has an unsafe member, unpacks to too many files or too
+        many bytes, or this Python is too old.
     """
     _require_safe_unpacking()
     try:
         with tarfile.open(archive) as tar:
-            members = tqdm(tar, desc=f"unpacking {Path(archive).name}", unit="file", delay=1)
+            members = tqdm(
+                _within_limits(tar), desc=f"unpacking {Path(archive).name}", unit="file", delay=1
+            )
             tar.extractall(out, members=members, filter="data")
     except _DAMAGED as error:
         raise DataError(
             f"{archive} cannot be unpacked ({error}); expected a complete and safe tar archive; "
             "get it again"
         ) from None
+
+
+def _within_limits(members: Iterable[tarfile.TarInfo]) -> Iterator[tarfile.TarInfo]:
+    """Pass members on as long as they are files and folders, and not too much in all.
+
+    The ``data`` filter allows links inside the folder, which have been a way out of it before
+    (CVE-2025-4517), and knows no limits.
+    """
+    total = 0
+    for count, member in enumerate(members, start=1):
+        if not (member.isreg() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
+        total += member.size
+        if count > _MAX_FILES or total > _MAX_BYTES:
+            raise tarfile.TarError(
+                f"more than {_MAX_FILES} files or {_MAX_BYTES >> 30} GiB, from {member.name!r} on"
+            )
+        yield member
 
 
 def _require_safe_unpacking() -> None:

@@ -1,6 +1,11 @@
 """The errors a user can mend: one line with the value, what was expected, and the remedy."""
 
-__all__ = ["DataError", "KitError"]
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["Complain", "DataError", "KitError", "refuse"]
 
 
 class KitError(ValueError):
@@ -9,3 +14,15 @@ class KitError(ValueError):
 
 class DataError(KitError):
     """Something is wrong with the data: a folder, an image or a mask."""
+
+
+Complain = Callable[[str, Path], None]
+"""What a reader calls with a fault of the layout and the file at fault: `refuse`, or a collector.
+
+A reader goes on after the call as if the file were not there.
+"""
+
+
+def refuse(message: str, path: Path) -> None:
+    """Stop at the first fault."""
+    raise DataError(message)

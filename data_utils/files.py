@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from data_utils.errors import DataError
+from data_utils.errors import Complain, DataError, refuse
 from data_utils.images import image_size, list_images, read_image, read_mask
 from data_utils.samples import GOOD, Record
 
-__all__ = ["file_record", "file_records", "masks_by_stem", "subfolders"]
+__all__ = ["file_record", "file_records", "masks_by_stem", "read_bytes", "subfolders"]
 
 
 def subfolders(folder: str | Path) -> list[Path]:
@@ -27,22 +27,21 @@ def subfolders(folder: str | Path) -> list[Path]:
     return [Path(folder, name) for name in sorted(names)]
 
 
-def masks_by_stem(folder: Path) -> dict[str, Path]:
+def masks_by_stem(folder: Path, complain: Complain = refuse) -> dict[str, Path]:
     """Find the masks in a folder under the stems of their images; a ``_mask`` suffix is dropped.
 
-    Raises
-    ------
-    DataError
-        If two files would be the mask of the same image.
+    Two files that would be the mask of the same image are a fault.
     """
     masks: dict[str, Path] = {}
     for path in list_images(folder):
         stem = path.stem.removesuffix("_mask")
         if stem in masks:
-            raise DataError(
+            complain(
                 f"{path} and {masks[stem].name} are both the mask of {stem!r}; expected one; "
-                "remove the other"
+                "remove the other",
+                path,
             )
+            continue
         masks[stem] = path
     return masks
 
@@ -77,7 +76,7 @@ class ImageFile:
         total = hashlib.sha256()
         expected = None
         for path in (self.path, *self.masks):
-            content = _content(path)
+            content = read_bytes(path)
             total.update(content)
             size = image_size(path, content)
             expected = expected or size
@@ -90,8 +89,14 @@ class ImageFile:
         return total.hexdigest()
 
 
-def _content(path: Path) -> bytes:
-    """Read all bytes of a file."""
+def read_bytes(path: Path) -> bytes:
+    """Read all bytes of an image file.
+
+    Raises
+    ------
+    DataError
+        If the system does not give them.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
@@ -113,21 +118,26 @@ def file_record(root: Path, path: Path, defect: str, masks: Sequence[Path] = ())
     defect : str
         "good" for a normal image, else the family of the defect.
     masks : sequence of Path
-        Its masks; none means that the mask is unknown, or that the image is normal.
+        Its masks; none means that the mask is unknown, or that the image is normal. What a normal
+        image has is remembered and not read.
     """
-    file = ImageFile(path, tuple(masks))
+    file = ImageFile(path, tuple(masks) if defect != GOOD else ())
     return Record(
         path=path.relative_to(root).as_posix(),
         label=int(defect != GOOD),
         defect=defect,
         read_image=file.read_image,
-        read_mask=file.read_mask if masks else None,
+        read_mask=file.read_mask if file.masks else None,
         digest=file.digest,
+        file=path,
+        mask_files=tuple(masks),
     )
 
 
-def file_records(root: Path, folder: Path, defect: str, masks: Path | None = None) -> list[Record]:
-    """Make the records of all images in a folder, with the masks of the same stem in another.
+def file_records(
+    root: Path, folder: Path, defect: str, masks: Mapping[str, Path] | None = None
+) -> list[Record]:
+    """Make the records of all images in a folder, with the masks of the same stem.
 
     Parameters
     ----------
@@ -137,12 +147,11 @@ def file_records(root: Path, folder: Path, defect: str, masks: Path | None = Non
         Where the images are.
     defect : str
         "good" for normal images, else the family of the defect.
-    masks : Path, optional
-        Where the masks are.
+    masks : mapping, optional
+        What `masks_by_stem` found.
     """
-    known = masks_by_stem(masks) if masks else {}
     records = []
     for path in list_images(folder):
-        mask = known.get(path.stem)
+        mask = (masks or {}).get(path.stem)
         records.append(file_record(root, path, defect, [mask] if mask else []))
     return records

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_utils.errors import DataError
+from data_utils.errors import Complain, refuse
 from data_utils.files import file_records, masks_by_stem, subfolders
 from data_utils.images import list_images
 from data_utils.samples import GOOD, Record, digests_of
 
-__all__ = ["MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
 
 MARKER = "normal"
+CLASS_IDS = False
 
 _TESTED = 5  # one normal image of so many
 
@@ -37,38 +38,34 @@ def categories(root: Path) -> list[str]:
     return [folder.name for folder in subfolders(root) if (folder / MARKER).is_dir()]
 
 
-def records(root: Path, category: str) -> tuple[list[Record], list[Record]]:
+def records(
+    root: Path, category: str, complain: Complain = refuse
+) -> tuple[list[Record], list[Record]]:
     """Return the train and test records; every defect is called "defective".
 
-    Raises
-    ------
-    DataError
-        If a mask belongs to no image.
+    A mask that belongs to no image is a fault.
     """
     base = root / category
-    _refuse_orphans(base)
-    train, test = _split_by_content(file_records(root, base / MARKER, GOOD))
-    test += file_records(root, base / "defective", "defective", base / "masks")
+    masks = masks_by_stem(base / "masks", complain)
+    defective = {path.stem for path in list_images(base / "defective")}
+    of_normal = {stem: mask for stem, mask in masks.items() if stem not in defective}
+    normal = file_records(root, base / MARKER, GOOD, of_normal)
+    train, test = _split_by_content(normal)
+    test += file_records(root, base / "defective", "defective", masks)
+    for stem in sorted(of_normal.keys() - {path.stem for path in list_images(base / MARKER)}):
+        complain(  # without a word it would be ignored
+            f"{masks[stem]} belongs to no image; expected defective/{stem} with any extension; "
+            "rename or remove the mask",
+            masks[stem],
+        )
     return train, test
 
 
 def _split_by_content(normal: list[Record]) -> tuple[list[Record], list[Record]]:
     """Divide normal images into train and test by their hashes."""
-    digests = digests_of(normal)
+    digests = digests_of(normal, broken="")  # who reads a broken image will say so
     count = max(1, len(normal) // _TESTED)
     tested = set(sorted(digests)[:count])
     train = [record for record, digest in zip(normal, digests, strict=True) if digest not in tested]
     test = [record for record, digest in zip(normal, digests, strict=True) if digest in tested]
     return train, test
-
-
-def _refuse_orphans(base: Path) -> None:
-    """Find misnamed masks, which would otherwise be ignored without a word."""
-    images = list_images(base / MARKER) + list_images(base / "defective")
-    stems = {path.stem for path in images}
-    for stem, mask in masks_by_stem(base / "masks").items():
-        if stem not in stems:
-            raise DataError(
-                f"{mask} belongs to no image; expected defective/{stem} with any extension; "
-                "rename or remove the mask"
-            )

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data_utils.errors import Complain, refuse
 from data_utils.files import file_record, file_records, subfolders
 from data_utils.images import list_images
 from data_utils.samples import GOOD, Record
 
-__all__ = ["MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
 
 MARKER = "CATEGORY/test/logical_anomalies"
+CLASS_IDS = False
 
 
 def recognises(root: Path) -> bool:
@@ -35,7 +37,9 @@ def categories(root: Path) -> list[str]:
     return [folder.name for folder in subfolders(root) if (folder / marked).is_dir()]
 
 
-def records(root: Path, category: str) -> tuple[list[Record], list[Record]]:
+def records(
+    root: Path, category: str, complain: Complain = refuse
+) -> tuple[list[Record], list[Record]]:
     """Return the records of train and validation, and those of test."""
     base = root / category
     train = file_records(root, base / "train" / GOOD, GOOD)
@@ -44,6 +48,5 @@ def records(root: Path, category: str) -> tuple[list[Record], list[Record]]:
     for folder in subfolders(base / "test"):
         truth = base / "ground_truth" / folder.name
         for path in list_images(folder):
-            masks = list_images(truth / path.stem) if folder.name != GOOD else []
-            test.append(file_record(root, path, folder.name, masks))
+            test.append(file_record(root, path, folder.name, list_images(truth / path.stem)))
     return train, test

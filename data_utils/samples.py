@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,10 @@ class Record:
         Gives (h, w) bool at native size; None for a normal image, and where the mask is unknown.
     digest : callable
         Gives the sha256, in hexadecimal, of everything the image and its mask are made of.
+    file : Path or None
+        The image on disk; None where it is drawn.
+    mask_files : tuple of Path
+        Its masks on disk. A normal image should have none; if it has, they are not read.
     """
 
     path: str
@@ -83,6 +88,8 @@ class Record:
     read_image: Callable[[], np.ndarray]
     read_mask: Callable[[], np.ndarray] | None
     digest: Callable[[], str]
+    file: Path | None = None
+    mask_files: tuple[Path, ...] = ()
 
 
 def to_working_size(image: np.ndarray, size: int) -> Tensor:
@@ -279,10 +286,27 @@ class Category:
         self.test.images()
 
 
-def digests_of(records: Sequence[Record]) -> list[str]:
-    """Take the digest of every record, in parallel."""
+def digests_of(records: Sequence[Record], *, broken: str | None = None) -> list[str]:
+    """Take the digest of every record, in parallel.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        What to hash.
+    broken : str, optional
+        Stands for the digest of a record whose files cannot be read; without it, that raises.
+    """
+
+    def digest(record: Record) -> str:
+        try:
+            return record.digest()
+        except DataError:
+            if broken is None:
+                raise
+            return broken
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda record: record.digest(), records))
+        return list(pool.map(digest, records))
 
 
 def fingerprint_of(train: Iterable[Record], test: Iterable[Record]) -> str:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from data_utils.errors import DataError
+from data_utils.errors import Complain, DataError, refuse
 from data_utils.files import file_record
 from data_utils.samples import GOOD, Record
 
-__all__ = ["MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
 
 MARKER = "split_csv/1cls.csv"
+CLASS_IDS = True
 
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _SPLITS = ("train", "test")
@@ -38,25 +39,31 @@ def categories(root: Path) -> list[str]:
     return sorted(name for name in named if (root / name).is_dir())
 
 
-def records(root: Path, category: str) -> tuple[list[Record], list[Record]]:
+def records(
+    root: Path, category: str, complain: Complain = refuse
+) -> tuple[list[Record], list[Record]]:
     """Return the train and test records; every defect is an "anomaly".
+
+    A split other than train and test is a fault.
 
     Raises
     ------
     DataError
-        If the table lacks a column or names a split other than train and test.
+        If the table lacks a column.
     """
     splits: dict[str, list[Record]] = {split: [] for split in _SPLITS}
     for row in _rows(root):
         if row["object"] != category:
             continue
         if row["split"] not in splits:
-            raise DataError(
+            complain(
                 f"{root / MARKER} has the split {row['split']!r}; expected train or test; "
-                "unpack the archive again"
+                "unpack the archive again",
+                root / MARKER,
             )
+            continue
         defect = GOOD if row["label"] == "normal" else "anomaly"
-        masks = [root / row["mask"]] if row["mask"] and defect != GOOD else []
+        masks = [root / row["mask"]] if row["mask"] else []
         splits[row["split"]].append(file_record(root, root / row["image"], defect, masks))
     return splits["train"], splits["test"]
 

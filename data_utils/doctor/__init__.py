@@ -1,0 +1,179 @@
+"""The data doctor: everything that is wrong with a data set, and not only the first of it.
+
+`diagnose` reads every file once, in parallel (`examine`), and looks at what it learned
+(`checks`); near-duplicates are found by a perceptual hash (`similar`). The result (`findings`) is
+one page of text, JSON, a list of remedies, or a page of HTML (`page`). Nothing is ever changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from data_utils.catalogue import FORMATS, SYNTHETIC, Place, locate
+from data_utils.doctor.checks import Case, check
+from data_utils.doctor.examine import Facts, examine
+from data_utils.doctor.findings import KINDS, CategorySummary, Diagnosis, Finding
+from data_utils.doctor.page import to_html
+from data_utils.errors import DataError
+from data_utils.images import list_images
+from data_utils.published import PUBLISHED
+
+__all__ = [
+    "CategorySummary",
+    "Diagnosis",
+    "Finding",
+    "diagnose",
+    "require_sound",
+    "to_html",
+]
+
+_SHOW_PROGRESS_AFTER = 2.0  # seconds
+_LISTED = 3  # sizes that are listed one by one
+
+
+def diagnose(
+    data: str | Path, category: str | None = None, *, size: int = 128, pixels: bool = True
+) -> Diagnosis:
+    """Look for everything that would spoil a training or an evaluation. Nothing is changed.
+
+    Parameters
+    ----------
+    data : str or Path
+        "synthetic" or a folder, as in `data_utils.open_category`.
+    category : str, optional
+        All categories by default.
+    size : int
+        Training height and width in pixels, for defects that are too small.
+    pixels : bool
+        Decode every image and mask. Without it files are hashed and headers read, which finds
+        what a training cannot do with, in a fraction of the time.
+
+    Returns
+    -------
+    Diagnosis
+        ``print(diagnosis.summary())`` shows it; ``diagnosis.findings`` are typed.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, its layout or the category is not known.
+
+    Examples
+    --------
+    >>> diagnose("synthetic", "washer").verdict()
+    'fine: nothing found'
+    """
+    if size < 1:
+        raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
+    place = locate(data)
+    names = place.categories if category is None else [place.choose(category)]
+    cases = [_case(place, name, size, pixels) for name in names]
+    order = list(KINDS)
+    findings = [found for case in cases for found in check(case)]
+    return Diagnosis(
+        format=place.format,
+        root=place.root,
+        size=size,
+        categories=tuple(_summary(case) for case in cases),
+        findings=tuple(sorted(findings, key=lambda found: order.index(found.kind))),
+    )
+
+
+def require_sound(data: str | Path, category: str | None = None) -> None:
+    """Refuse a category that a training would fail on, or whose result would mean nothing.
+
+    This is the cheap part of `diagnose`: hashes and headers. Raises nothing for warnings.
+
+    Parameters
+    ----------
+    data, category
+        As in `data_utils.open_category`.
+
+    Raises
+    ------
+    DataError
+        One line: the first error, how many more there are, and the command that shows them.
+    """
+    place = locate(data)
+    if place.format == SYNTHETIC:
+        return
+    name = place.choose(category)
+    errors = diagnose(data, name, pixels=False).errors
+    if errors:
+        more = f"{len(errors) - 1} more of {len(errors)} errors" if len(errors) > 1 else "details"
+        raise DataError(
+            f"{errors[0].message}; {errors[0].remedy} ({more}: rcae doctor {data} {name})"
+        )
+
+
+def _case(place: Place, name: str, size: int, pixels: bool) -> Case:
+    """Read a category whole; what its reader complains about is noted."""
+    root = Path(place.root)
+    complaints: list[tuple[str, Path]] = []
+    train, test = place.records(name, complain=lambda *fault: complaints.append(fault))
+    todo = [("train", record) for record in train] + [("test", record) for record in test]
+    progress = {"desc": f"examining {name}", "unit": "image", "leave": False}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda item: examine(item[1], item[0], root, pixels=pixels), todo)
+        facts = list(tqdm(found, total=len(todo), delay=_SHOW_PROGRESS_AFTER, **progress))
+    known = {path for _, path in complaints}
+    for _, record in todo:
+        known.update(
+            record.mask_files if record.file is None else (record.file, *record.mask_files)
+        )
+    unused = [path for path in list_images(root / name, recursive=True) if path not in known]
+    return Case(
+        name=name,
+        format=place.format,
+        root=place.root,
+        size=size,
+        class_ids=place.format != SYNTHETIC and FORMATS[place.format].CLASS_IDS,
+        facts=facts,
+        complaints=[(message, _relative(path, root)) for message, path in complaints],
+        unused=[_relative(path, root) for path in unused],
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _summary(case: Case) -> CategorySummary:
+    headers = [facts.header for facts in case.facts if facts.header]
+    sizes = Counter(f"{header.height}x{header.width}" for header in headers)
+    modes = Counter(f"{header.bits}-bit {header.mode}" for header in headers)
+    areas = [area for facts in case.facts for area in facts.defects]
+    first = {(f.split, f.record.defect): f for f in reversed(case.facts) if not f.fault}
+    return CategorySummary(
+        name=case.name,
+        counts=case.counts,
+        masks=sum(_has_mask(facts) for facts in case.facts),
+        published=PUBLISHED.get(case.format, {}).get(case.name),
+        sizes=_sizes(headers) if len(sizes) > _LISTED else _listed(sizes),
+        modes=_listed(modes),
+        small_defects=sum(area * case.size**2 < 1 for area in areas),
+        defects=len(areas),
+        examples=tuple(
+            facts.record.path for facts in reversed(first.values()) if facts.record.file
+        ),
+    )
+
+
+def _has_mask(facts: Facts) -> bool:
+    return facts.split == "test" and facts.record.read_mask is not None
+
+
+def _listed(counted: Counter[str]) -> str:
+    if len(counted) == 1:
+        return next(iter(counted))
+    return ", ".join(f"{value} ({count})" for value, count in counted.most_common())
+
+
+def _sizes(headers: list) -> str:
+    heights, widths = ([header[axis] for header in headers] for axis in (0, 1))
+    return f"{min(heights)} to {max(heights)} high, {min(widths)} to {max(widths)} wide"
