@@ -1,0 +1,32 @@
+"""The recursion as something one can hold: interactive views for Jupyter, and a standalone page.
+
+``state`` and ``page`` are plain Python; the views need the extra ``lab`` (anywidget).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_utils.errors import KitError
+
+__all__ = [
+    "DefectPainter",
+    "ModelComparison",
+    "RecursionExplorer",
+    "ThresholdExplorer",
+    "TrainingMonitor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the views when one of them is asked for, so that the page works without them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from rcae_lite.widgets import views
+    except ModuleNotFoundError as error:
+        raise KitError(
+            f"{name} needs the package {error.name!r}, which is not installed; "
+            'run: pip install "rcae-lite[lab]"'
+        ) from None
+    return getattr(views, name)

@@ -1,0 +1,137 @@
+"""The standalone page: the same modules and frames as the live widgets, in one HTML file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data_utils import Category, KitError, open_category
+from data_utils.html import render
+from rcae_lite.detector import RcAEDetector, SinglePassDetector
+from rcae_lite.files import write_text
+from rcae_lite.plotting import DETECTORS
+from rcae_lite.prediction import find_images, working_image
+from rcae_lite.results import Evaluation
+from rcae_lite.runs import load_run
+from rcae_lite.widgets.packing import module, pack_for_page, style
+from rcae_lite.widgets.state.base import State, Tree
+from rcae_lite.widgets.state.comparison import Compared, ComparisonState
+from rcae_lite.widgets.state.explorer import ExplorerState
+from rcae_lite.widgets.state.frames import record
+from rcae_lite.widgets.state.threshold import ThresholdState
+
+__all__ = ["explore_run", "open_images", "write_page", "write_parts"]
+
+BACKGROUND = 16  # normal images behind the probe: a quarter of a million pixels at 128x128
+
+
+def write_page(
+    path: str | Path, widgets: Sequence[tuple[str, State]], title: str = "RcAE Lite"
+) -> Path:
+    """Write widgets as one self-contained HTML file, whole or not at all.
+
+    It opens from ``file://`` without Python and asks nothing of the network.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    widgets : sequence of (str, State)
+        The name of a module in ``static`` (without .js) that ``page.js`` knows, and its state.
+    title : str
+        Of the page.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    parts = [
+        {"kind": kind, "data": state.data(), "values": state.values} for kind, state in widgets
+    ]
+    return write_parts(path, parts, title, entry="page.js")
+
+
+def write_parts(path: str | Path, parts: Sequence[Tree], title: str, *, entry: str) -> Path:
+    """Write a page whose module ``entry`` is given some parts: trees as of `State.data`."""
+    page = render(
+        "rcae_lite.widgets",
+        "page.html.j2",
+        title=title,
+        style=style(),
+        module=module(entry),
+        widgets=json.dumps(pack_for_page(list(parts))).replace("<", "\\u003c"),
+    )
+    write_text(Path(path), page)
+    return Path(path)
+
+
+def explore_run(
+    run: str | Path, sources: Sequence[str | Path], out: str | Path, *, device: str = "auto"
+) -> Path:
+    """Write a page that follows images through the detector of a run.
+
+    Explorer and probe; beside a baseline (``RUN/baseline``) the comparison; and the threshold over
+    the scores of the run's evaluation. The probe's background are the first training images of the
+    run, and the mistakes have pictures, where its data can still be read as they were.
+
+    Parameters
+    ----------
+    run : path
+        Folder that `rcae train` wrote.
+    sources : sequence of path
+        Images, or folders of images.
+    out : path
+        The page.
+    device : str
+        See `rcae_lite.detector.Detector`.
+
+    Raises
+    ------
+    KitError
+        If the run has no finished detector, or an image cannot be read.
+    """
+    description, detector, images, names = open_images(run, sources, device)
+    category = _unchanged_data(description, detector.config.size)
+    background = None
+    if category is not None:
+        some = range(min(BACKGROUND, len(category.train)))
+        background = record(detector, category.train.subset(some))
+    threshold = detector.threshold.value if detector.threshold else None
+    frames = record(detector, images, names)
+    widgets: list[tuple[str, State]] = [("explorer", ExplorerState(frames, background, threshold))]
+    baseline = Path(run) / "baseline"
+    if (baseline / "detector.json").exists():
+        single = SinglePassDetector.load(baseline, device=device)
+        seen = (detector, frames), (single, record(single, images, names))
+        both = [Compared.of(DETECTORS[entry.kind], entry, made) for entry, made in seen]
+        widgets.append(("comparison", ComparisonState(both)))
+    if (Path(run) / "evaluation.json").exists():
+        evaluation = Evaluation.load(Path(run) / "evaluation.json")
+        test = None if category is None else category.test
+        widgets.append(("threshold", ThresholdState(evaluation, test)))
+    return write_page(out, widgets, f"{description['category']}: the recursion")
+
+
+def open_images(
+    run: str | Path, sources: Sequence[str | Path], device: str
+) -> tuple[dict[str, Any], RcAEDetector, Tensor, list[str]]:
+    """Open a run's description and detector, and images at its size: (B, 3, H, W), their names."""
+    description, detector = load_run(run, device)
+    found = find_images(sources)
+    images = torch.stack([working_image(path, detector.config.size) for path, _ in found])
+    return description, detector, images, [name for _, name in found]
+
+
+def _unchanged_data(description: dict[str, Any], side: int) -> Category | None:
+    """Open the data of a run; None if they are gone or have changed."""
+    try:
+        category = open_category(description["data"], description["category"], size=side)
+    except (KitError, OSError):
+        return None
+    return category if category.fingerprint == description["data_fingerprint"] else None

@@ -1,0 +1,130 @@
+"""A page that carries the detector itself: paint on an image, and it answers without Python.
+
+RcAE, DPN and CRD are one ONNX model (`rcae_lite.export`); onnxruntime-web runs it in a worker. The
+runtime is Microsoft's package from npm, of one version with one sha256. It is fetched once, at the
+first page, into the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pooch
+from torch import Tensor
+
+from data_utils import KitError
+from rcae_lite.detector import Detector
+from rcae_lite.export import export_onnx
+from rcae_lite.pseudo_anomalies import VISIBLE
+from rcae_lite.widgets.packing import source
+from rcae_lite.widgets.page import open_images, write_parts
+from rcae_lite.widgets.state.painter import PainterState
+
+__all__ = ["RUNTIME", "paint_run", "write_paint_page"]
+
+RUNTIME = "onnxruntime-web-1.30.0"
+_ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/{RUNTIME}.tgz"
+_SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
+_SCRIPT = "package/dist/ort.wasm.bundle.min.mjs"
+_WASM = "package/dist/ort-wasm-simd-threaded.wasm"
+
+
+def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title: str) -> Path:
+    """Write a page with a painter and the detector behind it, whole or not at all.
+
+    Parameters
+    ----------
+    detector : Detector
+        Trained, on the CPU.
+    image : Tensor
+        (3, H, W) in [0, 1].
+    path : path
+        The file, about 10 MB.
+    title : str
+        Of the page.
+
+    Raises
+    ------
+    KitError
+        If the runtime cannot be fetched, or as `rcae_lite.export.export_onnx`.
+    """
+    script, wasm = _runtime()
+    state = PainterState(detector, image)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "detector.onnx"
+        export_onnx(detector, file)
+        model = file.read_bytes()
+    data = state.data() | {"can": []}  # random defects and files need Python
+    values = state.values | {"result": state.result()}
+    engine = {
+        "worker": f"{_as_classic_script(script)}\n{source('worker.js')}",
+        "wasm": _packed(wasm),
+        "model": _packed(model),
+        "visible": VISIBLE * 255,
+    }
+    part = {"kind": "painter", "data": data, "values": values, "engine": engine}
+    return write_parts(path, [part], title, entry="paint.js")
+
+
+def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
+    """Write a paint page for the detector of a run and one image.
+
+    Parameters
+    ----------
+    run : path
+        Folder that `rcae train` wrote.
+    images : list of path
+        One image.
+    out : path
+        The page.
+
+    Raises
+    ------
+    KitError
+        If there is not exactly one image, or as `write_paint_page`.
+    """
+    description, detector, pictures, names = open_images(run, images, "cpu")
+    if len(pictures) != 1:
+        raise KitError(f"{len(pictures)} images; --paint takes one to paint on")
+    title = f"{description['category']}: paint on {names[0]}"
+    return write_paint_page(detector, pictures[0], out, title)
+
+
+def _runtime() -> tuple[str, bytes]:
+    """Return the script and the WebAssembly of onnxruntime-web, fetched at the first call."""
+    folder = pooch.os_cache("rcae-lite")
+    name = f"{RUNTIME}.tgz"
+    if not (folder / name).exists():
+        print(f"fetching {_ADDRESS} (33 MB, once) into {folder}", file=sys.stderr)
+    by_hand = f"npm pack {RUNTIME.replace('web-', 'web@')} --pack-destination {folder}"
+    try:
+        archive = pooch.retrieve(_ADDRESS, f"sha256:{_SHA256}", fname=name, path=folder)
+    except (OSError, ValueError) as error:  # no network, or another hash
+        raise KitError(
+            f"{_ADDRESS} cannot be fetched ({error}); get it by hand: {by_hand}"
+        ) from None
+    with tarfile.open(archive) as package:
+        script, wasm = (package.extractfile(name) for name in (_SCRIPT, _WASM))
+        assert script is not None and wasm is not None  # the sha256 says so
+        return script.read().decode(), wasm.read()
+
+
+def _as_classic_script(module: str) -> str:
+    """Turn the runtime's module into a script: from ``file://`` a worker cannot be a module."""
+    found = re.findall(r"export\{([^}]*)\}", module)
+    assert len(found) == 1, RUNTIME
+    pairs = [pair.split(" as ") for pair in found[0].split(",")]
+    names = ",".join(f"{public}:{local}" for local, public in pairs)
+    text = module.replace("import.meta.url", "self.location.href")
+    text = re.sub(r"export\{[^}]*\}", lambda _: f"self.ort={{{names}}}", text)
+    return re.sub(r"^//# sourceMappingURL.*$", "", text, flags=re.M)
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, 9)).decode()

@@ -1,0 +1,155 @@
+"""State of `RecursionExplorer`: which image, which depth, which pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from data_utils.errors import KitError
+from rcae_lite.widgets.state.base import Control, State, Tree
+from rcae_lite.widgets.state.frames import COLOURS, UNIT, Frames, lookup, scale_of
+
+__all__ = ["MAX_PROBES", "QUANTILES", "ExplorerState"]
+
+MAX_PROBES = 6  # as many as there are colours that stay apart
+QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)  # of normal pixels, drawn as bands
+
+
+class ExplorerState(State):
+    """The trajectories of some images, and where the user stands in them.
+
+    Parameters
+    ----------
+    frames : Frames
+        What is shown.
+    normal : Frames, optional
+        Normal images, whose pixels are the background of the probe.
+    threshold : float, optional
+        The detector's, on scores and on the raw map.
+    """
+
+    def __init__(
+        self, frames: Frames, normal: Frames | None = None, threshold: float | None = None
+    ) -> None:
+        super().__init__(
+            {
+                "image": Control(0, 0, len(frames) - 1),
+                "depth": Control(frames.depth, 1, frames.depth),
+                "opacity": Control(0.0, 0, 1, whole=False),
+            }
+        )
+        if normal is not None and normal.depth != frames.depth:
+            raise KitError(f"the normal images have depth {normal.depth}, not {frames.depth}")
+        self.values["probes"] = []
+        self.frames = frames
+        self.normal = normal
+        self.threshold = threshold
+        self.scale = scale_of(frames, threshold)
+
+    def check(self, name: str, value: Any) -> Any:
+        """As `State.check`; a probe is [row, column, number of its colour], six at most."""
+        if name != "probes":
+            return super().check(name, value)
+        height, width = self.frames.images.shape[1:3]
+        if not isinstance(value, (list, tuple)) or len(value) > MAX_PROBES:
+            raise KitError(f"probes {value!r}: give a list of at most {MAX_PROBES} pixels")
+        for pixel in value:
+            if not isinstance(pixel, (list, tuple)) or len(pixel) != 3:
+                raise KitError(f"probe {pixel!r}: give [row, column, colour]")
+            for part, name_, end in zip(
+                pixel, ("row", "column", "colour"), (height, width, MAX_PROBES), strict=True
+            ):
+                Control(0, 0, end - 1).check(name_, part)
+        return [[int(part) for part in pixel] for pixel in value]
+
+    @property
+    def panels(self) -> list[str]:
+        """Names of the pictures, in the order in which they stand."""
+        enhanced = ["enhanced"] if self.frames.enhanced is not None else []
+        return ["input", "reconstruction", *enhanced, "residual", "map"]
+
+    def panel(self, name: str) -> np.ndarray:
+        """Return what a canvas shows now: (H, W, 3) uint8.
+
+        Raises
+        ------
+        KitError
+            If there is no such panel.
+        """
+        image, depth = self.values["image"], self.values["depth"] - 1
+        frames, scale = self.frames, self.scale
+        if name not in self.panels:
+            raise KitError(f"panel {name!r} is unknown; choose from {self.panels}")
+        if name == "input":
+            return self._overlaid(frames.images[image], frames.maps[image])
+        if name == "reconstruction":
+            return frames.reconstructions[image, depth]
+        if name == "enhanced" and frames.enhanced is not None:
+            return frames.enhanced[image, depth]
+        if name == "residual":
+            return lookup(frames.residuals[image, depth], 0, scale.difference)
+        return lookup(frames.maps[image], scale.low, scale.high)
+
+    def _overlaid(self, image: np.ndarray, anomaly_map: np.ndarray) -> np.ndarray:
+        """Lay the coloured map over the image, the same opacity everywhere."""
+        opacity = self.values["opacity"]
+        colours = lookup(anomaly_map, self.scale.low, self.scale.high)
+        mixed = (1 - opacity) * image + opacity * colours.astype(np.float64)
+        return np.floor(mixed + 0.5).astype(np.uint8)
+
+    def probe(self, row: int, column: int) -> dict[str, np.ndarray]:
+        """Follow one pixel of the chosen image over the depth, in grey levels 0 to 1.
+
+        Returns
+        -------
+        dict
+            ``value`` (N + 1,): I, then I_R^1 ... I_R^N, mean of the channels; ``residual`` (N,);
+            ``change`` (N - 1,).
+        """
+        self.check("probes", [[row, column, 0]])
+        image, frames = self.values["image"], self.frames
+        path = np.stack([frames.images[image], *frames.reconstructions[image]])[:, row, column]
+        return {
+            "value": path.sum(axis=-1, dtype=int) / UNIT,
+            "residual": frames.residuals[image, :, row, column] / UNIT,
+            "change": frames.changes[image, :, row, column] / UNIT,
+        }
+
+    def data(self) -> Tree:
+        """All frames and the fixed things around them."""
+        height, width = self.frames.images.shape[1:3]
+        return {
+            "height": height,
+            "width": width,
+            "depth": self.frames.depth,
+            "enhanced": self.frames.enhanced is not None,
+            "images": [self.frames.data(index) for index in range(len(self.frames))],
+            "scale": self.scale.data(),
+            "threshold": self.threshold,
+            "colours": COLOURS,
+            "normal": None if self.normal is None else normal_bands(self.normal),
+            "max_probes": MAX_PROBES,
+        }
+
+
+def normal_bands(normal: Frames) -> Tree:
+    """Quantiles of normal pixels at every depth, for the background of the probe.
+
+    Returns
+    -------
+    dict
+        ``residual``: N lists of the quantiles `QUANTILES`; ``change``: N - 1 of them; both in grey
+        levels 0 to 1. ``images``: how many images they come from.
+    """
+
+    def quantiles(values: np.ndarray) -> Sequence[Sequence[float]]:
+        steps = values.swapaxes(0, 1).reshape(values.shape[1], -1)  # (depths, pixels)
+        return np.quantile(steps / UNIT, QUANTILES, axis=1).T.tolist()
+
+    return {
+        "residual": quantiles(normal.residuals),
+        "change": quantiles(normal.changes),
+        "images": len(normal),
+    }

@@ -1,0 +1,53 @@
+// Arrays as Python sent them, whether from a live kernel (binary buffers) or from a page.
+
+const TYPES = {
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
+/** Replace every packed array in a tree by {shape, values}, values a typed array. */
+export async function unpack(node) {
+  if (Array.isArray(node)) return Promise.all(node.map(unpack));
+  if (node === null || typeof node !== "object") return node;
+  if (node.dtype) return { shape: node.shape, values: await valuesOf(node) };
+  const entries = Object.entries(node).map(async ([key, value]) => [key, await unpack(value)]);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+async function valuesOf(node) {
+  if (node.webp) return pixelsOf(node.webp);
+  const bytes = node.bytes ? ofView(node.bytes) : ofBase64(node.base64);
+  return new TYPES[node.dtype](bytes.buffer);
+}
+
+/** A copy, so that the values start where their type can start. */
+function ofView(view) {
+  return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+function ofBase64(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
+
+/** Decode a lossless picture to its RGB bytes. */
+async function pixelsOf(text) {
+  const picture = await createImageBitmap(new Blob([ofBase64(text)], { type: "image/webp" }), {
+    colorSpaceConversion: "none",
+  });
+  const canvas = document.createElement("canvas");
+  canvas.width = picture.width;
+  canvas.height = picture.height;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  const rgba = context.getImageData(0, 0, canvas.width, canvas.height).data;
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    rgb[to] = rgba[from];
+    rgb[to + 1] = rgba[from + 1];
+    rgb[to + 2] = rgba[from + 2];
+  }
+  return rgb;
+}

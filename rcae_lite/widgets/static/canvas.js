@@ -1,0 +1,232 @@
+// Frames on canvases: colours in whole numbers as state/frames.py does them, and linked zoom.
+import { button, element, shape, short } from "./dom.js";
+
+const ZOOMS = [1, 2, 4, 8, 16];
+
+/** |a - b| summed over the three channels, in 1/255. */
+export function distance(a, b) {
+  const sums = new Int32Array(a.length / 3);
+  for (let pixel = 0, i = 0; pixel < sums.length; pixel += 1, i += 3) {
+    sums[pixel] = Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]);
+  }
+  return sums;
+}
+
+/** Colour values on a scale; as `lookup` in state/frames.py. */
+export function lookup(values, low, high, colours) {
+  const rgb = new Uint8Array(3 * values.length);
+  for (let pixel = 0; pixel < values.length; pixel += 1) {
+    const level = Math.floor((255 * (values[pixel] - low)) / (high - low) + 0.5);
+    const from = 3 * Math.min(255, Math.max(0, level));
+    rgb.set(colours.subarray(from, from + 3), 3 * pixel);
+  }
+  return rgb;
+}
+
+/** Lay `over` on `under`, the same opacity everywhere. */
+export function mix(under, over, opacity) {
+  return under.map((value, i) => Math.floor((1 - opacity) * value + opacity * over[i] + 0.5));
+}
+
+/** The edges between a mask (H, W) and the rest, as an SVG path in image coordinates. */
+export function outline(mask, height, width) {
+  const at = (row, column) =>
+    row >= 0 && row < height && column >= 0 && column < width && mask[row * width + column] > 0;
+  let path = "";
+  for (let row = 0; row <= height; row += 1) {
+    for (let column = 0; column <= width; column += 1) {
+      if (at(row, column) !== at(row - 1, column)) path += `M${column} ${row}h1`;
+      if (at(row, column) !== at(row, column - 1)) path += `M${column} ${row}v1`;
+    }
+  }
+  return path;
+}
+
+/** One frame out of a stack (K, H, W, 3). */
+export function frame(stack, index) {
+  const size = stack.shape[1] * stack.shape[2] * 3;
+  return stack.values.subarray(index * size, (index + 1) * size);
+}
+
+/** What part of the picture is seen: shared by all panels that are linked. */
+export class View {
+  constructor(height, width) {
+    Object.assign(this, { height, width, zoom: 1, row: 0, column: 0, cursor: null });
+    this.marks = []; // {row, column, colour}: rings
+    this.border = ""; // an SVG path: the outline of a mask
+    this.panels = [];
+  }
+
+  /** Zoom one step in (+1) or out (-1) around a pixel, the middle by default. */
+  zoomBy(steps, row = this.middle.row, column = this.middle.column) {
+    const index = ZOOMS.indexOf(this.zoom) + steps;
+    if (index < 0 || index >= ZOOMS.length) return;
+    const ratio = this.zoom / ZOOMS[index];
+    this.zoom = ZOOMS[index];
+    this.moveTo(row - (row - this.row) * ratio, column - (column - this.column) * ratio);
+  }
+
+  /** The pixel in the middle of what is seen. */
+  get middle() {
+    const [half, wide] = [this.height / this.zoom / 2, this.width / this.zoom / 2];
+    return { row: Math.floor(this.row + half), column: Math.floor(this.column + wide) };
+  }
+
+  moveTo(row, column) {
+    const clamp = (value, side) => Math.round(Math.min(Math.max(0, value), side - side / this.zoom));
+    this.row = clamp(row, this.height);
+    this.column = clamp(column, this.width);
+    this.draw();
+  }
+
+  draw() {
+    for (const panel of this.panels) panel.draw();
+  }
+}
+
+/**
+ * A titled picture. Its canvas has one pixel per pixel of the frame; CSS makes it larger.
+ * `bordered`: the outline of the view's mask is drawn over it.
+ */
+export class Panel {
+  constructor(view, title, name, bordered = false) {
+    this.view = view;
+    this.bordered = bordered;
+    this.canvas = element("canvas", {
+      width: view.width, height: view.height, role: "img", "data-panel": name,
+    });
+    this.marks = shape("svg", { class: "rcae-marks", "aria-hidden": "true", preserveAspectRatio: "none" });
+    this.stage = element("div", { class: "rcae-stage" }, this.canvas, this.marks);
+    this.note = element("div", { class: "rcae-note" });
+    this.element = element("figure", { class: "rcae-panel" }, element("figcaption", {}, ...title), this.stage, this.note);
+    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    view.panels.push(this);
+  }
+
+  /** Show a frame (H, W, 3); `alt` says it in words. */
+  show(rgb, alt) {
+    this.rgb = rgb;
+    this.canvas.setAttribute("aria-label", alt);
+    this.draw();
+  }
+
+  draw() {
+    if (!this.rgb) return;
+    const { height, width, zoom, row, column } = this.view;
+    const picture = this.context.createImageData(width, height);
+    const pixels = new Uint32Array(picture.data.buffer);
+    for (let y = 0, to = 0; y < height; y += 1) {
+      const line = (row + Math.floor(y / zoom)) * width + column;
+      for (let x = 0; x < width; x += 1, to += 1) {
+        const from = 3 * (line + Math.floor(x / zoom));
+        pixels[to] = (255 << 24) | (this.rgb[from + 2] << 16) | (this.rgb[from + 1] << 8) | this.rgb[from];
+      }
+    }
+    this.context.putImageData(picture, 0, 0);
+    this.drawMarks();
+  }
+
+  /** Rings on probed pixels, a cross on the one under the cursor; in image coordinates. */
+  drawMarks() {
+    const { height, width, zoom, row, column, cursor, marks } = this.view;
+    const box = [column, row, width / zoom, height / zoom];
+    this.marks.setAttribute("viewBox", box.join(" "));
+    const radius = Math.max(0.75, (0.03 * width) / zoom);
+    const rings = marks.flatMap((mark) => {
+      const at = { cx: mark.column + 0.5, cy: mark.row + 0.5, r: radius };
+      return [shape("circle", { ...at, class: "rcae-halo" }), shape("circle", { ...at, stroke: mark.colour })];
+    });
+    const border = this.bordered && shape("path", { class: "rcae-border", d: this.view.border });
+    const cross = cursor && shape("path", {
+      class: "rcae-cross",
+      d: `M${cursor.column + 0.5} ${row}v${box[3]}M${column} ${cursor.row + 0.5}h${box[2]}`,
+    });
+    this.marks.replaceChildren(...[border, cross].filter(Boolean), ...rings);
+  }
+
+  /** Row and column of the pixel under a pointer. */
+  pixelAt(event) {
+    const box = this.stage.getBoundingClientRect();
+    const { height, width, zoom, row, column } = this.view;
+    const at = (part, side, start) =>
+      Math.min(side - 1, Math.max(0, Math.floor(start + (part * side) / zoom)));
+    return {
+      row: at((event.clientY - box.top) / box.height, height, row),
+      column: at((event.clientX - box.left) / box.width, width, column),
+    };
+  }
+}
+
+/** The colours of a scale and what their ends mean. */
+export function colourBar(colours, low, high, unit) {
+  const steps = [0, 32, 64, 96, 128, 160, 192, 224, 255].map(
+    (level) => `rgb(${colours.subarray(3 * level, 3 * level + 3).join(" ")})`,
+  );
+  return element(
+    "div",
+    { class: "rcae-bar", role: "img", "aria-label": `colour scale: ${unit}, ${short(low)} to ${short(high)}` },
+    element("span", {}, short(low)),
+    element("i", { style: `background: linear-gradient(to right, ${steps.join(", ")})` }),
+    element("span", {}, short(high)),
+  );
+}
+
+/** Minus and plus, for all linked panels. */
+export function zoomButtons(view) {
+  return element(
+    "span",
+    { class: "rcae-buttons" },
+    button("−", "zoom out", () => view.zoomBy(-1)),
+    button("+", "zoom in", () => view.zoomBy(1)),
+  );
+}
+
+/** Hover shows a pixel, a click keeps it, dragging moves a zoomed picture, Ctrl and wheel zoom. */
+export function listenToPointer(panel, { hover, keep }) {
+  const { stage, view } = panel;
+  let start = null;
+  stage.addEventListener("pointerdown", (event) => {
+    start = { x: event.clientX, y: event.clientY, row: view.row, column: view.column, moved: false };
+    stage.setPointerCapture(event.pointerId);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (!start) return hover(panel.pixelAt(event));
+    start.moved ||= Math.hypot(event.clientX - start.x, event.clientY - start.y) > 4;
+    if (!start.moved || view.zoom === 1) return;
+    const size = stage.clientWidth / (view.width / view.zoom); // of one pixel, on the screen
+    const [down, right] = [event.clientY - start.y, event.clientX - start.x];
+    view.moveTo(start.row - down / size, start.column - right / size);
+  });
+  stage.addEventListener("pointerup", (event) => {
+    if (start && !start.moved) keep(panel.pixelAt(event));
+    start = null;
+  });
+  stage.addEventListener("pointercancel", () => (start = null));
+  stage.addEventListener("pointerleave", () => hover(null));
+  listenToWheel(panel);
+}
+
+/** Ctrl or Cmd and the wheel zoom around the pointer; a plain wheel scrolls the page. */
+export function listenToWheel(panel) {
+  const { stage, view } = panel;
+  const zoom = (event) => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const { row, column } = panel.pixelAt(event);
+    view.zoomBy(event.deltaY < 0 ? 1 : -1, row, column);
+  };
+  stage.addEventListener("wheel", zoom, { passive: false });
+}
+
+/** The pixel an arrow key leads to, eight pixels at a time with Shift; null for other keys. */
+export function step(event, { row, column }, view) {
+  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const move = moves[event.key];
+  if (!move) return null;
+  const size = event.shiftKey ? 8 : 1;
+  const clamp = (value, side) => Math.min(side - 1, Math.max(0, value));
+  return {
+    row: clamp(row + size * move[0], view.height),
+    column: clamp(column + size * move[1], view.width),
+  };
+}

@@ -1,0 +1,316 @@
+"""The views: traits that are synchronised with the browser, and nothing else.
+
+What they hold stands in `rcae_lite.widgets.state`; what they show is drawn by ``static/*.js``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from torch import Tensor
+
+from data_utils import ImageSet, KitError
+from rcae_lite.detector import Detector
+from rcae_lite.results import Evaluation
+from rcae_lite.widgets.packing import module, pack, style
+from rcae_lite.widgets.page import write_page
+from rcae_lite.widgets.state.base import State
+from rcae_lite.widgets.state.comparison import ComparisonState, compare
+from rcae_lite.widgets.state.explorer import ExplorerState
+from rcae_lite.widgets.state.frames import record
+from rcae_lite.widgets.state.monitor import MonitorState
+from rcae_lite.widgets.state.painter import PainterState
+from rcae_lite.widgets.state.threshold import ThresholdState
+
+__all__ = [
+    "DefectPainter",
+    "ModelComparison",
+    "RecursionExplorer",
+    "ThresholdExplorer",
+    "TrainingMonitor",
+    "View",
+]
+
+
+class View(anywidget.AnyWidget):
+    """A widget whose traits of the names in ``state.values`` follow its state."""
+
+    kind = ""  # the module in static/, without .js
+    _css = style()
+    data = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, state: State, **traits: Any) -> None:
+        self.state = state
+        super().__init__(data=pack(state.data()), **state.values, **traits)
+        self.observe(lambda change: state.set(**{change.name: change.new}), list(state.values))
+
+    def _check(self, proposal: Any) -> Any:
+        return self.state.check(proposal.trait.name, proposal.value)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write this widget, as it stands, as one HTML file that needs no Python and no network."""
+        return write_page(path, [(self.kind, self.state)])
+
+
+class RecursionExplorer(View):
+    """Follow images through the recursion: a depth slider, linked zoom, and a probe for pixels.
+
+    Parameters
+    ----------
+    detector : Detector
+        Trained.
+    images : Tensor or ImageSet
+        (B, 3, H, W) in [0, 1], or a set with names and masks. All their frames are sent at once.
+    normal : Tensor or ImageSet, optional
+        Normal images; the probe shows the distribution of their pixels.
+    names : sequence of str, optional
+        One per image.
+
+    Attributes
+    ----------
+    image, depth, opacity, probes
+        Synchronised with the browser: index of the image, n from 1 to N, opacity of the map over
+        the input, and the probed pixels as [row, column, colour from 0 to 5].
+    state : ExplorerState
+        The same in plain Python.
+    """
+
+    kind = "explorer"
+    _esm = module("explorer.js")
+    image = traitlets.Int().tag(sync=True)
+    depth = traitlets.Int().tag(sync=True)
+    opacity = traitlets.Float().tag(sync=True)
+    probes: Any = traitlets.List().tag(sync=True)
+    _checked = traitlets.validate("image", "depth", "opacity", "probes")(View._check)
+    state: ExplorerState
+
+    def __init__(
+        self,
+        detector: Detector,
+        images: Tensor | ImageSet,
+        *,
+        normal: Tensor | ImageSet | None = None,
+        names: list[str] | None = None,
+    ) -> None:
+        threshold = detector.threshold.value if detector.threshold else None
+        background = None if normal is None else record(detector, normal)
+        super().__init__(ExplorerState(record(detector, images, names), background, threshold))
+
+
+class DefectPainter(View):
+    """Paint a defect and watch the recursion erase it.
+
+    Brush, line, eraser, clone stamp, random pseudo-anomalies, undo and redo; after every stroke
+    the trajectory, the map, the score and the overlap with the painted mask are up to date.
+
+    Parameters
+    ----------
+    detector : Detector
+        Trained.
+    image : Tensor
+        (3, H, W) in [0, 1].
+    folder : path, optional
+        With it there is a button that saves image and mask there, in MVTec AD's layout.
+
+    Attributes
+    ----------
+    depth, size, opacity, hardness, tool, colour
+        Synchronised with the browser.
+    state : PainterState
+        The painted image, the mask, the frames; ``state.save(folder)`` writes them.
+    """
+
+    kind = "painter"
+    _esm = module("painter.js")
+    depth = traitlets.Int().tag(sync=True)
+    size = traitlets.Int().tag(sync=True)
+    opacity = traitlets.Float().tag(sync=True)
+    hardness = traitlets.Float().tag(sync=True)
+    tool = traitlets.Unicode().tag(sync=True)
+    colour = traitlets.Unicode().tag(sync=True)
+    result = traitlets.Dict().tag(sync=True)
+    _checked = traitlets.validate("depth", "size", "opacity", "hardness", "tool", "colour")(
+        View._check
+    )
+    state: PainterState
+
+    def __init__(
+        self, detector: Detector, image: Tensor, *, folder: str | Path | None = None
+    ) -> None:
+        state = PainterState(detector, image, folder)
+        super().__init__(state, result=pack(state.result()))
+        self._seeds = itertools.count()
+        self.on_msg(self._answer)
+
+    def _answer(self, _: Any, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        """Do what the browser asks, and answer with the result under the same number."""
+        note, asked = "", content.get("type")
+        try:
+            if asked == "paint":
+                painted = np.frombuffer(buffers[0], np.uint8).reshape(self.state.original.shape)
+                self.state.paint(painted)
+            elif asked == "random":
+                self.state.paint_random(next(self._seeds))
+            elif asked == "save":
+                note = f"saved: {self.state.save()}"
+        except KitError as error:
+            note = str(error)
+        ours = asked != "random"
+        self.result = pack(self.state.result(content.get("number", 0), note, ours))
+
+
+class ModelComparison(View):
+    """Several detectors on the same images: linked sliders and zoom, scores side by side.
+
+    Parameters
+    ----------
+    detectors : mapping of str to Detector
+        At least two trained ones, by name; a detector with fewer depths stays at its last one.
+    images : Tensor or ImageSet
+        (B, 3, H, W) in [0, 1], or a set with names, masks and labels.
+    names : sequence of str, optional
+        One per image.
+
+    Attributes
+    ----------
+    image, depth
+        Synchronised with the browser.
+    state : ComparisonState
+        The same in plain Python.
+    """
+
+    kind = "comparison"
+    _esm = module("comparison.js")
+    image = traitlets.Int().tag(sync=True)
+    depth = traitlets.Int().tag(sync=True)
+    _checked = traitlets.validate("image", "depth")(View._check)
+    state: ComparisonState
+
+    def __init__(
+        self,
+        detectors: Mapping[str, Detector],
+        images: Tensor | ImageSet,
+        *,
+        names: list[str] | None = None,
+    ) -> None:
+        super().__init__(compare(detectors, images, names))
+
+
+class ThresholdExplorer(View):
+    """Drag the threshold over the scores of a test set and see what follows.
+
+    Confusion matrix, false alarms and detections with exact intervals, the point on the ROC and
+    PRO curves, and the images that are called wrongly. It starts at the threshold from normal
+    images, which stays marked: a threshold chosen here has seen the test set.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any detector.
+    test : ImageSet, optional
+        The images that it evaluated, for pictures of the mistakes.
+
+    Attributes
+    ----------
+    threshold
+        Synchronised with the browser.
+    state : ThresholdState
+        The same in plain Python, with everything that follows from the threshold.
+    """
+
+    kind = "threshold"
+    _esm = module("threshold.js")
+    threshold = traitlets.Float().tag(sync=True)
+    _checked = traitlets.validate("threshold")(View._check)
+    state: ThresholdState
+
+    def __init__(self, evaluation: Evaluation, test: ImageSet | None = None) -> None:
+        super().__init__(ThresholdState(evaluation, test))
+
+
+class TrainingMonitor(View):
+    """Train while you watch: losses, and what becomes of one probe image; stop and resume.
+
+    The training runs in a thread of its own, so the notebook stays free; nothing else should use
+    the detector meanwhile. Afterwards the slider goes back through the training.
+
+    Parameters
+    ----------
+    detector : Detector
+        To be trained.
+    train : ImageSet
+        Normal images, see `Detector.fit`.
+    checkpoint : path
+        Folder of the checkpoint, which "stop" leaves valid and "start" goes on from.
+    probe : Tensor, optional
+        (3, H, W) in [0, 1], an image that is not trained on for preference; the first training
+        image by default.
+
+    Attributes
+    ----------
+    moment
+        Synchronised with the browser: which of the pictures of the probe is shown.
+    state : MonitorState
+        The same in plain Python; ``state.start()``, ``state.stop()`` and ``state.join()`` do what
+        the buttons do.
+    """
+
+    kind = "monitor"
+    _esm = module("monitor.js")
+    moment = traitlets.Int().tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    _checked = traitlets.validate("moment")(View._check)
+    state: MonitorState
+
+    SECONDS_BETWEEN = 0.25  # two messages of the progress
+
+    def __init__(
+        self,
+        detector: Detector,
+        train: ImageSet,
+        checkpoint: str | Path,
+        *,
+        probe: Tensor | None = None,
+    ) -> None:
+        self._sent, self._last = 0.0, ("", 0)  # when, and what: status and number of moments
+        state = MonitorState(detector, train, checkpoint, probe, self._tell)
+        super().__init__(state, progress=state.progress())
+        self.on_msg(self._answer)
+
+    def _tell(self) -> None:
+        """Send what is new, not too often; runs in the training's thread."""
+        state = self.state
+        news = (state.status, len(state.moments))
+        if news == self._last and time.monotonic() - self._sent < self.SECONDS_BETWEEN:
+            return
+        if news[1] and news[1] != self._last[1]:
+            self._send_moment(news[1] - 1)
+        self._sent, self._last = time.monotonic(), news
+        self.moment = state.values["moment"]
+        self.progress = state.progress()
+
+    def _send_moment(self, index: int) -> None:
+        tree = self.state.moments[index].data()
+        frames = tree.pop("frames")
+        self.send({"index": index, "shape": frames.shape} | tree, [frames.tobytes()])
+
+    def _answer(self, _: Any, content: dict[str, Any], __: list[memoryview]) -> None:
+        """Do what the browser asks."""
+        asked = content.get("type")
+        try:
+            if asked == "start":
+                self.state.start()
+            elif asked == "stop":
+                self.state.stop()
+            elif asked == "moments":  # a view that was opened later
+                for index in range(len(self.state.moments)):
+                    self._send_moment(index)
+        except KitError as error:
+            self.progress = self.state.progress() | {"message": str(error)}
