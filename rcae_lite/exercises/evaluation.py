@@ -1,0 +1,257 @@
+"""Checks of notebooks 07 and 08: honest figures and honest thresholds."""
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from rcae_lite.exercises.registry import Attempt, exercise
+
+Array = np.ndarray
+
+
+@exercise(
+    "07.auroc",
+    "medium",
+    generous="equal scores count as a success; a tie is worth one half",
+    strict="equal scores count as a failure; a tie is worth one half",
+    inverted="that is the share of pairs in the *wrong* order",
+    share="that is the share of images on the right side of 0.5; AUROC needs no threshold",
+)
+def auroc(attempt: Attempt) -> None:
+    """Compute the AUROC: how often a defective image scores above a normal one, ties half."""
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
+    wrong: dict[str, float] = {}
+    right = 0.0
+    while len({right, *wrong.values()}) < 5:  # until every mistake gives another number
+        scores = attempt.random.integers(0, 9, 9) / 10
+        pairs = scores[labels == 1][:, None] - scores[labels == 0]
+        right = float(roc_auc_score(labels, scores))
+        wrong = {
+            "generous": float((pairs >= 0).mean()),
+            "strict": float((pairs > 0).mean()),
+            "inverted": 1 - right,
+            "share": float(((scores > 0.5) == labels).mean()),
+        }
+    order = attempt.random.permutation(9)
+    attempt.compare(attempt.call(labels[order], scores[order]), right, **wrong)
+
+
+@exercise(
+    "07.threshold",
+    "medium",
+    quantile="that is an interpolated quantile: it guarantees nothing for a *new* image",
+    highest="that is the highest score: it answers a lower rate than the one asked for",
+    lowest="counted from the wrong end: the threshold lies among the highest scores",
+    next="one place too far down: the k-th highest is at index k - 1",
+    count="k is rate times n; the new image is one of n + 1 that could be the highest",
+)
+def threshold(attempt: Attempt) -> None:
+    """Take the k-th highest of n normal scores, k = rate * (n + 1) rounded down."""
+    k, rate = attempt.integer(3, 8), 0.125
+    n = 8 * k - 1  # well apart, so that no two answers are alike
+    scores = attempt.random.permutation(n) + attempt.random.uniform(0, 0.3, n)
+    ordered = np.sort(scores)[::-1]
+    attempt.compare(
+        attempt.call(scores.copy(), rate),
+        float(ordered[k - 1]),
+        quantile=float(np.quantile(scores, 1 - rate)),
+        highest=float(ordered[0]),
+        lowest=float(ordered[-k]),
+        next=float(ordered[k]),
+        count=float(ordered[k - 2]),
+    )
+
+
+class Spy:
+    """A metric that remembers what it was asked, and answers the mean score of the defective."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Array, Array]] = []
+        self.answers: list[float] = []
+
+    def __call__(self, labels: Array, scores: Array) -> float:
+        """Answer, and remember."""
+        self.asked.append((np.array(labels), np.array(scores)))
+        answer = float((labels * scores).sum() / max(labels.sum(), 1))
+        self.answers.append(answer)
+        return answer
+
+
+@exercise(
+    "07.bootstrap",
+    "hard",
+    single="the metric was asked {calls} times for {resamples} resamples",
+    permuted="no image was drawn twice: draw *with* replacement, or every resample is the same set",
+    unpaired="labels and scores were drawn separately: an image keeps its own score",
+    size="a resample has as many images as the test set: expected {expected}, got {got}",
+    ninety="these are the 5% and 95% points, which hold 90%; for 95% take 2.5% and 97.5%",
+    spread="that is the mean plus and minus two standard deviations; take the percentiles",
+    narrow="that interval is far too narrow: the spread of the resamples is the error already",
+)
+def bootstrap(attempt: Attempt) -> None:
+    """Give the ends (low, high) of the 95% bootstrap interval of a metric over images."""
+    size, resamples = attempt.integer(14, 20), 200
+    labels = np.arange(size) % 2
+    scores = attempt.random.random(size) + labels
+    spy = Spy()
+    got = attempt.call(labels, scores, spy, np.random.default_rng(attempt.seed), resamples)
+    enough = resamples <= len(spy.asked) <= resamples + 1
+    attempt.expect(enough, "single", calls=len(spy.asked), resamples=resamples)
+    drawn = spy.asked[-resamples:]
+    sizes = {len(part) for _, part in drawn}
+    attempt.expect(sizes == {size}, "size", expected=size, got=min(sizes))
+    owner = dict(zip(scores, labels, strict=True))
+    paired = all(owner[s] == y for ys, ss in drawn for y, s in zip(ys, ss, strict=True))
+    attempt.expect(paired, "unpaired")
+    attempt.expect(any(len(set(part)) < size for _, part in drawn), "permuted")
+    answers = np.array(spy.answers[-resamples:])
+    middle, spread = answers.mean(), answers.std()
+    attempt.compare(
+        [float(end) for end in got],
+        np.percentile(answers, [2.5, 97.5]).tolist(),
+        ninety=np.percentile(answers, [5, 95]).tolist(),
+        spread=tuple(
+            [middle - z * s, middle + z * s]
+            for z in (1.96, 2)
+            for s in (spread, answers.std(ddof=1))
+        ),
+        narrow=tuple([middle - z * e, middle + z * e] for z in (1.96, 2) for e in _errors(answers)),
+    )
+
+
+def _errors(values: Array) -> list[float]:
+    return [float(values.std(ddof=d) / len(values) ** 0.5) for d in (0, 1)]
+
+
+@exercise(
+    "07.pixels",
+    "hard",
+    average="that is the mean of one AUROC per image; pool the pixels of all images first",
+    stretched="every map was stretched to [0, 1]: a good image then looks as alarming as a bad one",
+    defective="good images were left out: their false alarms are to count",
+)
+def pixels(attempt: Attempt) -> None:
+    """Compute the pixel AUROC of lists of maps and masks (h, w), images of different sizes."""
+    maps, masks = [], []
+    for number in range(4):
+        shape = attempt.integer(5, 7), attempt.integer(8, 9)
+        mask = np.zeros(shape, bool)
+        if number < 2:
+            mask[1:3, 2:5] = True
+        maps.append(attempt.random.random(shape) * (1, 3, 1.5, 0.5)[number] + 0.3 * mask)
+        masks.append(mask)
+
+    def pooled(values: list[Array], truth: list[Array]) -> float:
+        flat = [np.concatenate([v.ravel() for v in part]) for part in (truth, values)]
+        return float(roc_auc_score(*flat))
+
+    stretched = [(m - m.min()) / (m.max() - m.min()) for m in maps]
+    each = [pooled([m], [t]) for m, t in zip(maps[:2], masks[:2], strict=True)]
+    attempt.compare(
+        attempt.call(maps, masks),
+        pooled(maps, masks),
+        average=float(np.mean(each)),
+        stretched=pooled(stretched, masks),
+        defective=pooled(maps[:2], masks[:2]),
+    )
+
+
+@exercise(
+    "07.leak",
+    "easy",
+    train="these are places in the *training* set; name the test images",
+    position="only equal places were compared; a copy may lie anywhere",
+    count="that is how many; name which ones",
+    brightness="images with the same mean were called copies; compare every pixel",
+)
+def leak(attempt: Attempt) -> None:
+    """List the places of the test images that are training images, too: sorted."""
+    train = torch.randint(0, 256, (6, 3, 4, 5), generator=attempt.generator).byte()
+    test = torch.randint(0, 256, (7, 3, 4, 5), generator=attempt.generator).byte()
+    test[2], test[4], test[5] = train[2], train[1], train[0]
+    test[6] = train[3].flip(2)  # the same mean, another image
+    attempt.compare(
+        attempt.call(train, test),
+        [2, 4, 5],
+        train=([2, 1, 0], [0, 1, 2]),
+        position=[2],
+        count=3,
+        brightness=[2, 4, 5, 6],
+    )
+
+
+@exercise(
+    "08.rates",
+    "easy",
+    swapped="the two are in the wrong order: false alarms first, then detections",
+    share="divide by the images of that kind, not by all images",
+    at="a score equal to the threshold is not above it",
+    precision="the second number is the share of alarms that are right; asked is the share of "
+    "defects that are found",
+)
+def rates(attempt: Attempt) -> None:
+    """Give the false-positive rate and the detection rate at a threshold."""
+    normal, defective = attempt.random.normal(size=11), attempt.random.normal(1, size=5)
+    threshold = float(np.sort(normal)[5])  # one of them, and five above it
+    labels = np.repeat([0, 1], [11, 5])
+    defective[:2] = threshold + 1, threshold - 1
+    scores = np.concatenate([normal, defective])
+    order = attempt.random.permutation(16)
+    false, true = int((normal > threshold).sum()), int((defective > threshold).sum())
+    right = [false / 11, true / 5]
+    got = attempt.call(labels[order], scores[order], threshold)
+    pair = isinstance(got, (tuple, list, np.ndarray)) and len(got) == 2
+    attempt.expect(pair, "kind", expected="two numbers", got=type(got).__name__)
+    attempt.compare(
+        [float(value) for value in got],
+        right,
+        swapped=right[::-1],
+        share=[false / 16, true / 16],
+        at=[(false + 1) / 11, true / 5],
+        precision=[false / 11, true / (true + false)],
+    )
+
+
+def _cost(labels: Array, scores: Array, threshold: float, alarm: float, miss: float) -> float:
+    called = scores > threshold
+    return float(alarm * (called & (labels == 0)).sum() + miss * (~called & (labels == 1)).sum())
+
+
+@exercise(
+    "08.cost",
+    "medium",
+    swapped="the costs are swapped: your threshold suits a line where *alarms* are dear",
+    equal="your threshold counts both mistakes alike; weigh each kind with its cost",
+    quiet="your threshold is above every score: it is never tried to call all of them defective?",
+)
+def cost(attempt: Attempt) -> None:
+    """Find a threshold with the lowest total cost of false alarms and misses."""
+    labels = np.repeat([0, 1], [30, 30])
+    alarm, miss = 1.0, 12.0
+    while True:  # until the three kinds of optimum are different thresholds
+        scores = attempt.random.normal(size=60) + 1.2 * labels
+        tried = np.concatenate([[-np.inf], np.sort(scores)])
+        best = {
+            pair: _lowest(labels, scores, tried, *pair)
+            for pair in ((alarm, miss), (miss, alarm), (1.0, 1.0))
+        }
+        wrong, top = best[miss, alarm] | best[1.0, 1.0], {len(tried) - 1}
+        apart = len({frozenset(found) for found in best.values()}) == 3
+        if apart and not best[alarm, miss] & (wrong | top) and not wrong & top:
+            break
+    got = attempt.call(labels, scores, alarm, miss)
+    attempt.expect(isinstance(got, (float, np.floating)), "kind", expected="a number", got=got)
+    place = int((tried <= got).sum()) - 1  # which of the thresholds it equals in effect
+    reached = _cost(labels, scores, float(got), alarm, miss)
+    possible = min(_cost(labels, scores, t, alarm, miss) for t in tried)
+    if reached == possible:
+        return
+    attempt.expect(place not in best[miss, alarm], "swapped")
+    attempt.expect(place not in best[1.0, 1.0], "equal")
+    attempt.expect(place < len(tried) - 1, "quiet")
+    attempt.refuse("value", expected=f"a cost of {possible}", got=f"{reached}")
+
+
+def _lowest(labels: Array, scores: Array, tried: Array, alarm: float, miss: float) -> set[int]:
+    costs = [_cost(labels, scores, t, alarm, miss) for t in tried]
+    return set(np.flatnonzero(np.array(costs) == min(costs)).tolist())
