@@ -245,34 +245,35 @@ class RcAE(nn.Module):
             if level in depths:
                 rising.insert(0, compressed[level])
             batch = self.decode(torch.cat(rising), level)
-            rising = list(batch.split(len(images)))
-        out = self.head(torch.cat(rising)).split(len(images))
-        return torch.stack(out, dim=2)  # (B, 3, N, H, W)
+            rising = list(batch.unflatten(0, (len(rising), -1)))
+        out = self.head(torch.cat(rising)).unflatten(0, (len(depths), -1))
+        return torch.stack(list(out), dim=2)  # (B, 3, N, H, W)
 
 
 class SinglePassAutoencoder(nn.Module):
     """The paper's ConvAE baseline: independent levels, one pass, no recursion.
 
-    Each of the ``depth`` levels has its own weights and its own width, as in any convolutional
-    autoencoder; there is no skip across the bottleneck. At the default width its multiplications
-    per image are about those of one pass through `RcAE` at full depth (held by a test).
+    Each of the ``depth`` levels has its own weights, as in any convolutional autoencoder; there is
+    no skip across the bottleneck. At the default width its multiplications per image are about
+    those of one pass through `RcAE` at full depth, and it has more parameters than RcAE (held by a
+    test).
 
     Parameters
     ----------
     depth : int
         Number of halvings.
     width : int
-        Feature channels of the first level, a multiple of 8; they double up to four times that.
+        Feature channels of every level, a multiple of 8.
     """
 
-    def __init__(self, depth: int = 5, *, width: int = 32) -> None:
+    def __init__(self, depth: int = 5, *, width: int = 56) -> None:
         super().__init__()
         if depth < 1:
             raise KitError(f"depth {depth} is below 1; use 5, for example")
         if width < 8 or width % 8:
-            raise KitError(f"width {width} is not a positive multiple of 8; use 32, for example")
+            raise KitError(f"width {width} is not a positive multiple of 8; use 56, for example")
         self.depth = depth
-        widths = [min(width * 2**level, width * 4) for level in range(depth)]
+        widths = [width] * depth
         self.encoder = nn.Sequential()
         for before, after in zip([3, *widths], widths, strict=False):
             self.encoder.append(nn.Conv2d(before, after, 2, stride=2))

@@ -10,13 +10,73 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
 from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
-from rcae_lite.training import Event, StageState
+from rcae_lite.schemas import CHECKPOINT
+from rcae_lite.training import Event, LossNotFinite, StageState
 
-__all__ = ["CheckpointWriter", "load_checkpoint", "load_state", "restore_optimiser"]
+__all__ = [
+    "CheckpointWriter",
+    "check_modules",
+    "keep_batch",
+    "load_checkpoint",
+    "load_modules",
+    "load_state",
+    "restore_optimiser",
+]
+
+
+def load_modules(
+    modules: Mapping[str, nn.Module],
+    tensors: Mapping[str, Tensor],
+    source: Path,
+    *,
+    besides: tuple[str, ...] = (),
+) -> None:
+    """Load a file's tensors into all modules after checking them; see `load_state`.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module
+        By the first part of their tensors' names.
+    tensors : mapping
+        What is in the file.
+    source : Path
+        The file, for messages.
+    besides : tuple of str
+        First parts of names that belong to no module and are read elsewhere.
+
+    Raises
+    ------
+    KitError
+        Naming the first tensor that is missing, unexpected, or of another shape or type.
+    """
+    check_modules(modules, tensors, source, besides=besides)
+    for name, module in modules.items():
+        load_state(module, tensors, name, source)
+
+
+def check_modules(
+    modules: Mapping[str, nn.Module],
+    tensors: Mapping[str, Tensor],
+    source: Path,
+    *,
+    besides: tuple[str, ...] = (),
+) -> None:
+    """Check what `load_modules` would load; parameters and errors as there.
+
+    The modules may be on the device "meta", where they take no memory.
+    """
+    for name in tensors:
+        if name.partition(".")[0] not in (*modules, *besides):
+            raise KitError(
+                f"{source}: tensor {name} is unexpected; the file does not match its configuration"
+            )
+    for name, module in modules.items():
+        _checked(module, tensors, name, source)
 
 
 def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, source: Path) -> None:
@@ -27,6 +87,13 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, so
     KitError
         Naming the first tensor that is missing, unexpected, or of another shape or type.
     """
+    module.load_state_dict(_checked(module, tensors, prefix, source))
+
+
+def _checked(
+    module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, source: Path
+) -> dict[str, Tensor]:
+    """Return the tensors under ``prefix.`` by their names in the module; see `load_state`."""
     expected = module.state_dict()
     start = f"{prefix}."
     found = {key[len(start) :]: t for key, t in tensors.items() if key.startswith(start)}
@@ -38,14 +105,15 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str, so
                 "configuration"
             )
         want, have = expected[name], found[name]
-        if want.shape != have.shape or want.dtype.is_floating_point != have.is_floating_point():
+        halved = want.is_floating_point() and have.dtype == torch.float16  # by Detector.save
+        if want.shape != have.shape or (want.dtype != have.dtype and not halved):
             raise KitError(
                 f"{source}: tensor {start}{name} is {have.dtype} {tuple(have.shape)}, expected "
                 f"{want.dtype} {tuple(want.shape)}"
             )
         if have.is_floating_point() and not have.isfinite().all():
             raise KitError(f"{source}: tensor {start}{name} holds values that are not finite")
-    module.load_state_dict(found)
+    return found
 
 
 CHECKPOINT_VERSION = 1
@@ -105,6 +173,7 @@ class CheckpointWriter:
             "stage": stage,
             "done": state.done,
             "stage_seconds": state.seconds,
+            "parts": state.parts,
             **self.record,
             **self.identity,
         }
@@ -145,7 +214,8 @@ def load_checkpoint(
     _recover(folder)
     if not folder.exists():
         return None
-    values = read_json(folder / "state.json", "rcae-lite-checkpoint", CHECKPOINT_VERSION)
+    path = folder / "state.json"
+    values = read_json(path, "rcae-lite-checkpoint", CHECKPOINT_VERSION, CHECKPOINT)
     for name, expected in identity.items():
         if values.get(name) != expected:
             raise KitError(
@@ -155,12 +225,44 @@ def load_checkpoint(
     return values, load_tensors(folder / "state.safetensors")
 
 
-def restore_optimiser(state: StageState, tensors: Mapping[str, Tensor]) -> None:
-    """Put Adam's moments back into a fresh optimiser."""
+_MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
+
+
+def restore_optimiser(state: StageState, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Put Adam's moments back into a fresh optimiser after checking them.
+
+    Raises
+    ------
+    KitError
+        If the moments are not those of the module's parameters.
+    """
+    parameters = list(state.module.parameters())
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        if key.startswith("adam."):
-            _, number, name = key.split(".", 2)
-            moments.setdefault(int(number), {})[name] = tensor
+        kind, _, rest = key.partition(".")
+        number, _, name = rest.partition(".")
+        if kind != "adam":
+            continue
+        if not number.isdecimal() or int(number) >= len(parameters) or name not in _MOMENTS:
+            raise KitError(f"{source}: tensor {key} is unexpected; train into another folder")
+        want = torch.zeros(()) if name == "step" else parameters[int(number)]
+        if tensor.shape != want.shape or tensor.dtype != want.dtype or not tensor.isfinite().all():
+            raise KitError(
+                f"{source}: tensor {key} is {tensor.dtype} {tuple(tensor.shape)}, expected finite "
+                f"{want.dtype} {tuple(want.shape)}; train into another folder"
+            )
+        moments.setdefault(int(number), {})[name] = tensor
+    for place, found in moments.items():
+        if missing := ", ".join(sorted(_MOMENTS - found.keys())):
+            raise KitError(f"{source}: adam.{place} lacks {missing}; train into another folder")
     values = state.optimiser.state_dict()
     state.optimiser.load_state_dict({"state": moments, "param_groups": values["param_groups"]})
+
+
+def keep_batch(error: LossNotFinite, checkpoint: str | Path | None) -> KitError:
+    """Write the batch of a loss that is not finite beside the checkpoint, and name the file."""
+    if checkpoint is None:
+        return KitError(f"{error}; with a checkpoint folder its batch would be saved")
+    path = Path(checkpoint).with_name(f"not-finite-{error.name}.safetensors")
+    save_tensors(path, error.tensors)
+    return KitError(f"{error}; its batch is in {path}")

@@ -17,24 +17,30 @@ from rcae_lite.results import Evaluation
 
 __all__ = ["main"]
 
-Command = Callable[[argparse.Namespace], None]
+Command = Callable[[argparse.Namespace], int | None]  # an exit code other than 0
 
 
 def _train(args: argparse.Namespace) -> None:
-    from rcae_lite.runs import train_all, train_run
+    from rcae_lite.distributed import is_leader, process_group
+    from rcae_lite.runs import follow_run, train_all, train_run
 
-    options = {
+    common = {
         "seed": args.seed,
         "device": args.device,
-        "resume": args.resume,
-        "command": args.command_line,
+        "false_alarm_rate": args.false_alarm_rate,
     }
+    options = common | {"resume": args.resume, "command": args.command_line}
     if args.all:
         if args.category:
             raise KitError(f"CATEGORY {args.category!r} and --all: give one of them")
         print(train_all(args.data, args.preset, out=args.out, **options))
         return
-    folder, evaluation = train_run(args.data, args.category, args.preset, out=args.out, **options)
+    with process_group():  # of torchrun, if it started us
+        where = args.data, args.category, args.preset
+        if not is_leader():
+            follow_run(*where, out=args.out, **common)
+            return
+        folder, evaluation = train_run(*where, out=args.out, **options)
     print(evaluation.summary())
     print(f"report: {folder / 'report.html'}")
 
@@ -48,6 +54,20 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(evaluation.to_json() if args.json else evaluation.summary())
 
 
+def _doctor(args: argparse.Namespace) -> int:
+    from data_utils.doctor import diagnose, to_html
+    from rcae_lite.files import write_text
+
+    diagnosis = diagnose(args.data, args.category, size=PRESETS[args.preset].size)
+    if args.out:
+        write_text(args.out, to_html(diagnosis))
+    if args.json:
+        print(diagnosis.to_json())
+    else:
+        print(diagnosis.fix_plan() if args.fix_plan else diagnosis.summary())
+    return diagnosis.exit_code
+
+
 def _predict(args: argparse.Namespace) -> None:
     from rcae_lite.prediction import predict_files
     from rcae_lite.runs import load_run
@@ -55,6 +75,35 @@ def _predict(args: argparse.Namespace) -> None:
     _, detector = load_run(args.run, args.device)
     count = predict_files(detector, args.images, args.out)
     print(f"{count} images: {args.out / 'scores.csv'}")
+
+
+def _explore(args: argparse.Namespace) -> None:
+    from rcae_lite.widgets.page import explore_run
+    from rcae_lite.widgets.paint import paint_run
+
+    if args.paint:
+        page = paint_run(args.run, args.images, args.out)
+    else:
+        page = explore_run(args.run, args.images, args.out, device=args.device)
+    print(f"{page}: {page.stat().st_size / 2**20:.1f} MiB, opens in any browser")
+
+
+def _export(args: argparse.Namespace) -> None:
+    from rcae_lite.export import export_onnx
+    from rcae_lite.runs import load_run
+
+    _, detector = load_run(args.run, "cpu")
+    path = args.out or args.run / "detector.onnx"
+    difference = export_onnx(detector, path)
+    print(f"{path}: differs from PyTorch by {difference:.1e} at most")
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    from rcae_lite.reproduction import reproduce_run
+
+    found = reproduce_run(args.run, out=args.out, device=args.device)
+    print(found.summary())
+    return 0 if found.succeeded else 1
 
 
 def _synthesize(args: argparse.Namespace) -> None:
@@ -93,6 +142,26 @@ def _demo(args: argparse.Namespace) -> None:
     print(f"report: {folder / 'report.html'}")
 
 
+def _ablate(args: argparse.Namespace) -> None:
+    from joblib import parallel_config
+
+    from rcae_lite.ablation import ablate
+
+    with parallel_config(n_jobs=args.jobs):
+        table = ablate(
+            args.table,
+            args.data,
+            args.categories,
+            preset=args.preset,
+            seeds=args.seeds,
+            out=args.out,
+            step_fraction=args.step_fraction,
+            device=args.device,
+            command=args.command_line,
+        )
+    print(table.markdown())
+
+
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
@@ -123,6 +192,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=_seed, default=0)
     train.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
+    train.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        metavar="R",
+        help="bound for the threshold (default: the smallest attainable one not below 0.05)",
+    )
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
     device(train)
 
@@ -132,11 +207,65 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     device(evaluate)
 
+    doctor = command(
+        "doctor", _doctor, "look for everything wrong with a data set; exit code 0, 1 or 2"
+    )
+    doctor.add_argument("data", metavar="DATA", help="'synthetic' or a folder")
+    doctor.add_argument("category", metavar="CATEGORY", nargs="?", help="default: all of them")
+    doctor.add_argument(
+        "--preset", default="lite", choices=list(PRESETS), help="its size decides what is too small"
+    )
+    doctor.add_argument("--out", type=Path, metavar="FILE", help="write a page of HTML, too")
+    shown = doctor.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print one JSON object")
+    shown.add_argument("--fix-plan", action="store_true", help="print what to do; changes nothing")
+
     predict = command("predict", _predict, "score images and write their anomaly maps")
     predict.add_argument("run", metavar="RUN", type=Path)
     predict.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
     predict.add_argument("--out", metavar="DIR", type=Path, required=True)
     device(predict)
+
+    ablate = command("ablate", _ablate, "regenerate a table of the paper; can be stopped, goes on")
+    tables = "components, depth, sharing, data, steps, departures; or cost, which needs no DATA"
+    ablate.add_argument("table", metavar="TABLE", help=tables)
+    ablate.add_argument("data", metavar="DATA", nargs="?", default="", help="as in train")
+    ablate.add_argument("categories", metavar="CATEGORY", nargs="*")
+    ablate.add_argument("--preset", default="lite", choices=list(PRESETS))
+    ablate.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
+    ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
+    ablate.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
+    ablate.add_argument(
+        "--step-fraction",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="train for this fraction of the preset's steps; the table says so (default: 1)",
+    )
+    device(ablate)
+
+    explore = command("explore", _explore, "write a page that follows images through a detector")
+    explore.add_argument("run", metavar="RUN", type=Path)
+    explore.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
+    explore.add_argument("--out", metavar="PAGE", type=Path, required=True)
+    explore.add_argument(
+        "--paint", action="store_true", help="put the detector itself inside, to paint on one image"
+    )
+    device(explore)
+
+    export = command("export", _export, "write the detector for use without PyTorch")
+    export.add_argument("run", metavar="RUN", type=Path)
+    export.add_argument(
+        "--onnx", action="store_true", required=True, help="as one ONNX model, any image size"
+    )
+    export.add_argument("--out", metavar="FILE", type=Path, help="default: RUN/detector.onnx")
+
+    reproduce = command(
+        "reproduce", _reproduce, "train a run again and compare; exit code 0 if it is the same"
+    )
+    reproduce.add_argument("run", metavar="RUN", type=Path)
+    reproduce.add_argument("--out", metavar="DIR", type=Path, help="default: RUN-reproduced")
+    reproduce.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the run's")
 
     synthesize = command("synthesize", _synthesize, "write the built-in categories as PNG files")
     synthesize.add_argument("out", metavar="OUT", type=Path)
@@ -153,33 +282,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _goes_on(args: argparse.Namespace) -> str:
+    """Say how to go on with what was stopped, where nothing is lost."""
+    how = {_train: "the same command with --resume", _ablate: "the same command"}
+    return f"; {how[args.function]} goes on" if args.function in how else ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns
     -------
     int
-        0, or 2 for a mistake the user can mend, or 130 after Ctrl-C.
+        0, or 2 for a mistake the user can mend, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
+        2 for errors in the data.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
     try:
-        args.function(args)
+        return args.function(args) or 0
     except KitError as error:
         print(f"rcae: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(
-            f"rcae: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr
-        )
+        reason = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        print(f"rcae: {reason}{_goes_on(args)}", file=sys.stderr)
         return 2
     except torch.OutOfMemoryError:
         remedy = "use a smaller preset, or --device cpu"
         print(f"rcae: the memory of the device is not enough; {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        hint = "; the same command with --resume goes on" if args.function is _train else ""
-        print(f"rcae: stopped{hint}", file=sys.stderr)
+        print(f"rcae: stopped{_goes_on(args)}", file=sys.stderr)
         return 130
-    return 0

@@ -88,8 +88,11 @@ class Config:
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
     normality : float
-        How far each residual is from what normal images show at that place is given to CRD as an
-        input, and added to its logits with this weight once it is trained (ours; 0 turns both off).
+        How far each residual and each colour is from what normal images show at that place is given
+        to CRD as an input, and added to its logits with this weight once it is trained (ours; 0
+        turns both off).
+    crd_depths : tuple of int
+        Depths n whose I_D^n CRD sees, increasing; empty for all of 1..N (ablation ``steps``).
     map_loss : {"bce_dice", "l2"}
         Loss of CRD: ours, or the paper's map and map-gradient L2.
     crop : int
@@ -114,7 +117,8 @@ class Config:
     variation: float = 1.0
     families: tuple[str, ...] = tuple(FAMILIES)
     residual_input: bool = True
-    normality: float = 4.0
+    normality: float = 8.0
+    crd_depths: tuple[int, ...] = ()
     map_loss: str = "bce_dice"
     crop: int = 0
     pool_chunk: int = 64
@@ -122,7 +126,7 @@ class Config:
     pool_every: int = 100
 
     def __post_init__(self) -> None:
-        divisor = 2 ** max(self.depth, 4)
+        divisor = self.side_multiple
         if self.size < divisor or self.size % divisor:
             raise KitError(
                 f"size {self.size} is not a multiple of {divisor} (depth {self.depth}, four levels "
@@ -135,6 +139,9 @@ class Config:
                 raise KitError(f"{name} {value} is not a positive multiple of 8; use 16 or 48")
         if self.depth < 1 or self.channels < 1:
             raise KitError(f"depth {self.depth} and channels {self.channels} must be at least 1")
+        seen = list(self.crd_depths)
+        if seen != sorted(set(seen) & set(range(1, self.depth + 1))):
+            raise KitError(f"crd_depths {seen} must increase and lie in 1..{self.depth}")
         for name in ("rcae", "dpn", "crd"):
             if not isinstance(getattr(self, name), Stage):
                 raise KitError(f"{name} {getattr(self, name)!r} is no stage; use {{'steps': 100}}")
@@ -152,6 +159,11 @@ class Config:
         for name in ("variation", "normality"):
             if getattr(self, name) < 0:
                 raise KitError(f"{name} {getattr(self, name)} is negative; 0 turns it off")
+
+    @property
+    def side_multiple(self) -> int:
+        """What height and width are multiples of: halved N times by RcAE, four by DPN and CRD."""
+        return 2 ** max(self.depth, 4)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `config_from_dict` is the way back."""
@@ -257,7 +269,8 @@ def config_from_dict(values: Mapping[str, Any]) -> Config:
         for name in ("rcae", "dpn", "crd"):
             _check_names(fields[name], Stage)
             fields[name] = Stage(**fields[name])
-        fields["families"] = tuple(fields["families"])
+        for name in ("families", "crd_depths"):
+            fields[name] = tuple(fields.get(name, ()))
         return Config(**fields)
     except (KeyError, TypeError) as error:
         raise KitError(f"not a complete configuration: {error}; was it edited by hand?") from None

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rcae_lite.autoencoder import check_divisible
+from rcae_lite.distributed import BatchNorm3d
+from rcae_lite.variation import match_exposure
 
-__all__ = ["CrossRecursionDetector", "ResidualNormality"]
+__all__ = ["CrossRecursionDetector", "Normality"]
 
 
 class _Block(nn.Sequential):
@@ -27,20 +29,26 @@ class _Block(nn.Sequential):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
             nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False),
-            nn.BatchNorm3d(outputs),
+            BatchNorm3d(outputs),
             nn.GELU(),
             nn.Conv3d(outputs, outputs, (3, 1, 1), padding=(1, 0, 0), bias=False),
-            nn.BatchNorm3d(outputs),
+            BatchNorm3d(outputs),
             nn.GELU(),
         )
 
 
-class ResidualNormality(nn.Module):
-    """What residual is normal at each place and depth (**ours**).
+def _mean3(x: Tensor) -> Tensor:
+    """Mean over 3x3 pixels."""
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
+class Normality(nn.Module):
+    """What normal images look like at each place, and what residual is normal there (**ours**).
 
     A part that lies still has edges and highlights which never reconstruct well; the same residual
-    elsewhere is a defect. Where parts lie anywhere, the statistics are nearly the same everywhere
-    and do no harm.
+    elsewhere is a defect. And a colour that is normal in one place is a defect in another, however
+    well it reconstructs. Where parts lie anywhere, the statistics are nearly the same everywhere,
+    their spread is wide, and they say little.
 
     Parameters
     ----------
@@ -55,28 +63,49 @@ class ResidualNormality(nn.Module):
 
     def __init__(self, steps: int, size: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(steps, size, size))
-        self.register_buffer("spread", torch.ones(steps, size, size))
+        # (N + 3, H, W): the residual at each depth, then the three colours.
+        self.register_buffer("mean", torch.zeros(steps + 3, size, size))
+        self.register_buffer("spread", torch.ones(steps + 3, size, size))
 
     @staticmethod
-    def residual(images: Tensor, enhanced: Tensor) -> Tensor:
-        """``|I_D^n - I|``, mean over the channels and over 3x3 pixels: (B, N, H, W)."""
-        residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)
-        return F.avg_pool2d(residual, 3, stride=1, padding=1, count_include_pad=False)
+    def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
+        """Join ``|I_D^n - I|`` to the colours at the exposure of a normal image (3, H, W).
 
-    def fit(self, normal: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Take the statistics from batches of normal images and their enhanced trajectories."""
-        residuals = torch.cat([self.residual(*batch) for batch in normal])  # (n, N, H, W)
-        mean, spread = (
-            F.avg_pool2d(statistic, 5, stride=1, padding=2, count_include_pad=False)
-            for statistic in (residuals.mean(dim=0), residuals.std(dim=0))
-        )
-        self.mean.copy_(mean)
+        Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
+        """
+        residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
+        return torch.cat([_mean3(residual), match_exposure(_mean3(images), normal)], dim=1)
+
+    def fit(self, normal: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take the statistics.
+
+        Parameters
+        ----------
+        normal : Tensor
+            The mean normal image, (3, H, W).
+        batches : iterable of (Tensor, Tensor)
+            Normal images (B, 3, H, W) and their enhanced trajectories (B, 3, N, H, W).
+        """
+        normal = _mean3(normal)
+        count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
+        for images, enhanced in batches:
+            seen = self._observe(images, enhanced, normal)
+            count += len(seen)
+            total += seen.sum(dim=0)
+            squares += seen.square().sum(dim=0)
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp_min(0).sqrt()
+        smooth = [
+            F.avg_pool2d(s, 5, stride=1, padding=2, count_include_pad=False) for s in (mean, spread)
+        ]
+        steps = len(mean) - 3
+        # Residuals wander by a few pixels, so their mean is smoothed; colours have sharp edges.
+        self.mean.copy_(torch.cat([smooth[0][:steps], mean[steps:]]))
         # No place is more certain than a third of the average, or a lucky pixel would shout.
-        self.spread.copy_(spread + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
+        self.spread.copy_(smooth[1] + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
-        """How many spreads each residual is off, clamped and scaled to about [-1, 3].
+        """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].
 
         Parameters
         ----------
@@ -86,14 +115,17 @@ class ResidualNormality(nn.Module):
         Returns
         -------
         Tensor
-            (B, 1, N, H, W).
+            (B, N + 1, H, W): the residual at each depth (below 0 where it is smaller than normal),
+            then the colour (the mean over the three of them, never below 0).
         """
         mean, spread = (
             F.interpolate(s[None], images.shape[-2:], mode="bilinear", align_corners=False)
             for s in (self.mean, self.spread)
         )
-        deviation = (self.residual(images, enhanced) - mean) / spread  # (B, N, H, W)
-        return 0.3 * deviation.clamp(-3, 10).unsqueeze(1)
+        seen = self._observe(images, enhanced, mean[0, -3:])
+        deviation = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
+        colour = deviation[:, -3:].abs().mean(dim=1, keepdim=True)
+        return torch.cat([deviation[:, :-3], colour], dim=1)
 
 
 class CrossRecursionDetector(nn.Module):
@@ -112,7 +144,7 @@ class CrossRecursionDetector(nn.Module):
     residual_input : bool
         Whether the absolute residual ``|I_D^n - I|`` is given beside I and I_D^n. **Ours**.
     normality_size : int
-        Working size for a `ResidualNormality`, given as one more channel; 0 for none. **Ours**.
+        Working size for a `Normality`, given as two more channels; 0 for none. **Ours**.
     """
 
     LEVELS = 4
@@ -130,8 +162,8 @@ class CrossRecursionDetector(nn.Module):
         self.residual_input = residual_input
         widths = [width, 2 * width, 4 * width, 4 * width]
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.normality = ResidualNormality(steps, normality_size) if normality_size else None
-        channels = 6 + 3 * residual_input + (normality_size > 0)
+        self.normality = Normality(steps, normality_size) if normality_size else None
+        channels = 6 + 3 * residual_input + 2 * (normality_size > 0)
         self.enter = nn.Conv3d(channels, width, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
         self.first = _Block(width, width)
         self.down = nn.ModuleList(_Block(before, after) for before, after in pairs)
@@ -139,7 +171,11 @@ class CrossRecursionDetector(nn.Module):
         self.fold = nn.Conv3d(width, 2 * width, (steps, 1, 1))
         self.leave = nn.Conv3d(2 * width, 4, (1, 3, 3), padding=(0, 1, 1))
 
-    def join(self, images: Tensor, enhanced: Tensor) -> Tensor:
+    def deviation(self, images: Tensor, enhanced: Tensor) -> Tensor:
+        """Return what `Normality` says, (B, N + 1, H, W); without it no channels, (B, 0, H, W)."""
+        return images[:, :0] if self.normality is None else self.normality(images, enhanced)
+
+    def join(self, images: Tensor, enhanced: Tensor, deviation: Tensor) -> Tensor:
         """Join the image to every enhanced reconstruction.
 
         Parameters
@@ -148,18 +184,22 @@ class CrossRecursionDetector(nn.Module):
             I, (B, 3, H, W).
         enhanced : Tensor
             I_D^n, (B, 3, N, H, W).
+        deviation : Tensor
+            From `deviation`.
 
         Returns
         -------
         Tensor
-            (B, C, N, H, W): I, I_D^n and, where they are on, ``|I_D^n - I|`` and its normality.
+            (B, C, N, H, W): I, I_D^n and, where they are on, ``|I_D^n - I|`` and the deviations of
+            this depth's residual and of the colour.
         """
         repeated = images.unsqueeze(2).expand_as(enhanced)  # (B, 3, N, H, W)
         parts = [repeated - 0.5, enhanced - 0.5]
         if self.residual_input:
             parts.append((enhanced - repeated).abs())
         if self.normality is not None:
-            parts.append(self.normality(images, enhanced))
+            residual, colour = deviation[:, None, :-1], deviation[:, None, -1:]
+            parts += [residual, colour.expand_as(residual)]  # (B, 1, N, H, W) each
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
@@ -183,7 +223,7 @@ class CrossRecursionDetector(nn.Module):
             If a side is not divisible by 16.
         """
         check_divisible(images, self.LEVELS)
-        return self.map(self.join(images, enhanced))
+        return self.map(self.join(images, enhanced, self.deviation(images, enhanced)))
 
     def map(self, joined: Tensor) -> Tensor:
         """Answer the raw anomaly map of what `join` gives: (B, C, N, H, W) to (B, 1, H, W)."""

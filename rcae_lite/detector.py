@@ -11,8 +11,9 @@ import dataclasses
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -26,24 +27,34 @@ from rcae_lite import __version__
 from rcae_lite.autoencoder import RcAE, SinglePassAutoencoder
 from rcae_lite.checkpoint import (
     CheckpointWriter,
+    check_modules,
+    keep_batch,
     load_checkpoint,
-    load_state,
+    load_modules,
     restore_optimiser,
 )
 from rcae_lite.config import Config, Stage, config_from_dict, get_config
 from rcae_lite.detail import DetailPreservationNetwork
 from rcae_lite.detection import CrossRecursionDetector
-from rcae_lite.evaluation import device_name, evaluate, smooth
+from rcae_lite.distributed import gather, is_leader, leader_first
+from rcae_lite.evaluation import code_version, device_name, evaluate, smooth
 from rcae_lite.files import load_tensors, read_json, save_tensors, write_text
 from rcae_lite.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.pseudo_anomalies import paint
 from rcae_lite.results import Evaluation
+from rcae_lite.schemas import DETECTOR
 from rcae_lite.sequences import SequencePool, Sequences
-from rcae_lite.thresholds import Threshold, conformal_threshold, holdout_size
+from rcae_lite.sequences import concatenate as concatenate_sequences
+from rcae_lite.stages import StageStore, stage_key
+from rcae_lite.thresholds import Threshold, conformal_threshold, holdout_size, threshold_rank
 from rcae_lite.training import (
+    Batch,
     Event,
     Listener,
+    LossNotFinite,
+    Objective,
     Progress,
+    Stopped,
     generator_for,
     new_state,
     train_stage,
@@ -54,6 +65,7 @@ __all__ = [
     "Detection",
     "Detector",
     "RcAEDetector",
+    "ResidualDetector",
     "SinglePassDetector",
     "Trajectory",
     "concatenate",
@@ -61,6 +73,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+FROZEN_BATCH = 4  # images that go through frozen networks at a time: little memory, no less speed
 Self = TypeVar("Self", bound="Detector")
 
 
@@ -214,8 +227,8 @@ class Detector(ABC):
         """Build the modules, in the order in which they are trained."""
 
     @abstractmethod
-    def _objective(self, stage: str, images: Tensor) -> Callable[[int], Tensor]:
-        """Return the loss of a stage as a function of the step; images: (n, 3, H, W) uint8."""
+    def _objective(self, stage: str, images: Tensor) -> Objective:
+        """Return the batch of a stage as a function of the step; images: (n, 3, H, W) uint8."""
 
     @abstractmethod
     def _trajectory(self, images: Tensor) -> Trajectory:
@@ -237,6 +250,8 @@ class Detector(ABC):
         *,
         listeners: Iterable[Listener] | None = None,
         checkpoint: str | Path | None = None,
+        stages: str | Path | None = None,
+        false_alarm_rate: float | None = None,
     ) -> Self:
         """Train all stages on normal images, then calibrate the threshold on held-out ones.
 
@@ -246,9 +261,16 @@ class Detector(ABC):
             Normal images of one category, at the preset's size.
         listeners : iterable of callable, optional
             Each gets an `rcae_lite.training.Event` per optimiser step; a progress bar by default.
+            One that raises `rcae_lite.training.Stopped` stops the training; it can be resumed.
         checkpoint : path, optional
             Folder for checkpoints. If it holds one of the same configuration, seed and data, the
             training goes on from there.
+        stages : path, optional
+            Folder of finished stages, see `rcae_lite.stages`. A stage that is there is loaded, one
+            that is not is trained and written there.
+        false_alarm_rate : float, optional
+            Bound on the probability that a normal image is called defective; by default the
+            smallest attainable one not below 5%. See `rcae_lite.thresholds`.
 
         Returns
         -------
@@ -258,26 +280,44 @@ class Detector(ABC):
         Raises
         ------
         KitError
-            If the images have another size or are fewer than 3, or a loss is not finite.
+            If the images have another size or are fewer than 3, the held-out ones are too few for
+            the false-alarm rate, or a loss is not finite (its batch is then saved beside the
+            checkpoint).
         """
-        self.check_training_set(train)
+        self.check_training_set(train, false_alarm_rate)
         kept, held_out = self._split(len(train))
         images = train.images()
-        self._train(images[kept].to(self.device), train.fingerprint, listeners, checkpoint)
-        self._calibrate(images[held_out])
+        keys = self.stage_keys(train)
+        store = StageStore(stages) if stages else None
+        kept_images = images[kept].to(self.device)
+        self._train(kept_images, train.fingerprint, listeners, checkpoint, keys, store)
+        self._calibrate(images[held_out], false_alarm_rate)
         self.trained |= {
             "category": train.category,
             "data_fingerprint": train.fingerprint,
             "training_images": len(kept),
             "calibration_images": len(held_out),
+        } | self._origin()
+        return self
+
+    def _origin(self) -> dict[str, Any]:
+        return {
             "device": device_name(self.device),
             "threads": torch.get_num_threads(),
             "version": __version__,
             "torch": torch.__version__,
         }
-        return self
 
-    def check_training_set(self, train: ImageSet) -> None:
+    def stage_keys(self, train: ImageSet) -> dict[str, str]:
+        """Name each stage of a training on ``train``: see `rcae_lite.stages.stage_key`."""
+        known = train.paths
+        paths = [known[index] for index in self._split(len(train))[0]]
+        return {
+            name: stage_key(name, self.config, self.seed, train.fingerprint, paths)
+            for name in self.modules
+        }
+
+    def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
         """Refuse images that `fit` could not train on; errors as there."""
         if train.size != self.config.size:
             raise KitError(
@@ -286,6 +326,7 @@ class Detector(ABC):
             )
         if len(train) < 3:
             raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
+        threshold_rank(holdout_size(len(train)), false_alarm_rate)
 
     def _mixed_precision(self) -> torch.autocast:
         """Bfloat16 on CUDA, for the forward pass of the module in training only.
@@ -306,41 +347,67 @@ class Detector(ABC):
         fingerprint: str,
         listeners: Iterable[Listener] | None,
         checkpoint: str | Path | None,
+        keys: Mapping[str, str],
+        store: StageStore | None,
     ) -> None:
-        """Run the stages from the start, or from a checkpoint if there is one."""
+        """Run the stages from the start, or from what a checkpoint or the store has of them."""
         self._start_afresh()
         seconds: dict[str, float] = {}
-        record = {"seconds": seconds, "losses": self.losses}
+        batch_parts: dict[str, int] = {}  # of stages whose batches did not fit the memory
+        record = {"seconds": seconds, "losses": self.losses, "batch_parts": batch_parts}
         identity = {"config": self._config_json(), "seed": self.seed, "data": fingerprint}
         every = [self._remember, *([Progress()] if listeners is None else listeners)]
+        origin = self._origin() | {"code_version": code_version()} if store else {}
         restored = None
         if checkpoint is not None:
-            restored = load_checkpoint(Path(checkpoint), identity)
-            every.append(CheckpointWriter(Path(checkpoint), self.modules, identity, record))
+            restored = leader_first(lambda: load_checkpoint(Path(checkpoint), identity))
+            if is_leader():
+                every.append(CheckpointWriter(Path(checkpoint), self.modules, identity, record))
         if restored:
             seconds.update(restored[0]["seconds"])
+            batch_parts.update(restored[0]["batch_parts"])
             self.losses.update(_pairs(restored[0]["losses"]))
-            for name, module in self.modules.items():
-                load_state(module, restored[1], name, Path(checkpoint or ""))
+            load_modules(self.modules, restored[1], Path(checkpoint or ""), besides=("adam",))
         for name, module in self.modules.items():
             if name in seconds:
+                continue
+            found = store.load(keys[name], name, module) if store else None
+            if found:
+                seconds[name] = found["seconds"]
+                self.losses[name] = _pairs({name: found["losses"]})[name]
                 continue
             stage: Stage = getattr(self.config, "rcae" if name == "single_pass" else name)
             state = new_state(module, stage)
             if restored and restored[0]["stage"] == name:
                 state.done, state.seconds = restored[0]["done"], restored[0]["stage_seconds"]
-                restore_optimiser(state, restored[1])
+                state.parts = restored[0]["parts"]
+                restore_optimiser(state, restored[1], Path(checkpoint or ""))
             steps = stage.optimiser_steps(len(images))
-            train_stage(name, state, self._objective(name, images), stage, steps, every)
+            try:
+                train_stage(name, state, self._objective(name, images), stage, steps, every)
+            except LossNotFinite as error:
+                raise keep_batch(error, checkpoint) from None
+            except Stopped:
+                for writer in every:
+                    if isinstance(writer, CheckpointWriter):
+                        writer.write(name, state)
+                raise
             seconds[name] = round(state.seconds, 1)
+            if state.parts > 1:
+                batch_parts[name] = state.parts
+            if store and is_leader():
+                made = {"seconds": seconds[name], "losses": self.losses[name]}
+                store.save(keys[name], name, module, made | origin)
         self.trained = {"seconds": seconds}
+        if batch_parts:
+            self.trained["batch_parts"] = batch_parts
 
     def _remember(self, event: Event) -> None:
         self.losses.setdefault(event.stage, []).append((event.done, event.loss))
 
-    def _calibrate(self, images: Tensor) -> None:
+    def _calibrate(self, images: Tensor, false_alarm_rate: float | None) -> None:
         self.calibration_scores = self.predict(images / 255).score.tolist()
-        self.threshold = conformal_threshold(np.array(self.calibration_scores))
+        self.threshold = conformal_threshold(self.calibration_scores, false_alarm_rate)
 
     def _draw(self, images: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Draw normal images with benign variation: (count, 3, H, W) in [0, 1]."""
@@ -368,7 +435,7 @@ class Detector(ABC):
         return self._trajectory(self._check(images))
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, *, batch_size: int = 8) -> Detection:
+    def predict(self, images: Tensor, *, batch_size: int = 4) -> Detection:
         """Detect defects.
 
         Parameters
@@ -394,6 +461,12 @@ class Detector(ABC):
         score = raw.flatten(1).amax(dim=1)
         limit = self.threshold.value if self.threshold else float("inf")
         return Detection(raw, self._probability(raw), score, score > limit)
+
+    def require_threshold(self) -> Threshold:
+        """Return the threshold; without one, a KitError that says how to get it."""
+        if self.threshold is None:
+            raise KitError("the detector has no threshold yet; call fit(...) or load a trained one")
+        return self.threshold
 
     def evaluate(self, test: ImageSet) -> Evaluation:
         """Evaluate on a test set by the protocol; see `rcae_lite.evaluation.evaluate`."""
@@ -435,11 +508,19 @@ class Detector(ABC):
 
     # -- files -------------------------------------------------------------------------------
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``detector.safetensors`` and ``detector.json``, each whole or not at all."""
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write ``detector.safetensors`` and ``detector.json``, each whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is missing.
+        half : bool
+            Write the weights as float16, in half the bytes; `load` makes float32 of them again.
+        """
         folder = Path(folder)
         tensors = {
-            f"{name}.{key}": tensor
+            f"{name}.{key}": tensor.half() if half and tensor.is_floating_point() else tensor
             for name, module in self.modules.items()
             for key, tensor in module.state_dict().items()
         }
@@ -468,9 +549,17 @@ class Detector(ABC):
         """
         folder = Path(folder)
         path = folder / "detector.json"
-        values = read_json(path, f"rcae-lite-detector/{cls.kind}", FORMAT_VERSION)
+        values = read_json(path, f"rcae-lite-detector/{cls.kind}", FORMAT_VERSION, DETECTOR)
+        weights = folder / "detector.safetensors"
+        tensors = load_tensors(weights)
         try:
-            detector = cls(config_from_dict(values["config"]), int(values["seed"]), device)
+            config = config_from_dict(values["config"])
+            # Shapes first: a file that was changed must not ask for all of the memory.
+            sketch = cls.__new__(cls)
+            sketch.config = config
+            with torch.device("meta"):
+                check_modules(sketch._build(), tensors, weights)
+            detector = cls(config, int(values["seed"]), device)
             detector.calibration_scores = [float(v) for v in values["calibration_scores"]]
             if values["threshold"] is not None:
                 rate = float(values["false_alarm_rate"])
@@ -481,9 +570,7 @@ class Detector(ABC):
             if isinstance(error, KitError):
                 raise
             raise KitError(f"{path} is not complete: {error!r}; save the detector again") from None
-        tensors = load_tensors(folder / "detector.safetensors")
-        for name, module in detector.modules.items():
-            load_state(module, tensors, name, folder / "detector.safetensors")
+        load_modules(detector.modules, tensors, weights)
         return detector
 
     def _config_json(self) -> dict[str, Any]:
@@ -511,7 +598,7 @@ class RcAEDetector(Detector):
             ),
             "dpn": DetailPreservationNetwork(c.dpn_width),
             "crd": CrossRecursionDetector(
-                c.depth,
+                len(c.crd_depths) or c.depth,
                 width=c.crd_width,
                 residual_input=c.residual_input,
                 normality_size=c.size if c.normality else 0,
@@ -533,7 +620,7 @@ class RcAEDetector(Detector):
         """The cross recursion detection module."""
         return self.modules["crd"]  # type: ignore[return-value]
 
-    def _objective(self, stage: str, images: Tensor) -> Callable[[int], Tensor]:
+    def _objective(self, stage: str, images: Tensor) -> Objective:
         if stage == "crd":
             return self._map_objective(images)
 
@@ -543,60 +630,76 @@ class RcAEDetector(Detector):
             depth = int(torch.randint(1, self.config.depth + 1, (), generator=generator))
             return self._draw(images, getattr(self.config, stage).batch_size, generator), depth
 
-        def rcae_loss(step: int) -> Tensor:
-            batch, depth = draw(step)
+        def rcae_loss(images: Tensor, depth: int) -> Tensor:
             with self._mixed_precision():
-                reconstruction = self.rcae(batch, depth)
-            return reconstruction_loss(reconstruction.float(), batch)
+                reconstruction = self.rcae(images, depth)
+            return reconstruction_loss(reconstruction.float(), images)
 
-        def dpn_loss(step: int) -> Tensor:
-            batch, depth = draw(step)
+        def dpn_loss(images: Tensor, depth: int) -> Tensor:
             with torch.no_grad():
-                reconstruction = self.rcae(batch, depth)
+                reconstruction = self.rcae(images, depth)
             with self._mixed_precision():
-                enhanced = self.dpn(reconstruction, gradient(batch))
-            return reconstruction_loss(enhanced.float(), batch)
+                enhanced = self.dpn(reconstruction, gradient(images))
+            return reconstruction_loss(enhanced.float(), images)
 
-        return rcae_loss if stage == "rcae" else dpn_loss
+        loss = rcae_loss if stage == "rcae" else dpn_loss
 
-    def _map_objective(self, images: Tensor) -> Callable[[int], Tensor]:
+        def batch_of(step: int) -> Batch:
+            drawn, depth = draw(step)
+            return Batch({"images": drawn}, partial(loss, depth=depth))
+
+        return batch_of
+
+    def _map_objective(self, images: Tensor) -> Objective:
         """Return the loss of CRD: RcAE and DPN are frozen, their sequences come from a pool."""
         config = self.config
         if self.crd.normality is not None:
-            self.crd.normality.fit(self._normal_sequences(images))
+            normal = images.float().mean(dim=0) / 255
+            self.crd.normality.fit(normal, self._normal_sequences(images))
 
         @torch.no_grad()
         def make_chunk(number: int) -> Sequences:
             generator = generator_for(self.seed, "pool", number)
             normal = self._draw(images, config.pool_chunk, generator)
             painted, masks = paint(normal, generator, families=config.families)
-            joined = [
-                self.crd.join(part, self._enhanced(part)).half() for part in painted.split(16)
-            ]
-            return Sequences(torch.cat(joined), masks.half())
+            parts = zip(painted.split(FROZEN_BATCH), masks.split(FROZEN_BATCH), strict=True)
+            return concatenate_sequences([self._sequences(*part) for part in parts])
 
         pool = SequencePool(make_chunk, config.pool_chunks, config.pool_every)
         loss_of_map = map_loss if config.map_loss == "l2" else bce_dice_loss
 
-        def loss(step: int) -> Tensor:
-            generator = generator_for(self.seed, "crd", step)
-            batch = pool.batch(step, config.crd.batch_size, config.crop, generator)
+        def loss(images: Tensor, enhanced: Tensor, deviation: Tensor, masks: Tensor) -> Tensor:
+            joined = self.crd.join(images, enhanced, deviation)
             with self._mixed_precision():
-                logits = self.crd.map(batch.joined)
-            return loss_of_map(logits.float(), batch.masks)
+                logits = self.crd.map(joined)
+            # Dice is no mean over items: it wants the whole batch, whichever process has it.
+            return loss_of_map(gather(logits.float()), gather(masks))
 
-        return loss
+        def batch_of(step: int) -> Batch:
+            generator = generator_for(self.seed, "crd", step)
+            drawn = pool.batch(step, config.crd.batch_size, config.crop, generator)
+            return Batch(drawn._asdict(), loss)
+
+        return batch_of
+
+    def _sequences(self, images: Tensor, masks: Tensor) -> Sequences:
+        """Return what the pool keeps of a few images, in half precision to save memory."""
+        enhanced = self._enhanced(images)
+        seen = images, enhanced, self.crd.deviation(images, enhanced), masks
+        return Sequences(*(field.half() for field in seen))
 
     @torch.no_grad()
     def _normal_sequences(self, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Every training image once, with benign variation, and its enhanced trajectory."""
-        for number, part in enumerate(images.split(16)):
+        for number, part in enumerate(images.split(FROZEN_BATCH)):
             generator = generator_for(self.seed, "normality", number)
             varied = vary(part.float() / 255, generator, strength=self.config.variation)
             yield varied, self._enhanced(varied)
 
     def _enhanced(self, images: Tensor) -> Tensor:
-        return self.dpn.enhance(images, self.rcae.trajectory(images))  # (B, 3, N, H, W)
+        """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
+        depths = self.config.crd_depths or None
+        return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         reconstructions = self.rcae.trajectory(images)
@@ -604,11 +707,13 @@ class RcAEDetector(Detector):
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
         assert trajectory.enhanced is not None
-        inputs = trajectory.images, trajectory.enhanced
-        logits = self.crd(*inputs).squeeze(1)  # (B, H, W)
+        depths = [n - 1 for n in self.config.crd_depths] or slice(None)
+        inputs = trajectory.images, trajectory.enhanced[:, :, depths]
+        deviation = self.crd.deviation(*inputs)
+        logits = self.crd.map(self.crd.join(*inputs, deviation)).squeeze(1)  # (B, H, W)
         if self.crd.normality is not None:
             # Added after the training: in it, pseudo-anomalies would teach CRD to distrust it.
-            unusual = self.crd.normality(*inputs).mean(dim=(1, 2))
+            unusual = 0.25 * deviation[:, :-1].mean(dim=1) + 0.75 * deviation[:, -1]
             logits = logits + self.config.normality * unusual
         return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is
 
@@ -616,7 +721,17 @@ class RcAEDetector(Detector):
         return -torch.expm1(-raw)  # undoes the surprise, not the smoothing
 
 
-class SinglePassDetector(Detector):
+class ResidualDetector(Detector):
+    """A detector whose map is the plain residual of its deepest reconstruction."""
+
+    def _raw_map(self, trajectory: Trajectory) -> Tensor:
+        return trajectory.residuals[:, -1]  # (B, H, W)
+
+    def _probability(self, raw: Tensor) -> Tensor:
+        return raw.clamp(0, 1)
+
+
+class SinglePassDetector(ResidualDetector):
     """The ConvAE baseline: one pass, and the residual ``|I - I_R|`` is the map.
 
     See `Detector` for the parameters and methods.
@@ -627,29 +742,33 @@ class SinglePassDetector(Detector):
     def _build(self) -> dict[str, nn.Module]:
         return {"single_pass": SinglePassAutoencoder(self.config.depth)}
 
-    def _objective(self, stage: str, images: Tensor) -> Callable[[int], Tensor]:
+    def _objective(self, stage: str, images: Tensor) -> Objective:
         module = self.modules[stage]
 
-        def loss(step: int) -> Tensor:
-            generator = generator_for(self.seed, stage, step)
-            batch = self._draw(images, self.config.rcae.batch_size, generator)
+        def loss(images: Tensor) -> Tensor:
             with self._mixed_precision():
-                reconstruction = module(batch)
-            return reconstruction_loss(reconstruction.float(), batch)
+                reconstruction = module(images)
+            return reconstruction_loss(reconstruction.float(), images)
 
-        return loss
+        def batch_of(step: int) -> Batch:
+            generator = generator_for(self.seed, stage, step)
+            return Batch(
+                {"images": self._draw(images, self.config.rcae.batch_size, generator)}, loss
+            )
+
+        return batch_of
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         module: Any = self.modules["single_pass"]
         return Trajectory(images, module.trajectory(images))
 
-    def _raw_map(self, trajectory: Trajectory) -> Tensor:
-        return trajectory.residuals[:, -1]  # (B, H, W)
-
-    def _probability(self, raw: Tensor) -> Tensor:
-        return raw.clamp(0, 1)
-
 
 def _pairs(losses: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, list[tuple[int, float]]]:
     """Turn the lists of JSON into (step, loss) pairs again."""
-    return {name: [(int(step), loss) for step, loss in points] for name, points in losses.items()}
+    try:
+        return {
+            name: [(int(step), float(loss)) for step, loss in points]
+            for name, points in losses.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise KitError(f"the losses of a training are no pairs of numbers ({error})") from None

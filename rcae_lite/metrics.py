@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from data_utils.errors import KitError
@@ -27,7 +28,8 @@ __all__ = [
     "image_metrics",
     "pixel_curve",
     "pixel_metrics",
-    "pro_curve",
+    "pixel_rates",
+    "rate_interval",
 ]
 
 EIGHT_CONNECTED = np.ones((3, 3), dtype=int)
@@ -37,11 +39,26 @@ BINS = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95% bootstrap interval over test images, in fractions of 1."""
+    """A value with its 95% interval, in fractions of 1.
+
+    Metrics have bootstrap intervals over test images, rates exact ones, see `rate_interval`.
+    """
 
     value: float
     low: float
     high: float
+
+
+def rate_interval(events: int, trials: int) -> Interval:
+    """Share of the trials in which something happened, with its exact interval (Clopper-Pearson).
+
+    Parameters
+    ----------
+    events, trials : int
+        ``0 <= events <= trials``, at least one trial.
+    """
+    found = binomtest(events, trials).proportion_ci(confidence_level=0.95, method="exact")
+    return Interval(events / trials, float(found.low), float(found.high))
 
 
 def _interval(value: float, resampled: Sequence[float] | np.ndarray) -> Interval:
@@ -134,6 +151,8 @@ class PixelCurve:
 
     Parameters
     ----------
+    thresholds : np.ndarray
+        (T,) the scores themselves.
     false_before, false_at : np.ndarray
         (T,) normal pixels scoring above each threshold, and at or above it.
     true : np.ndarray
@@ -144,6 +163,7 @@ class PixelCurve:
         Number of normal pixels.
     """
 
+    thresholds: np.ndarray
     false_before: np.ndarray
     false_at: np.ndarray
     true: np.ndarray
@@ -208,6 +228,7 @@ def pixel_curve(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Pixe
     thresholds, place = np.unique(defective, return_inverse=True)  # rising
     share = np.bincount(place, weights)[::-1].cumsum()
     return PixelCurve(
+        thresholds=thresholds[::-1],
         false_before=len(normal) - np.searchsorted(normal, thresholds, "right")[::-1],
         false_at=len(normal) - np.searchsorted(normal, thresholds, "left")[::-1],
         true=np.bincount(place)[::-1].cumsum(),
@@ -230,23 +251,44 @@ def _check_pairs(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Non
         _check_finite(anomaly_map, f"the values of map {number}")
 
 
-def pro_curve(
-    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], limit: float = PRO_LIMIT
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """False-positive rate, per-region overlap, and the area up to ``limit``: AU-PRO.
+def pixel_rates(
+    maps: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    threshold: float,
+    *,
+    curve: PixelCurve | None = None,
+) -> tuple[float, float]:
+    """Return what one threshold does to the pixels: the point that it has on the PRO curve.
 
-    Parameters and errors as in `pixel_curve`. The false-positive rate runs over all normal pixels
-    of all images, good ones included; every 8-connected component of the masks weighs the same.
-    Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, and its code.
+    Parameters
+    ----------
+    maps, masks
+        As in `pixel_curve`; errors as there.
+    threshold : float
+        A pixel is marked when its value is above it.
+    curve : PixelCurve, optional
+        That of the same maps and masks, if it is known already.
+
+    Returns
+    -------
+    false_positive_rate : float
+        Share of the normal pixels of all images that are marked.
+    overlap : float
+        Mean over the components of their marked share.
     """
-    fpr, pro = pixel_curve(maps, masks).pro()
-    return fpr, pro, area_under_pro(fpr, pro, limit)
+    curve = curve or pixel_curve(maps, masks)
+    false = sum(np.count_nonzero(m[~mask] > threshold) for m, mask in zip(maps, masks, strict=True))
+    above = int(np.searchsorted(-curve.thresholds, -threshold))  # scores above the threshold
+    return float(false / curve.normals), float(curve.overlap[above - 1]) if above else 0.0
 
 
 def area_under_pro(fpr: np.ndarray, pro: np.ndarray, limit: float = PRO_LIMIT) -> float:
-    """Area under the PRO curve up to a false-positive rate, divided by that rate.
+    """Area under the PRO curve up to a false-positive rate, divided by that rate: AU-PRO.
 
-    Trapezoid rule; the last point is interpolated at the limit (MVTec's own evaluation code).
+    Trapezoid rule; the last point is interpolated at the limit. The false-positive rate runs over
+    all normal pixels of all images, good ones included; every 8-connected component of the masks
+    weighs the same. Source: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, and
+    its code.
     """
     inside = fpr <= limit
     x, y = fpr[inside], pro[inside]
@@ -324,6 +366,7 @@ def _resampled_areas(
     for drawn in counts.astype(np.float64):  # exact, and faster than integers
         false_at = (drawn @ normal)[::-1].cumsum()
         curve = PixelCurve(
+            thresholds=np.arange(len(false_at))[::-1],  # numbers of the bins
             false_before=np.concatenate([[0], false_at[:-1]]),
             false_at=false_at,
             true=(drawn @ true)[::-1].cumsum(),
@@ -338,6 +381,7 @@ def _without_empty_start(curve: PixelCurve) -> PixelCurve:
     """Average precision divides by the pixels above a threshold: drop bins with none."""
     keep = curve.true + curve.false_at > 0
     return PixelCurve(
+        curve.thresholds[keep],
         curve.false_before[keep],
         curve.false_at[keep],
         curve.true[keep],

@@ -18,19 +18,28 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from rcae_lite.cost import QUANTITIES, Cost
 from rcae_lite.evaluation import map_limits
 from rcae_lite.metrics import PRO_LIMIT
 from rcae_lite.results import Evaluation
+from rcae_lite.tables import SHOWN, Ablation
 
 __all__ = [
     "DETECTORS",
+    "ablation",
     "changes_by_depth",
+    "cost",
+    "compare_maps",
     "detections",
+    "gallery",
     "heat_map",
     "loss_curves",
     "overlay",
+    "pixel_curves",
     "pro_curve",
     "residual_ladder",
+    "residual_limit",
+    "residuals_by_depth",
     "roc_curve",
     "score_histogram",
     "trajectory_strip",
@@ -115,6 +124,11 @@ def heat_map(
     return ax
 
 
+def residual_limit(residuals: Array) -> float:
+    """One upper end for the colours of all residuals of a set: their 99.9% quantile."""
+    return max(float(np.quantile(np.asarray(residuals), 0.999)), 1e-6)
+
+
 def trajectory_strip(
     image: Array,
     reconstructions: Array,
@@ -122,6 +136,7 @@ def trajectory_strip(
     anomaly_map: Array | None = None,
     title: str = "",
     limits: tuple[float, float] | None = None,
+    residual_top: float | None = None,
 ) -> Figure:
     """Show the recursion: the reconstruction of every depth, what DPN adds, and the residuals.
 
@@ -139,6 +154,9 @@ def trajectory_strip(
         Above everything.
     limits : tuple of float, optional
         Ends of the map's colour scale, from the whole data set; from the map itself by default.
+    residual_top : float, optional
+        Upper end of the residuals' colour scale, from the whole data set (see `residual_limit`);
+        from these residuals by default.
 
     Returns
     -------
@@ -164,7 +182,7 @@ def trajectory_strip(
             ax.imshow(_picture(pictures[:, depth]))
     for depth in range(depths):
         grid[0, depth + 1].set_title(f"n = {depth + 1}", fontsize=9)
-    top = max(float(np.quantile(residuals, 0.999)), 1e-6)
+    top = residual_limit(residuals) if residual_top is None else residual_top
     for depth in range(depths):
         ax = _bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
         ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
@@ -204,13 +222,154 @@ def detections(
     ):
         ax = _bare(grid[0, column], title)
         ax.imshow(_picture(image))
-        if np.asarray(mask).any():
-            ax.contour(np.asarray(mask), levels=[0.5], colors="#00ff88", linewidths=1)
+        _outline(ax, mask)
         heat_map(image, raw, low, high, grid[1, column])
     _colour_bar(figure, low, high, grid.ravel(), "raw map")
     grid[0, 0].set_ylabel("image, true defect", fontsize=9)
     grid[1, 0].set_ylabel("anomaly map", fontsize=9)
     return figure
+
+
+def gallery(
+    images: Sequence[Array],
+    titles: Sequence[str],
+    masks: Sequence[Array] | None = None,
+    columns: int = 6,
+) -> Figure:
+    """Show images, and where masks are given the outlines of the true defects.
+
+    Parameters
+    ----------
+    images : sequence of array
+        (3, H, W) in [0, 1].
+    titles : sequence of str
+        One per image.
+    masks : sequence of array, optional
+        (H, W) bool.
+    columns : int
+        Images in a row, at most.
+    """
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure = NotebookFigure(figsize=(1.7 * columns, 1.9 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in grid[len(images) :]:
+        ax.set_axis_off()
+    for place, (ax, image, title) in enumerate(zip(grid, images, titles, strict=False)):
+        _bare(ax, title).imshow(_picture(image))
+        if masks is not None:
+            _outline(ax, masks[place])
+    return figure
+
+
+def compare_maps(
+    images: Sequence[Array],
+    masks: Sequence[Array],
+    maps: Mapping[str, Sequence[Array]],
+    titles: Sequence[str],
+    limits: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Show the maps of several detectors for the same images, for example beside the baseline.
+
+    Parameters
+    ----------
+    images, masks : sequence of array
+        (3, H, W) in [0, 1]; (H, W) bool.
+    maps : mapping of str to sequence of array
+        Raw maps (H, W) by detector: a row each.
+    titles : sequence of str
+        One per image.
+    limits : mapping of str to tuple of float, optional
+        Ends of each detector's colour scale, from the whole data set; raw maps of two detectors
+        have no common scale. From the maps shown by default.
+    """
+    count, rows = len(images), len(maps) + 1
+    figure = NotebookFigure(figsize=(1.6 * count + 1.2, 1.75 * rows), layout="constrained")
+    grid = figure.subplots(rows, count, squeeze=False)
+    for ax, image, mask, title in zip(grid[0], images, masks, titles, strict=True):
+        _bare(ax, title).imshow(_picture(image))
+        _outline(ax, mask)
+    grid[0, 0].set_ylabel("image, true defect", fontsize=8)
+    for row, (name, raw) in zip(grid[1:], maps.items(), strict=True):
+        shown = np.stack([np.asarray(m) for m in raw])
+        low, high = limits[name] if limits else map_limits(shown)
+        for ax, image, one in zip(row, images, shown, strict=True):
+            heat_map(image, one, low, high, ax)
+        row[0].set_ylabel(name, fontsize=8)
+        _colour_bar(figure, low, high, row, "raw map")
+    return figure
+
+
+def _outline(ax: Axes, mask: Array) -> None:
+    """Draw the border of a true defect, if there is one."""
+    if np.asarray(mask).any():
+        ax.contour(np.asarray(mask), levels=[0.5], colors="#00ff88", linewidths=1)
+
+
+def pixel_curves(
+    residuals: Array, points: Mapping[str, tuple[int, int]], ax: Axes | None = None
+) -> Axes:
+    """Show what single pixels do along the recursion.
+
+    Parameters
+    ----------
+    residuals : array
+        ``|I - I_R^n|`` of one image, (N, H, W).
+    points : mapping of str to (row, column)
+        The pixels, by the name they get in the legend.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = _axes(ax)
+    residuals = np.asarray(residuals)
+    depths = range(1, len(residuals) + 1)
+    for (name, (row, column)), colour in zip(
+        points.items(), sns.color_palette("colorblind", len(points)), strict=True
+    ):
+        ax.plot(depths, residuals[:, row, column], "o-", color=colour, label=name)
+    ax.set(xlabel="recursion depth n", ylabel="|I $-$ I$_R$|, grey levels 0 to 1", ylim=(0, None))
+    ax.set_xticks(depths)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def residuals_by_depth(residuals: Array, masks: Array, ax: Axes | None = None) -> Axes:
+    """Show the distribution of the residual at each depth, over normal and defective pixels.
+
+    Boxes reach from the first to the third quartile, whiskers from 5% to 95% of the pixels.
+
+    Parameters
+    ----------
+    residuals : array
+        ``|I - I_R^n|``, (B, N, H, W).
+    masks : array
+        (B, H, W) bool.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = _axes(ax, (5.2, 3.2))
+    values, masks = np.asarray(residuals).swapaxes(0, 1), np.asarray(masks)  # (N, B, H, W)
+    depths = np.arange(1, len(values) + 1)
+    kinds = (("normal", ~masks, NORMAL, -0.18), ("defective", masks, DEFECTIVE, 0.18))
+    for name, where, colour, shift in kinds:
+        if not where.any():
+            continue
+        boxes = ax.boxplot(
+            [depth[where] for depth in values],
+            positions=depths + shift,
+            widths=0.3,
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            medianprops={"color": "black"},
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=colour, alpha=0.7)
+        boxes["boxes"][0].set_label(f"{name} pixels")
+    ax.set_xticks(depths, [str(n) for n in depths])
+    ax.set(xlabel="recursion depth n", ylabel="|I $-$ I$_R$|, grey levels 0 to 1", ylim=(0, None))
+    ax.legend(frameon=False, fontsize=8)
+    return ax
 
 
 def changes_by_depth(changes: Array, masks: Array, ax: Axes | None = None) -> Axes:
@@ -290,8 +449,15 @@ def roc_curve(
 def pro_curve(
     evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Show the per-region overlap over the false-positive rate of pixels, up to 30%."""
-    return _curve(evaluation, "pro", "per-region overlap", PRO_LIMIT, baseline, ax)
+    """Show the per-region overlap over the false-positive rate of pixels, up to 30%.
+
+    The dot is what the threshold, which is for images, does to pixels.
+    """
+    ax = _curve(evaluation, "pro", "per-region overlap", PRO_LIMIT, baseline, ax)
+    for point in evaluation.curves.get("pro_at_threshold", []):
+        ax.plot(*point, "o", color="black", label="threshold from normals", clip_on=False)
+        ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
 
 
 def residual_ladder(
@@ -324,4 +490,61 @@ def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
         ax.plot(steps[width - 1 :], smooth, color=NORMAL)
         ax.set(title=stage, xlabel="optimiser step", ylabel="loss", yscale="log")
+    return figure
+
+
+def ablation(table: Ablation) -> Figure:
+    """Show image and pixel AUROC of every row, beside the paper's.
+
+    Dots are means over categories and seeds, bars reach from the lowest to the highest seed.
+
+    Parameters
+    ----------
+    table : Ablation
+        From `rcae_lite.ablate`.
+    """
+    with sns.axes_style("whitegrid"):
+        height = 1.2 + 0.32 * len(table.rows)
+        figure = NotebookFigure(figsize=(8, height), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+    for place, (ax, metric) in enumerate(zip(axes, ("image_auroc", "pixel_auroc"), strict=True)):
+        found = [table.values(row.label, metric) or [np.nan] for row in table.rows]
+        levels = range(len(found))
+        paper = [np.nan if row.paper[place] is None else row.paper[place] for row in table.rows]
+        ax.plot(paper, levels, "o", mfc="none", color=BASELINE, label="paper (MVTec AD)")
+        ax.hlines(levels, [min(v) for v in found], [max(v) for v in found], color=DEFECTIVE)
+        ax.plot([np.mean(v) for v in found], levels, "o", color=DEFECTIVE, label="here")
+        ax.set(xlabel=f"{SHOWN[metric]} (%)", xlim=(None, 100.5))
+    axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])
+    axes[0].invert_yaxis()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def cost(table: Cost) -> Figure:
+    """Show operations, time and memory over the resolution; a line per detector and depth.
+
+    Parameters
+    ----------
+    table : Cost
+        From `rcae_lite.ablate`.
+    """
+    with sns.axes_style("whitegrid"):
+        figure = NotebookFigure(figsize=(9.5, 3.2), layout="constrained")
+        axes = figure.subplots(1, len(QUANTITIES))
+    shades = {"single_pass": [BASELINE] * 9, "rcae": sns.color_palette("Blues", 9)}
+    shades["crd"] = sns.color_palette("Oranges", 9)
+    for ax, (quantity, unit) in zip(axes, QUANTITIES.items(), strict=True):
+        for one in {m.label: m for m in table.measured}.values():
+            same = [m for m in table.measured if m.label == one.label]
+            points = [(m.size, getattr(m, quantity) or np.nan) for m in same]
+            colour = shades[one.detector][one.depth + 2]
+            ax.plot(*zip(*points, strict=True), ".-", color=colour, label=one.label)
+        ax.set(xscale="log", yscale="log", xlabel="pixels on a side", ylabel=f"{unit} per image")
+        sizes = sorted({m.size for m in table.measured})
+        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.minorticks_off()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
     return figure

@@ -19,8 +19,9 @@ from rcae_lite.detector import Detection, Detector, concatenate
 from rcae_lite.evaluation import to_native
 from rcae_lite.files import claim_folder, write_text
 from rcae_lite.plotting import overlay
+from rcae_lite.thresholds import p_values
 
-__all__ = ["find_images", "predict_files"]
+__all__ = ["find_images", "predict_files", "working_image"]
 
 
 def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
@@ -66,7 +67,8 @@ def predict_files(
     """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``.
 
     The PNG shows the anomaly map over the image, from 0 to twice the threshold in every one; the
-    TIFF holds the raw map in float32 at the image's own size.
+    TIFF holds the raw map in float32 at the image's own size. ``p_value`` in the table is the
+    conformal p-value of the score, see `rcae_lite.thresholds.p_values`.
 
     Parameters
     ----------
@@ -87,21 +89,24 @@ def predict_files(
     Raises
     ------
     KitError
-        If an image cannot be read, before anything is written, or ``out`` is not empty.
+        If the detector is untrained, an image cannot be read, before anything is written, or
+        ``out`` is not empty.
     """
+    limit = detector.require_threshold().value
     found = find_images(sources)
     claim_folder(Path(out))
     parts = []
     for start in range(0, len(found), batch_size):
         paths = [path for path, _ in found[start : start + batch_size]]
-        images = torch.stack([_working_image(path, detector.config.size) for path in paths])
+        images = torch.stack([working_image(path, detector.config.size) for path in paths])
         parts.append(detector.predict(images))
     detection = concatenate(parts)
-    limit = detector.threshold.value if detector.threshold else 1.0
     limits = (0.0, 2 * limit)  # of the detector, not of these images: a good part stays dark
     for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
         _write_map(Path(out, name), read_image(path), anomaly_map, limits)
-    _write_scores(Path(out, "scores.csv"), [name for _, name in found], detection, limit)
+    surprise = p_values(detector.calibration_scores, detection.score.numpy())
+    names = [name for _, name in found]
+    _write_scores(Path(out, "scores.csv"), names, detection, limit, surprise)
     return len(found)
 
 
@@ -114,15 +119,19 @@ def _write_map(
     Image.fromarray(overlay(image, native, *limits)).save(f"{target}.png")
 
 
-def _working_image(path: Path, side: int) -> torch.Tensor:
+def working_image(path: Path, side: int) -> torch.Tensor:
     """Read an image as the training saw its images: squashed to the working square, in [0, 1]."""
     return to_working_size(read_image(path), side) / 255
 
 
-def _write_scores(path: Path, names: list[str], detection: Detection, limit: float) -> None:
+def _write_scores(
+    path: Path, names: list[str], detection: Detection, limit: float, surprise: np.ndarray
+) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", "score", "threshold", "defective"])
-    for name, score, label in zip(names, detection.score, detection.label, strict=True):
-        table.writerow([name, f"{score:.9g}", f"{limit:.9g}", int(label)])
+    table.writerow(["image", "score", "threshold", "defective", "p_value"])
+    for name, score, label, p in zip(
+        names, detection.score, detection.label, surprise, strict=True
+    ):
+        table.writerow([name, f"{score:.9g}", f"{limit:.9g}", int(label), f"{p:.6g}"])
     write_text(path, text.getvalue())

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_utils.html import render
 from rcae_lite import plotting
 from rcae_lite.files import write_text
-from rcae_lite.results import METRICS, Evaluation
+from rcae_lite.results import METRICS, Evaluation, ImageResult
 
 __all__ = ["Example", "write_report"]
 
@@ -97,18 +96,19 @@ def write_report(
     Path
         The file.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    source = resources.files("rcae_lite").joinpath("report.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(source).render(
+    page = render(
+        "rcae_lite",
+        "report.html.j2",
         evaluation=evaluation,
         provenance=evaluation.provenance,
         baseline=baseline,
         metrics=METRICS,
         detectors=plotting.DETECTORS,
-        mistakes=_mistakes(evaluation),
+        images=(ranked := _ranked(evaluation)),
+        mistakes=_mistakes(ranked),
         plots=_plots(evaluation, baseline),
         overview=_overview(examples, evaluation, limits),
-        strips=[_strip(example, limits) for example in _one_of_each(examples)],
+        strips=_strips(_one_of_each(examples), limits),
         losses=_picture(plotting.loss_curves(losses), "loss of each training stage over its steps")
         if losses
         else None,
@@ -190,9 +190,21 @@ def _extremes(evaluation: Evaluation) -> dict[str, str]:
     return named
 
 
-def _strip(example: Example, limits: tuple[float, float]) -> _Picture:
+def _strips(examples: Sequence[Example], limits: tuple[float, float]) -> list[_Picture]:
+    """Draw the trajectories, their residuals on one scale."""
+    residuals = [np.abs(e.image[:, None] - e.reconstructions).mean(axis=0) for e in examples]
+    top = max((plotting.residual_limit(residual) for residual in residuals), default=0.0)
+    return [_strip(example, limits, top) for example in examples]
+
+
+def _strip(example: Example, limits: tuple[float, float], residual_top: float) -> _Picture:
     figure = plotting.trajectory_strip(
-        example.image, example.reconstructions, example.enhanced, example.anomaly_map, limits=limits
+        example.image,
+        example.reconstructions,
+        example.enhanced,
+        example.anomaly_map,
+        limits=limits,
+        residual_top=residual_top,
     )
     return _picture(
         figure,
@@ -207,11 +219,24 @@ def _one_of_each(examples: Sequence[Example]) -> list[Example]:
     return normal + [e for e in examples if e.label][:2]
 
 
-def _mistakes(evaluation: Evaluation) -> list[tuple[str, str, float]]:
-    """Wrongly called images, the worst first: (what, path, score), at most five of each kind."""
-    wrong = [image for image in evaluation.images if image.predicted != bool(image.label)]
-    alarms = sorted((i for i in wrong if not i.label), key=lambda i: -i.score)[:5]
-    missed = sorted((i for i in wrong if i.label), key=lambda i: i.score)[:5]
-    return [("false alarm", i.path, i.score) for i in alarms] + [
-        (f"missed {i.defect}", i.path, i.score) for i in missed
-    ]
+def _ranked(evaluation: Evaluation) -> list[tuple[ImageResult, float, str]]:
+    """Every image with its p-value and, if it is on the wrong side, the mistake; highest first."""
+    ranked = sorted(
+        zip(evaluation.images, evaluation.p_values, strict=True), key=lambda pair: -pair[0].score
+    )
+    return [(image, float(p), _mistake(image)) for image, p in ranked]
+
+
+def _mistake(image: ImageResult) -> str:
+    if image.predicted == bool(image.label):
+        return ""
+    return "false alarm" if image.predicted else f"missed {image.defect}"
+
+
+def _mistakes(
+    ranked: Sequence[tuple[ImageResult, float, str]],
+) -> list[tuple[ImageResult, float, str]]:
+    """Pick the wrongly called images, the worst first, at most five of each kind."""
+    alarms = [row for row in ranked if row[2] and row[0].predicted]
+    missed = [row for row in ranked if row[2] and not row[0].predicted]
+    return alarms[:5] + missed[::-1][:5]

@@ -15,8 +15,8 @@ import numpy as np
 
 from data_utils.errors import KitError
 from rcae_lite.files import read_json, write_text
-from rcae_lite.metrics import Interval
-from rcae_lite.thresholds import Threshold
+from rcae_lite.metrics import Interval, rate_interval
+from rcae_lite.thresholds import Threshold, p_values
 
 __all__ = ["METRICS", "Evaluation", "ImageResult", "Provenance", "write_scores"]
 
@@ -127,7 +127,7 @@ class Evaluation:
     residual_auroc_by_depth : list of float or None
         Image AUROC of the plain residual ``|I - I_R^n|``, n = 1..N.
     curves : dict of str to list of [x, y]
-        "roc" (images), "pixel_roc" and "pro", where defined.
+        "roc" (images), "pixel_roc", "pro" and "pro_at_threshold" (one point), where defined.
     map_limits : tuple of float
         Median and 99.9% quantile of the raw maps of the test set: the scale of its heat maps.
     provenance : Provenance
@@ -154,18 +154,33 @@ class Evaluation:
         return np.array([image.score for image in self.images])
 
     @property
-    def false_positive_rate(self) -> float | None:
+    def p_values(self) -> np.ndarray:
+        """Conformal p-values, see `rcae_lite.thresholds.p_values`: (M,)."""
+        return p_values(self.calibration_scores, self.scores)
+
+    @property
+    def false_alarms(self) -> Interval | None:
         """Share of the normal test images above the threshold; None if there are none."""
         return self._share_above(0)
 
     @property
-    def detection_rate(self) -> float | None:
+    def detections(self) -> Interval | None:
         """Share of the defective test images above the threshold; None if there are none."""
         return self._share_above(1)
 
-    def _share_above(self, label: int) -> float | None:
+    @property
+    def false_positive_rate(self) -> float | None:
+        """Value of `false_alarms`."""
+        return self.false_alarms.value if self.false_alarms else None
+
+    @property
+    def detection_rate(self) -> float | None:
+        """Value of `detections`."""
+        return self.detections.value if self.detections else None
+
+    def _share_above(self, label: int) -> Interval | None:
         chosen = [image.predicted for image in self.images if image.label == label]
-        return float(np.mean(chosen)) if chosen else None
+        return rate_interval(sum(chosen), len(chosen)) if chosen else None
 
     def made_by(self, command: str, trained_with: str | None) -> Evaluation:
         """Return the same evaluation with the commands and the code version behind it."""
@@ -184,14 +199,15 @@ class Evaluation:
         ladder = " ".join("-" if v is None else f"{v:.3f}" for v in self.residual_auroc_by_depth)
         lines.append(f"  {'residual by depth':<22} {ladder}")
         rates = [
-            f"{100 * r:.1f}%" if r is not None else "-"
-            for r in (self.false_positive_rate, self.detection_rate)
+            f"{100 * r.value:.1f}%  [{100 * r.low:.1f}%, {100 * r.high:.1f}%]" if r else "-"
+            for r in (self.false_alarms, self.detections)
         ]
-        lines.append(
-            f"  threshold {self.threshold.value:.4g} (false-alarm rate at most "
-            f"{100 * self.threshold.false_alarm_rate:.1f}%): {rates[0]} false positives, "
-            f"{rates[1]} of the defects found"
-        )
+        lines += [
+            f"  threshold {self.threshold.value:.4g} from {len(self.calibration_scores)} held-out "
+            f"normal images: at most {100 * self.threshold.false_alarm_rate:.1f}% false alarms",
+            f"  {'false alarms':<22} {rates[0]}",
+            f"  {'defects found':<22} {rates[1]}",
+        ]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,6 +217,8 @@ class Evaluation:
         rates = {
             "test_false_positive_rate": self.false_positive_rate,
             "test_detection_rate": self.detection_rate,
+            "test_false_alarms": self.false_alarms and dataclasses.asdict(self.false_alarms),
+            "test_detections": self.detections and dataclasses.asdict(self.detections),
         }
         head = {"kind": KIND, "format_version": FORMAT_VERSION}
         return head | metrics | {"detector": provenance.pop("kind")} | provenance | rates | values
@@ -269,7 +287,7 @@ class Evaluation:
         """Write ``evaluation.json`` and ``scores.csv``, each whole or not at all."""
         folder = Path(folder)
         write_text(folder / "evaluation.json", self.to_json())
-        write_scores(folder / "scores.csv", self.images)
+        write_scores(folder / "scores.csv", self.images, self.p_values)
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
@@ -283,16 +301,15 @@ def _interval(values: Mapping[str, Any] | None) -> Interval | None:
     return Interval(*(float(values[name]) for name in ("value", "low", "high")))
 
 
-def write_scores(path: Path, images: list[ImageResult]) -> None:
-    """Write one line per image: path, defect, label, score, predicted (1: above the threshold).
+def write_scores(path: Path, images: list[ImageResult], p_values: np.ndarray) -> None:
+    """Write a line per image: path, defect, label, score, predicted (1: above the threshold), p.
 
     Nine significant digits tell every two float32 scores apart: no ties appear that were not there.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([field.name for field in dataclasses.fields(ImageResult)])
-    for image in images:
-        table.writerow(
-            [image.path, image.defect, image.label, f"{image.score:.9g}", int(image.predicted)]
-        )
+    table.writerow([*(field.name for field in dataclasses.fields(ImageResult)), "p_value"])
+    for image, p in zip(images, p_values, strict=True):
+        score, predicted = f"{image.score:.9g}", int(image.predicted)
+        table.writerow([image.path, image.defect, image.label, score, predicted, f"{p:.6g}"])
     write_text(path, text.getvalue())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -17,13 +18,15 @@ import numpy as np
 import torch
 
 from data_utils import Category, ImageSet, KitError, list_categories, open_category
-from rcae_lite import __version__
-from rcae_lite.config import Config, config_from_dict, get_config
+from data_utils.doctor import require_sound
+from rcae_lite import __version__, distributed
+from rcae_lite.config import config_from_dict, get_config
 from rcae_lite.detector import Detector, RcAEDetector, SinglePassDetector
 from rcae_lite.evaluation import code_version
-from rcae_lite.files import claim_folder, read_json, write_text
+from rcae_lite.files import claim_folder, contents, locked, read_json, write_text
 from rcae_lite.report import Example, write_report
 from rcae_lite.results import METRICS, Evaluation
+from rcae_lite.schemas import RUN
 from rcae_lite.training import Listener
 
 __all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]
@@ -31,7 +34,10 @@ __all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]
 RUN_VERSION = 1
 
 
-def _description(config: Config, seed: int, category: Category, command: str) -> dict[str, Any]:
+def _description(
+    detector: Detector, category: Category, false_alarm_rate: float | None, command: str
+) -> dict[str, Any]:
+    """Everything that it takes to repeat a run."""
     return {
         "kind": "rcae-lite-run",
         "format_version": RUN_VERSION,
@@ -40,8 +46,11 @@ def _description(config: Config, seed: int, category: Category, command: str) ->
         "format": category.format,
         "category": category.name,
         "data_fingerprint": category.fingerprint,
-        "seed": seed,
-        "config": json.loads(json.dumps(config.to_dict())),
+        "seed": detector.seed,
+        "config": json.loads(json.dumps(detector.config.to_dict())),
+        "false_alarm_rate": false_alarm_rate,
+        "device": detector.device.type,
+        "machine": machine(),
         "version": __version__,
         "code_version": code_version(),
         "python": platform.python_version(),
@@ -50,12 +59,21 @@ def _description(config: Config, seed: int, category: Category, command: str) ->
     }
 
 
+def machine() -> str:
+    """Tell machines apart without naming them: a hash of the host's name, and the CPU's features.
+
+    On the CPU, the same PyTorch with as many threads computes the same bits on the same machine.
+    """
+    host = hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+    return f"{host}, {platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+
+
 def _resumable(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
     """Read the description of a run; refuse other data, another configuration or another seed."""
     if not (folder / "run.json").exists():
         raise KitError(f"{folder} holds other files and no run; choose another --out")
-    before = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
-    for name in ("category", "data_fingerprint", "seed", "config"):
+    before = read_run(folder)
+    for name in ("category", "data_fingerprint", "seed", "config", "false_alarm_rate"):
         if before.get(name) != description[name]:
             raise KitError(
                 f"{folder} holds a run with another {name}; resume it with the command in its "
@@ -74,12 +92,14 @@ def train_run(
     device: str = "auto",
     resume: bool = False,
     baseline: bool = False,
+    false_alarm_rate: float | None = None,
     command: str = "",
     listeners: Iterable[Listener] | None = None,
 ) -> tuple[Path, Evaluation]:
     """Train, evaluate and report in one folder.
 
-    Everything that can be wrong with the input is found before the folder is made.
+    Everything that can be wrong with the input is found before the folder is made. While it lasts,
+    no other training gets the folder.
 
     Parameters
     ----------
@@ -97,6 +117,8 @@ def train_run(
         Continue in a folder that is not empty.
     baseline : bool
         Train and evaluate the single-pass baseline beside it (in ``baseline/``).
+    false_alarm_rate : float, optional
+        See `Detector.fit`.
     command : str
         The command line, for the record.
     listeners : iterable of callable, optional
@@ -107,31 +129,70 @@ def train_run(
     folder : Path
     evaluation : Evaluation
     """
-    config = get_config(preset)
-    detector = RcAEDetector(config, seed, device)
-    category = open_category(data, category_name, size=config.size)
-    if not len(category.test):
-        raise KitError(f"category {category.name!r} has no test images; add some under test/good")
-    folder = Path(out or Path("runs") / f"{category.name}-{preset}-{seed}")
+    detector = RcAEDetector(get_config(preset), seed, device)
+    require_sound(data, category_name)
+    category, folder = _opened(detector, data, category_name, out)
     claim_folder(folder, resume=resume)
-    detector.check_training_set(category.train)
+    detector.check_training_set(category.train, false_alarm_rate)
     category.decode()  # an image that cannot be read must not stop a training half-way
-    description = _description(config, seed, category, command)
-    if folder.is_dir() and any(folder.iterdir()):
-        description = _resumable(folder, description)
-    else:
-        write_text(folder / "run.json", json.dumps(description, indent=1))
+    description = _description(detector, category, false_alarm_rate, command)
+    with locked(folder):
+        claim_folder(folder, resume=resume)  # another run may have come and gone meanwhile
+        if contents(folder):
+            description = _resumable(folder, description)
+        else:
+            write_text(folder / "run.json", json.dumps(description, indent=1))
 
-    compared = None
-    if baseline:
-        single = _fitted(
-            SinglePassDetector(config, seed, device), category, folder / "baseline", listeners
+        options = {"listeners": listeners, "false_alarm_rate": false_alarm_rate}
+        origin = command, description["code_version"]
+        compared = None
+        if baseline:
+            single: Detector = SinglePassDetector(detector.config, seed, device)
+            single = fitted(single, category, folder / "baseline", **options)
+            compared = single.evaluate(category.test).made_by(*origin)
+            compared.save(folder / "baseline")
+        distributed.wait()  # for those in `follow_run`
+        detector = fitted(detector, category, folder, **options)
+        return folder, _evaluate_and_report(detector, category, folder, origin, compared)
+
+
+def follow_run(
+    data: str | Path,
+    category_name: str | None = None,
+    preset: str = "lite",
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    false_alarm_rate: float | None = None,
+) -> None:
+    """Take part in the training of `train_run` in another process; writes and shows nothing.
+
+    Parameters
+    ----------
+    data, category_name, preset, out, seed, device, false_alarm_rate
+        As there, the same in all processes.
+    """
+    detector = RcAEDetector(get_config(preset), seed, device)
+    category, folder = _opened(detector, data, category_name, out)
+    category.decode()
+    distributed.wait()  # until the folder is ready
+    if not (folder / "detector.json").exists():
+        detector.fit(
+            category.train,
+            listeners=[],
+            checkpoint=folder / "checkpoint",
+            false_alarm_rate=false_alarm_rate,
         )
-        compared = single.evaluate(category.test).made_by(command, description["code_version"])
-        compared.save(folder / "baseline")
-    detector = _fitted(detector, category, folder, listeners)
-    origin = command, description["code_version"]
-    return folder, _evaluate_and_report(detector, category, folder, origin, compared)
+
+
+def _opened(
+    detector: Detector, data: str | Path, category_name: str | None, out: str | Path | None
+) -> tuple[Category, Path]:
+    """Open the category at the detector's size, and name the folder of the run."""
+    config = detector.config
+    category = open_category(data, category_name, size=config.size)
+    return category, Path(out or Path("runs") / f"{category.name}-{config.preset}-{detector.seed}")
 
 
 def train_all(
@@ -146,7 +207,8 @@ def train_all(
     out : path, optional
         Folder for the runs and ``summary.csv``; ``runs/all-PRESET-SEED`` by default.
     **options
-        ``seed``, ``device``, ``resume``, ``command`` and ``listeners`` of `train_run`.
+        ``seed``, ``device``, ``resume``, ``false_alarm_rate``, ``command`` and ``listeners`` of
+        `train_run`.
 
     Returns
     -------
@@ -175,14 +237,12 @@ def train_all(
     )
 
 
-def _fitted(
-    detector: Detector, category: Category, folder: Path, listeners: Iterable[Listener] | None
-) -> Any:
-    """Train into a folder, or load what an earlier try finished there."""
+def fitted(detector: Detector, category: Category, folder: Path, **options: Any) -> Any:
+    """Train into a folder with the options of `Detector.fit`, or load what is finished there."""
     if (folder / "detector.json").exists():
         shutil.rmtree(folder / "checkpoint", ignore_errors=True)
         return type(detector).load(folder, device=str(detector.device))
-    detector.fit(category.train, checkpoint=folder / "checkpoint", listeners=listeners)
+    detector.fit(category.train, checkpoint=folder / "checkpoint", **options)
     detector.save(folder)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return detector
@@ -245,10 +305,17 @@ def forget_demo(folder: Path, category: str | None) -> None:
     open_category("synthetic", category)  # a misspelt name must not cost the earlier demo
     if not (folder / "run.json").exists():
         return
-    before = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
-    if before.get("format") != "synthetic" or before.get("config", {}).get("preset") != "demo":
+    before = read_run(folder)
+    if before["format"] != "synthetic" or before["config"]["preset"] != "demo":
         raise KitError(f"{folder} holds a training that is no demo; choose another --out")
-    shutil.rmtree(folder)
+    with locked(folder):
+        for path in contents(folder):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read and check a run's description."""
+    return read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION, RUN)
 
 
 def load_run(folder: str | Path, device: str = "auto") -> tuple[dict[str, Any], RcAEDetector]:
@@ -256,7 +323,7 @@ def load_run(folder: str | Path, device: str = "auto") -> tuple[dict[str, Any], 
     folder = Path(folder)
     if not folder.is_dir():
         raise KitError(f"{folder} is not a folder; name the folder that `rcae train` wrote")
-    description = read_json(folder / "run.json", "rcae-lite-run", RUN_VERSION)
+    description = read_run(folder)
     if not (folder / "detector.json").exists():
         command = description.get("command")
         raise KitError(f"{folder} holds no finished training; go on with: {command} --resume")

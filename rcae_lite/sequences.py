@@ -7,29 +7,39 @@ step, and what is in them, depends on (seed, step) only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["SequencePool", "Sequences"]
+__all__ = ["SequencePool", "Sequences", "concatenate"]
 
 
-@dataclass(frozen=True)
-class Sequences:
+class Sequences(NamedTuple):
     """What CRD sees of pseudo-anomalous images, and their masks.
 
     Parameters
     ----------
-    joined : Tensor
-        (B, C, N, H, W), from `rcae_lite.detection.CrossRecursionDetector.join`.
+    images : Tensor
+        I, (B, 3, H, W).
+    enhanced : Tensor
+        I_D^n, (B, 3, N, H, W).
+    deviation : Tensor
+        From `rcae_lite.detection.CrossRecursionDetector.deviation`, (B, N + 1 or 0, H, W).
     masks : Tensor
         M_P, (B, 1, H, W) in {0, 1}.
     """
 
-    joined: Tensor
+    images: Tensor
+    enhanced: Tensor
+    deviation: Tensor
     masks: Tensor
+
+
+def concatenate(parts: Iterable[Sequences]) -> Sequences:
+    """Join several into one."""
+    return Sequences(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
 class SequencePool:
@@ -78,15 +88,14 @@ class SequencePool:
         alive = self.at(step)
         per_chunk = len(alive[0].masks)
         drawn = torch.randint(len(alive) * per_chunk, (size,), generator=generator).tolist()
-        joined, masks = [], []
+        items = []
         for index in drawn:
             chunk, place = alive[index // per_chunk], index % per_chunk
-            mask = chunk.masks[place]
-            rows, columns = _window(mask, crop, generator) if crop else (slice(None), slice(None))
-            joined.append(chunk.joined[place, ..., rows, columns])
-            masks.append(mask[..., rows, columns])
-        inputs = torch.stack(joined).float().contiguous(memory_format=torch.channels_last_3d)
-        return Sequences(inputs, torch.stack(masks).float())
+            rows, columns = slice(None), slice(None)
+            if crop:
+                rows, columns = _window(chunk.masks[place], crop, generator)
+            items.append(Sequences(*(f[place : place + 1, ..., rows, columns] for f in chunk)))
+        return Sequences(*(field.float() for field in concatenate(items)))
 
 
 def _window(mask: Tensor, side: int, generator: torch.Generator) -> tuple[slice, slice]:

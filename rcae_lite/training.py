@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +19,69 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from data_utils.errors import KitError
+from rcae_lite import distributed
 from rcae_lite.config import Stage
 
 __all__ = [
+    "Batch",
     "Event",
     "Listener",
+    "LossNotFinite",
+    "Objective",
     "Progress",
     "StageState",
+    "Stopped",
     "TensorBoard",
     "generator_for",
     "train_stage",
 ]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one optimiser step minimises.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Each holds B items along its first axis.
+    loss : callable
+        Mean loss of some of the items, given their tensors by name.
+    """
+
+    tensors: Mapping[str, Tensor]
+    loss: Callable[..., Tensor]
+
+    @property
+    def size(self) -> int:
+        """B, the number of items."""
+        return len(next(iter(self.tensors.values())))
+
+    def of_this_process(self) -> Batch:
+        """Return this process's part of the batch; all of it without torchrun."""
+        own = {name: distributed.own_part(field) for name, field in self.tensors.items()}
+        return Batch(own, self.loss)
+
+    def losses(self, parts: int) -> Iterator[Tensor]:
+        """Losses of ``parts`` parts, each weighted by its share of the items."""
+        length = -(-self.size // parts)
+        names, fields = self.tensors.keys(), self.tensors.values()
+        for part in zip(*(field.split(length) for field in fields), strict=True):
+            share = len(part[0]) / self.size
+            yield share * self.loss(**dict(zip(names, part, strict=True)))
+
+
+Objective = Callable[[int], Batch]
+"""Gives the batch of a step; called once per step, in order."""
+
+
+class LossNotFinite(KitError):
+    """The loss became NaN or infinite; ``name`` says where, ``tensors`` is the batch."""
+
+    def __init__(self, message: str, name: str, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(message)
+        self.name = name
+        self.tensors = tensors
 
 
 @dataclass(frozen=True)
@@ -58,14 +110,22 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+class Stopped(Exception):
+    """Raised by a listener to stop between two steps; `Detector.fit` then writes a checkpoint."""
+
+
 @dataclass
 class StageState:
-    """The moving parts of one stage: module, optimiser, steps done, seconds spent."""
+    """The moving parts of one stage: module, optimiser, steps done, seconds spent.
+
+    ``parts`` is 1, or into how many parts a batch is divided because it did not fit the memory.
+    """
 
     module: nn.Module
     optimiser: torch.optim.Optimizer
     done: int = 0
     seconds: float = 0.0
+    parts: int = 1
 
 
 def generator_for(seed: int, *names: str | int) -> torch.Generator:
@@ -99,7 +159,7 @@ def new_state(module: nn.Module, stage: Stage) -> StageState:
 def train_stage(
     name: str,
     state: StageState,
-    loss_of_step: Callable[[int], Tensor],
+    objective: Objective,
     stage: Stage,
     steps: int,
     listeners: Iterable[Listener] = (),
@@ -112,8 +172,8 @@ def train_stage(
         Name of the stage, for the listeners.
     state : StageState
         Changed in place.
-    loss_of_step : callable
-        Gives the scalar loss of step ``step``; called once per step, in order.
+    objective : callable
+        Gives the `Batch` of step ``step``; called once per step, in order.
     stage : Stage
         Learning rate and schedule.
     steps : int
@@ -124,8 +184,17 @@ def train_stage(
 
     Raises
     ------
-    KitError
-        If the loss is not finite.
+    LossNotFinite
+        With the batch.
+    torch.OutOfMemoryError
+        If not even one item fits the memory of the device; under torchrun at once.
+
+    Notes
+    -----
+    A batch that does not fit the memory is halved, again and again if need be, and the gradients
+    of the parts are added up; ``state.parts`` says so from then on. Weighted by their sizes, the
+    parts have the gradient of the whole batch where its loss is a mean over items. Batch
+    normalisation and Dice (CRD) see a part instead of the batch, so there it is close, not equal.
     """
     listeners = list(listeners)
     state.module.train()
@@ -134,15 +203,15 @@ def train_stage(
             started = time.perf_counter()
             for group in state.optimiser.param_groups:
                 group["lr"] = learning_rate(stage, state.done, steps)
-            state.optimiser.zero_grad(set_to_none=True)
-            loss = loss_of_step(state.done)
-            value = loss.item()
+            batch = objective(state.done).of_this_process()
+            value = _backward(batch, state)
             if not math.isfinite(value):
-                raise KitError(
+                raise LossNotFinite(
                     f"the loss of stage {name} became {value} at step {state.done}; "
-                    f"lower its learning rate, which is {stage.learning_rate}"
+                    f"lower its learning rate, which is {stage.learning_rate}",
+                    f"{name}-{state.done}",
+                    batch.tensors,
                 )
-            loss.backward()
             nn.utils.clip_grad_norm_(state.module.parameters(), 1.0)  # ours
             state.optimiser.step()
             state.done += 1
@@ -153,18 +222,46 @@ def train_stage(
         state.module.eval()
 
 
+def _backward(batch: Batch, state: StageState) -> float:
+    """Return the loss of a batch and leave its gradient, in as many parts as the memory needs."""
+    while True:
+        state.optimiser.zero_grad(set_to_none=True)
+        try:
+            total = 0.0
+            for loss in batch.losses(state.parts):
+                total += loss.item()
+                loss.backward()
+            distributed.average_gradients(state.module)
+            return distributed.average(total)
+        except torch.OutOfMemoryError:
+            if state.parts >= batch.size or distributed.world_size() > 1:
+                raise
+        # Out of the handler, whose traceback keeps the tensors of the failed attempt alive.
+        state.parts = min(2 * state.parts, batch.size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
 class Progress:
-    """Listener that draws one tqdm bar per stage, with a smoothed loss."""
+    """Listener that draws one tqdm bar per stage, with a smoothed loss; says if batches shrink."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._loss = 0.0
+        self._parts = 1
 
     def __call__(self, event: Event) -> None:
         """Advance the bar; a new stage opens a new one."""
         if self._bar is None:
             self._bar = tqdm(desc=event.stage, total=event.steps, initial=event.done - 1)
             self._loss = event.loss
+            self._parts = 1
+        if event.state.parts > self._parts:
+            self._parts = event.state.parts
+            self._bar.write(
+                f"{event.stage}: out of memory, so each batch now goes through in {self._parts} "
+                "parts whose gradients are added up"
+            )
         self._loss += 0.05 * (event.loss - self._loss)
         self._bar.set_postfix(loss=f"{self._loss:.4f}", refresh=False)
         self._bar.update()

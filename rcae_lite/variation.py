@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["pixel_grid", "uniform", "vary"]
+__all__ = ["match_exposure", "pixel_grid", "uniform", "vary"]
 
 
 def uniform(
@@ -80,3 +80,38 @@ def vary(images: Tensor, generator: torch.Generator, *, strength: float = 1.0) -
     out = (out - mean) * (1 + draw(1, 0.10)) + mean
     out = (out * gain * light).clamp(0, 1)
     return out.clamp_min(1e-4) ** torch.exp(draw(1, 0.14))
+
+
+def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Tensor:
+    """Bring images to the exposure of a reference: the best gain and offset per channel.
+
+    Weighted least squares, weighted anew each round so that what fits badly (a defect, a part that
+    lies elsewhere) hardly counts.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, C, H, W).
+    reference : Tensor
+        (C, H, W).
+    rounds : int
+        Fits, one after the other.
+
+    Returns
+    -------
+    Tensor
+        (B, C, H, W).
+    """
+    x, y = images.flatten(2), reference.flatten(1)  # (B, C, H * W), (C, H * W)
+    weight, fitted = torch.ones_like(x), x
+    for _ in range(rounds):
+        share = weight / weight.sum(dim=2, keepdim=True)
+        centre_x = (share * x).sum(dim=2, keepdim=True)
+        centre_y = (share * y).sum(dim=2, keepdim=True)
+        covariance = (share * (x - centre_x) * (y - centre_y)).sum(dim=2, keepdim=True)
+        variance = (share * (x - centre_x).square()).sum(dim=2, keepdim=True)
+        gain = (covariance / (variance + 1e-6)).clamp(0.5, 2.0)
+        fitted = gain * (x - centre_x) + centre_y
+        misfit = (fitted - y).abs()
+        weight = 1 / (1 + (misfit / (misfit.mean(dim=2, keepdim=True) + 1e-3)).square()).square()
+    return fitted.unflatten(2, images.shape[-2:])

@@ -1,0 +1,291 @@
+"""What the detectors cost: parameters, operations, time and memory, over depth and resolution.
+
+Weights are random: none of this depends on a training. Each detector is measured in a process of
+its own (``python -m rcae_lite.cost``), because the peak memory of a process never goes down again.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from data_utils import KitError
+from rcae_lite.config import Config, config_from_dict
+from rcae_lite.evaluation import code_version, device_name
+from rcae_lite.residuals import VARIANTS
+from rcae_lite.tables import markdown_table
+
+__all__ = ["DETECTORS", "SIZES", "Cost", "Measured", "measure"]
+
+SIZES = (128, 256, 512, 1024)
+DEPTHS = (1, 2, 3, 4, 5, 6)
+DETECTORS = {"single_pass": "single-pass", "rcae": "RcAE", "crd": "RcAE + DPN + CRD"}
+QUANTITIES = {"gflop": "GFLOP", "milliseconds": "ms", "mebibytes": "MiB"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One detector at one resolution, one image at a time.
+
+    Parameters
+    ----------
+    detector : {"single_pass", "rcae", "crd"}
+        The baseline, RcAE with its plain residual, or the whole detector.
+    depth, size : int
+        N; height and width in pixels.
+    parameters : dict of str to int
+        Per module, and ``total``.
+    gflop : float
+        10^9 operations of the convolutions per image, a multiplication and an addition each one.
+    milliseconds : float
+        Median time of `predict`.
+    mebibytes : float or None
+        Peak memory of `predict`, beyond what the process had before it: of the CUDA allocator, or
+        resident memory on the CPU (None where the system does not tell).
+    """
+
+    detector: str
+    depth: int
+    size: int
+    parameters: dict[str, int]
+    gflop: float
+    milliseconds: float
+    mebibytes: float | None
+
+    @property
+    def label(self) -> str:
+        """Name of the detector, with N where it has one."""
+        depth = "" if self.detector == "single_pass" else f", N = {self.depth}"
+        return DETECTORS[self.detector] + depth
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The table `cost`: everything measured, and how.
+
+    Parameters
+    ----------
+    measured : sequence of Measured
+        By detector, depth and size.
+    notes : sequence of str
+        How it was made.
+    """
+
+    measured: Sequence[Measured]
+    notes: Sequence[str]
+
+    def exponent(self, detector: str, quantity: str, over: str, **fixed: int) -> float | None:
+        """Fit ``quantity ~ x ** exponent`` by least squares on the logarithms.
+
+        Parameters
+        ----------
+        detector : str
+            One of `DETECTORS`.
+        quantity : {"gflop", "milliseconds", "mebibytes"}
+            What grows.
+        over : {"pixels", "depth"}
+            x.
+        **fixed
+            ``depth=5`` or ``size=256``: what stays the same.
+
+        Returns
+        -------
+        float or None
+            None where fewer than two points have the quantity.
+        """
+        points = [
+            (m.size**2 if over == "pixels" else m.depth, getattr(m, quantity))
+            for m in self.measured
+            if m.detector == detector and all(getattr(m, k) == v for k, v in fixed.items())
+        ]
+        points = [(x, y) for x, y in points if y]
+        if len({x for x, _ in points}) < 2:
+            return None
+        x, y = np.log(np.array(points)).T
+        return float(np.polyfit(x, y, 1)[0])
+
+    def markdown(self) -> str:
+        """Return the tables: parameters, then a table per quantity, then the growth."""
+        lines = ["# Cost", "", *(f"- {note}" for note in self.notes)]
+        lines += ["", "## Parameters", "", *self._parameters()]
+        for quantity, unit in QUANTITIES.items():
+            lines += ["", f"## {unit} per image", "", *self._by_size(quantity)]
+        return "\n".join([*lines, "", "## Growth", "", *self._growth()]) + "\n"
+
+    def _parameters(self) -> list[str]:
+        rows = {}
+        for m in self.measured:
+            parts = " + ".join(f"{n} {c:,}" for n, c in m.parameters.items() if n != "total")
+            rows[m.label] = [m.label, parts, f"{m.parameters['total']:,}"]
+        return markdown_table(["detector", "modules", "total"], list(rows.values()))
+
+    def _by_size(self, quantity: str) -> list[str]:
+        sizes = sorted({m.size for m in self.measured})
+        rows: dict[str, dict[int, str]] = {}
+        for m in self.measured:
+            value = getattr(m, quantity)
+            rows.setdefault(m.label, {})[m.size] = "-" if value is None else f"{value:,.1f}"
+        body = [[name, *(found.get(s, "-") for s in sizes)] for name, found in rows.items()]
+        return markdown_table(["detector", *(f"{s}x{s}" for s in sizes)], body)
+
+    def _growth(self) -> list[str]:
+        """Exponents with pixels at the largest N, and with N at the second smallest size."""
+        sizes = sorted({m.size for m in self.measured})
+        size, depths = sizes[min(1, len(sizes) - 1)], sorted({m.depth for m in self.measured})
+        depth = 5 if 5 in depths else depths[-1]
+        body = []
+        for detector, name in DETECTORS.items():
+            fits = [self.exponent(detector, q, "pixels", depth=depth) for q in QUANTITIES]
+            if detector != "single_pass":
+                fits += [self.exponent(detector, q, "depth", size=size) for q in QUANTITIES]
+            body.append([name, *("-" if fit is None else f"{fit:.2f}" for fit in fits)])
+            body[-1] += ["-"] * (1 + 2 * len(QUANTITIES) - len(body[-1]))
+        head = [f"{unit}, pixels" for unit in QUANTITIES.values()]
+        head += [f"{unit}, N" for unit in QUANTITIES.values()]
+        text = (
+            f"Exponents of a fitted power law: with the number of pixels at N = {depth}, and with "
+            f"N at {size}x{size}. An exponent of 1 is proportional growth."
+        )
+        return [text, "", *markdown_table(["detector", *head], body)]
+
+    def csv(self) -> str:
+        """Return one line per detector, depth and size."""
+        text = io.StringIO()
+        modules = ("single_pass", "rcae", "dpn", "crd", "total")
+        head = ["detector", "depth", "size", *(f"parameters_{m}" for m in modules), *QUANTITIES]
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(head)
+        for m in self.measured:
+            counts = [m.parameters.get(name, "") for name in modules]
+            memory = "" if m.mebibytes is None else f"{m.mebibytes:.1f}"
+            values = [f"{m.gflop:.4f}", f"{m.milliseconds:.2f}", memory]
+            table.writerow([m.detector, m.depth, m.size, *counts, *values])
+        return text.getvalue()
+
+
+def measure(
+    config: Config,
+    *,
+    device: str = "auto",
+    sizes: Sequence[int] = SIZES,
+    depths: Sequence[int] = DEPTHS,
+    command: str = "",
+) -> Cost:
+    """Measure every detector at every depth and size, each detector in a fresh process.
+
+    Parameters
+    ----------
+    config : Config
+        Widths and options; its depth is that of the single-pass baseline.
+    device : str
+        See `rcae_lite.detector.Detector`.
+    sizes, depths : sequence of int
+        Pixels on a side, and N.
+    command : str
+        The command line, for the record.
+
+    Raises
+    ------
+    KitError
+        If a size does not fit a depth, or a process fails (most likely for lack of memory).
+    """
+    wanted = [("single_pass", config.depth)]
+    wanted += [(kind, depth) for kind in ("rcae", "crd") for depth in depths]
+    configs = [
+        (kind, [dataclasses.replace(config, depth=depth, size=size, crop=0) for size in sizes])
+        for kind, depth in wanted
+    ]
+    measured: list[Measured] = []
+    about: dict[str, Any] = {}
+    for kind, several in tqdm(configs, desc="detectors"):
+        about = _in_a_fresh_process(kind, several, device)
+        measured += [Measured(**values) for values in about["measured"]]
+    made_by = command or "rcae_lite.ablate('cost', ...)"
+    notes = [
+        f"Command: `{made_by}`",
+        f"Preset `{config.preset}`, random weights, one image at a time.",
+        f"Measured on `{about['device']}`, {about['threads']} threads, PyTorch "
+        f"`{torch.__version__}`, code `{code_version()}`.",
+        "Operations are those of the convolutions; a multiplication and an addition count as two.",
+    ]
+    return Cost(measured, notes)
+
+
+def _in_a_fresh_process(kind: str, configs: Sequence[Config], device: str) -> dict[str, Any]:
+    order = {"kind": kind, "device": device, "configs": [c.to_dict() for c in configs]}
+    command = [sys.executable, "-m", "rcae_lite.cost"]
+    done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise KitError(
+            f"measuring {DETECTORS[kind]} up to {configs[-1].size}x{configs[-1].size} failed: "
+            f"{reason}; is the memory enough?"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure_here(kind: str, configs: Sequence[Config], device: str) -> dict[str, Any]:
+    """Measure one detector at rising sizes: the peak of a larger size hides that of a smaller."""
+    measured = []
+    smallest = min(configs, key=lambda config: config.size)
+    detector = VARIANTS[kind](smallest, 0, device)
+    detector.predict(torch.rand(1, 3, 64, 64))  # what is set up once does not count
+    before = _peak_bytes(detector.device)
+    for config in sorted(configs, key=lambda config: config.size):
+        detector = VARIANTS[kind](config, 0, device)
+        image = torch.rand(1, 3, config.size, config.size)
+        with FlopCounterMode(display=False) as counter:
+            detector.predict(image)
+        times: list[float] = []
+        while len(times) < 3 or (len(times) < 20 and sum(times) < 2):
+            started = time.perf_counter()
+            detector.predict(image)
+            times.append(time.perf_counter() - started)
+        peak = _peak_bytes(detector.device)
+        measured.append(
+            Measured(
+                kind,
+                config.depth,
+                config.size,
+                detector.parameters(),
+                counter.get_total_flops() / 1e9,
+                1000 * float(np.median(times)),
+                None if peak is None or before is None else (peak - before) / 2**20,
+            )
+        )
+    return {
+        "measured": [dataclasses.asdict(m) for m in measured],
+        "device": device_name(detector.device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _peak_bytes(device: torch.device) -> int | None:
+    """Most memory so far: of CUDA's allocator, or of this process; None on Windows."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+if __name__ == "__main__":
+    order = json.load(sys.stdin)
+    several = [config_from_dict(values) for values in order["configs"]]
+    print(json.dumps(_measure_here(order["kind"], several, order["device"])))

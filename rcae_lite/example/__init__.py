@@ -1,0 +1,87 @@
+"""Detectors that ship with the kit, trained already, so that a notebook starts at once.
+
+They were made by ``python -m rcae_lite.example`` on the default synthetic category with the preset
+``demo`` and are in half precision; their JSON files say with which data, seed and code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_utils import Category, KitError
+from rcae_lite.detector import Detector, RcAEDetector, SinglePassDetector
+
+__all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
+
+SHIPPED = Path(__file__).parent
+KINDS: dict[str, type[Detector]] = {"rcae": RcAEDetector, "single_pass": SinglePassDetector}
+
+# Enough steps to go through every line of a training, for the tests of the notebooks.
+_FEW = {"steps": 3, "batch_size": 4}
+_FAST: dict[str, Any] = {"rcae": _FEW, "dpn": _FEW, "crd": _FEW, "pool_chunk": 8, "pool_chunks": 1}
+
+
+def load_example(kind: str = "rcae", *, device: str = "auto") -> Detector:
+    """Load a detector that ships with the kit.
+
+    Parameters
+    ----------
+    kind : {"rcae", "single_pass"}
+        The method of the paper, or the ConvAE baseline.
+    device : str
+        As in `rcae_lite.detector.Detector`.
+
+    Returns
+    -------
+    Detector
+        Trained on the synthetic category that its ``trained["category"]`` names.
+
+    Raises
+    ------
+    KitError
+        If the kind is unknown, or the files do not fit this version of the kit.
+    """
+    if kind not in KINDS:
+        raise KitError(f"unknown detector {kind!r}; choose from {', '.join(KINDS)}")
+    try:
+        return KINDS[kind].load(SHIPPED / kind, device=device)
+    except KitError as error:
+        raise KitError(
+            f"the shipped detector {kind!r} does not fit this kit ({error}); make it again: "
+            "python -m rcae_lite.example"
+        ) from None
+
+
+def detector_for(
+    category: Category,
+    kind: str = "rcae",
+    *,
+    fast: bool = False,
+    stages: str | Path = Path("runs") / "stages",
+) -> Detector:
+    """Return a trained detector for a category: the shipped one, or one that is trained now.
+
+    Parameters
+    ----------
+    category : Category
+        For the synthetic category that the shipped detectors know, they are returned. For any
+        other one the preset ``demo`` is trained, in minutes on a CPU.
+    kind : {"rcae", "single_pass"}
+        As in `load_example`.
+    fast : bool
+        Train a few steps only: for tests of the code around it.
+    stages : path
+        Folder that keeps finished stages, so that the next call loads them.
+
+    Raises
+    ------
+    KitError
+        As `load_example` and `Detector.fit`.
+    """
+    shipped = load_example(kind)
+    known = ("synthetic", shipped.trained["category"], shipped.config.size)
+    if (category.format, category.name, category.size) == known:
+        return shipped
+    detector = KINDS[kind].from_preset("demo", **(_FAST if fast else {}))
+    return detector.fit(category.train, stages=stages)

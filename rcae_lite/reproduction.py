@@ -1,0 +1,161 @@
+"""Repeat a run from its `run.json` and compare: to the bit on its machine, else by its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_utils import KitError, open_category
+from rcae_lite.config import config_from_dict
+from rcae_lite.detector import RcAEDetector
+from rcae_lite.files import load_tensors, locked
+from rcae_lite.results import METRICS, Evaluation
+from rcae_lite.runs import fitted, load_run, machine
+from rcae_lite.training import Listener
+
+__all__ = ["SPREAD", "Reproduction", "reproduce_run"]
+
+SPREAD = {  # largest difference between the seeds 0 to 2 of `lite` on bottle, results/README.md
+    "image_auroc": 0.0008,
+    "pixel_auroc": 0.0536,
+    "pixel_ap": 0.0388,
+    "au_pro": 0.0244,
+    "image_f1_max": 0.0083,
+}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out of repeating a run.
+
+    Parameters
+    ----------
+    identical : bool
+        All weights are the same to the bit.
+    elsewhere : list of str
+        How this place differs from that of the run. Empty: the same bits were to be expected.
+    metrics : dict of str to (float or None, float or None)
+        The run's and the repeated ones.
+    """
+
+    identical: bool
+    elsewhere: list[str]
+    metrics: dict[str, tuple[float | None, float | None]]
+
+    @property
+    def outside(self) -> list[str]:
+        """Metrics that differ by more than `SPREAD`, or that only one of the two has."""
+        return [name for name, pair in self.metrics.items() if not _close(pair, SPREAD[name])]
+
+    @property
+    def succeeded(self) -> bool:
+        """Identical, or, elsewhere, within the spread."""
+        return self.identical or (bool(self.elsewhere) and not self.outside)
+
+    def summary(self) -> str:
+        """Return the comparison for the terminal."""
+        lines = [f"weights: {'identical to the bit' if self.identical else 'not identical'}"]
+        if self.elsewhere:
+            lines.append(f"not the same place: {'; '.join(self.elsewhere)}")
+        for name, (before, now) in self.metrics.items():
+            shown = ["-" if value is None else f"{value:.4f}" for value in (before, now)]
+            note = "  outside" if name in self.outside else ""
+            lines.append(
+                f"  {METRICS[name]:<22} {shown[0]} then, {shown[1]} now "
+                f"(spread {SPREAD[name]:.4f}){note}"
+            )
+        if not self.identical and not self.elsewhere:
+            lines.append("the same machine, PyTorch and threads should have given the same bits")
+        lines.append("reproduced" if self.succeeded else "not reproduced")
+        return "\n".join(lines)
+
+
+def _close(pair: tuple[float | None, float | None], spread: float) -> bool:
+    before, now = pair
+    if before is None or now is None:
+        return before is now
+    return abs(before - now) <= spread
+
+
+def reproduce_run(
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    device: str | None = None,
+    listeners: Iterable[Listener] | None = None,
+) -> Reproduction:
+    """Train a finished run again from its description, and compare weights and metrics.
+
+    Parameters
+    ----------
+    folder : path
+        The run. It is only read.
+    out : path, optional
+        Where the repeated training goes; ``RUN-reproduced`` beside it by default. A training that
+        was stopped there goes on.
+    device : str, optional
+        Another device than the run's.
+    listeners : iterable of callable, optional
+        See `Detector.fit`.
+
+    Raises
+    ------
+    KitError
+        If the run is not finished, its data are not where they were, or have changed.
+    """
+    folder = Path(folder)
+    run, before = load_run(folder, device="cpu")
+    evaluation = Evaluation.load(folder / "evaluation.json")
+    config = config_from_dict(run["config"])
+    category = open_category(run["data"], run["category"], size=config.size)
+    if category.fingerprint != run["data_fingerprint"]:
+        raise KitError(
+            f"the data in {category.root} are not those of the run (fingerprint "
+            f"{category.fingerprint[:12]}, then {run['data_fingerprint'][:12]}); restore them"
+        )
+    out = Path(out or folder.with_name(f"{folder.name}-reproduced"))
+    detector = RcAEDetector(config, run["seed"], device or run.get("device", "auto"))
+    with locked(out), _threads(run["threads"]):
+        options = {"listeners": listeners, "false_alarm_rate": run.get("false_alarm_rate")}
+        detector = fitted(detector, category, out, **options)
+        again = detector.evaluate(category.test)
+    weights = [load_tensors(place / "detector.safetensors") for place in (folder, out)]
+    return Reproduction(
+        identical=weights[0].keys() == weights[1].keys()
+        and all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+        and before.calibration_scores == detector.calibration_scores,
+        elsewhere=_differences(run, detector),
+        metrics={name: (_value(evaluation, name), _value(again, name)) for name in METRICS},
+    )
+
+
+def _value(evaluation: Evaluation, name: str) -> float | None:
+    found = evaluation.metrics[name]
+    return found.value if found else None
+
+
+def _differences(run: dict[str, Any], detector: RcAEDetector) -> list[str]:
+    """Say why other bits are to be expected; only CPUs promise the same ones."""
+    here = {"torch": torch.__version__, "machine": machine(), "device": detector.device.type}
+    found = [
+        f"{name} {run.get(name, 'not recorded')!r} then, {value!r} now"
+        for name, value in here.items()
+        if run.get(name) != value
+    ]
+    return found + (["trained on a GPU"] if here["device"] != "cpu" else [])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with as many threads as the run had: sums are split, and so rounded, like then."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
