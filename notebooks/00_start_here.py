@@ -20,12 +20,13 @@
 # encoder and decoder several times. Every further round keeps what it knows and loses what it does
 # not. Normal regions settle quickly; defects keep changing.
 #
-# In this notebook you
+# In five minutes you
 #
-# 1. open a category and look at it,
-# 2. train a small detector while you watch,
-# 3. follow one part through the recursion,
-# 4. see which images the detector calls defective, and how far to trust it.
+# - open a category and look at it,
+# - follow one part through the recursion of a trained detector,
+# - see which images it calls defective, and how far to trust it.
+#
+# *Measured on a 2-core CPU: 1 minute, 1.6 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
@@ -37,7 +38,8 @@ FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer step
 import torch
 
 from data_utils import open_category
-from rcae_lite import RcAEDetector, plotting
+from rcae_lite import plotting
+from rcae_lite.example import detector_for
 
 # %% [markdown]
 # ## 1. The data
@@ -46,42 +48,37 @@ from rcae_lite import RcAEDetector, plotting
 
 # %%
 category = open_category(DATA, CATEGORY, size=128)
+test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
+defective = int(test.labels.sum())
 print(f"{category.name}: {len(category.train)} normal images to train on")
-defective = int(category.test.labels.sum())
-print(f"to test: {len(category.test) - defective} normal, {defective} defective")
+print(f"to test: {len(test) - defective} normal, {defective} defective")
 
 # %%
-tested = torch.linspace(0, len(category.test) - 1, 4).long()
-chosen = [category.train[0], category.train[1], *(category.test[int(i)] for i in tested)]
-no_map = torch.zeros(128, 128)
-plotting.detections(
-    [s.image for s in chosen],
-    [no_map] * len(chosen),
-    [s.mask for s in chosen],
-    ["training"] * 2 + [s.defect for s in chosen[2:]],
-    limits=(0, 1),
+chosen = [int(i) for i in torch.linspace(0, len(test) - 1, 4)]
+samples = [category.train[0], category.train[1], *(test[i] for i in chosen)]
+plotting.gallery(
+    [s.image for s in samples],
+    ["training", "training", *(s.defect for s in samples[2:])],
+    [s.mask for s in samples],
 )
 
 # %% [markdown]
-# The upper row outlines the true defects in green; the lower row is where anomaly maps will appear.
-# Exposure, position and grain change between good parts: a detector must not mind them.
+# True defects are outlined in green, where a mask is known. Exposure, position and grain change
+# between good parts: a detector must not mind them.
 
 # %% [markdown]
-# ## 2. Train
+# ## 2. A trained detector
 #
-# Three stages, one after the other, each from scratch and on normal images only: **RcAE** learns to
-# rebuild, **DPN** to bring detail back, **CRD** to read the whole sequence of reconstructions (on
-# defects that we paint ourselves). The preset `demo` is the smallest one that works.
+# The kit ships one for its default category, so that you can start at once. For any other data the
+# next cell trains the smallest preset, which takes some minutes; notebook 06 shows how.
+#
+# Three networks were trained one after the other, on normal images only: **RcAE** rebuilds, **DPN**
+# brings detail back, **CRD** reads the whole sequence of reconstructions.
 
 # %%
-few = {"steps": 3}
-options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1} if FAST else {}
-detector = RcAEDetector.from_preset("demo", seed=0, **options)
-print(detector.parameters())
-
-# %%
-detector.fit(category.train)
-plotting.loss_curves(detector.losses)
+detector = detector_for(category, fast=FAST)
+for name, count in detector.parameters().items():
+    print(f"{name:5} {count:8,} parameters")
 
 # %% [markdown]
 # ## 3. One part, five depths
@@ -92,15 +89,24 @@ plotting.loss_curves(detector.losses)
 # **Predict:** which depth still shows the defect, and which shows only what the network knows?
 
 # %%
-sample = category.test[int(category.test.labels.argmax())]  # the first defective one, if any
+images = test.images() / 255
+trajectories = [detector.trajectory(part) for part in images.split(8)]
+residuals = torch.cat([t.residuals.cpu() for t in trajectories])
+changes = torch.cat([t.changes.cpu() for t in trajectories])
+evaluation = detector.evaluate(test)
+top = plotting.residual_limit(residuals)  # one colour scale for every image of the test set
+
+# %%
+sample = test[int(test.labels.argmax())]  # the first defective one, if there is any
 trajectory = detector.trajectory(sample.image.unsqueeze(0))
-detection = detector.detect(trajectory)
 plotting.trajectory_strip(
     sample.image,
     trajectory.reconstructions[0].cpu(),
     trajectory.enhanced[0].cpu(),
-    detection.anomaly_map[0],
+    detector.detect(trajectory).anomaly_map[0],
     title=f"{sample.path} ({sample.defect})",
+    limits=evaluation.map_limits,
+    residual_top=top,
 )
 
 # %% [markdown]
@@ -108,46 +114,70 @@ plotting.trajectory_strip(
 # you trust, and would you trust it for a defect of another size? CRD looks at all of them at once.
 
 # %%
-batch = torch.stack([category.test[i].image for i in range(len(category.test))])
-masks = torch.stack([torch.as_tensor(category.test[i].mask) for i in range(len(category.test))])
-changes = torch.cat([detector.trajectory(part).changes.cpu() for part in batch.split(8)])
-plotting.changes_by_depth(changes, masks).get_figure()
+known = [i for i in range(len(test)) if test.native_mask(i) is not None]
+masks = torch.stack([test[i].mask.as_subclass(torch.Tensor) for i in known])
+plotting.changes_by_depth(changes[known], masks).get_figure()
 
 # %% [markdown]
 # **Interpret:** do the defective pixels change more from depth to depth than the normal ones? Where
-# is the difference largest?
+# is the difference largest? (Without a mask for any defect, only the normal curve is there.)
 
 # %% [markdown]
 # ## 4. Which images are defective?
 #
-# The threshold comes from normal images that were held out of the training, never from the test
-# set: at most the stated share of new normal images is expected above it.
+# The score of an image is the highest value of its smoothed map. The threshold comes from normal
+# images that were held out of the training, never from the test set: at most the stated share of
+# new normal images is expected strictly above it.
 
 # %%
-evaluation = detector.evaluate(category.test)
 print(evaluation.summary())
-
-# %%
 plotting.score_histogram(evaluation).get_figure()
 
 # %%
-detection = detector.predict(batch)
-shown = [int(i) for i in torch.linspace(0, len(batch) - 1, 6)]
+shown = [int(i) for i in torch.linspace(0, len(test) - 1, 6)]
+detection = detector.predict(images[shown])
 plotting.detections(
-    [batch[i] for i in shown],
-    [detection.anomaly_map[i] for i in shown],
-    [masks[i] for i in shown],
-    [f"{category.test.defects[i]}: {'defective' if detection.label[i] else 'fine'}" for i in shown],
+    images[shown],
+    detection.anomaly_map,
+    [test[i].mask for i in shown],
+    [f"{test.defects[i]}: {'alarm' if d else 'no alarm'}" for i, d in zip(shown, detection.label)],
     limits=evaluation.map_limits,
 )
 
 # %% [markdown]
-# ## What to take with you
+# ## What the paper says, what we measured here
+#
+# | | paper (MVTec AD, mean of 15 categories) |
+# |---|---|
+# | image AUROC, pixel AUROC | 98.9, 98.7 |
+# | input | 1024 x 1024, trained for 1500 + 400 + 300 epochs |
+#
+# Ours is one category, a small image and a training of minutes, so the two lines are no contest:
+
+# %%
+for name in ("image_auroc", "pixel_auroc"):
+    found = evaluation.metrics[name]  # None where the test set cannot give it
+    text = (
+        f"{100 * found.value:.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]" if found else "-"
+    )
+    print(f"{name} of {category.name} at {detector.config.size} pixels, 95% interval: {text}")
+print({name: f"{seconds:.0f} s" for name, seconds in detector.trained["seconds"].items()})
+
+# %% [markdown]
+# ## Summary
 #
 # - The recursion turns one image into a *trajectory*; the anomaly is in how it develops.
-# - Every number above has an interval: a test set this small does not support three digits.
-# - The plain residual at each depth (`residual by depth` above) is the method without DPN and CRD.
-#   What do the two add here?
+# - A score is the maximum of a map, a decision is a score above a threshold, and the threshold
+#   comes from normal images.
+# - Every figure has an interval: a test set this small does not support three digits.
 #
-# **Try it:** set `RCAE_DATA` to a folder with MVTec AD and `RCAE_CATEGORY` to `bottle` before you
-# start Jupyter, and run this notebook again. Or stay in the terminal: `rcae train --help`.
+# ## Exercises
+#
+# Open [exercises/00_start_here.ipynb](exercises/00_start_here.ipynb): `00.score` (easy),
+# `00.label` (easy), and an open question about scores. Then, here:
+#
+# 1. Set `RCAE_CATEGORY` to `bracket`, or `RCAE_DATA` to a folder with MVTec AD and `RCAE_CATEGORY`
+#    to `bottle`, before you start Jupyter, and run this notebook again. What changes first?
+# 2. `residual by depth` in the summary of the evaluation is the method without DPN and CRD. What do
+#    the two add here?
+# 3. Find the defective image with the lowest score. Would you have seen the defect?

@@ -1,22 +1,149 @@
-"""Write each notebooks/NN_name.ipynb from its source, NN_name.py (py:percent, read by jupytext).
+"""Write every notebook of the course from its source, a py:percent file (read by jupytext).
 
-The notebook is a function of the source alone: no outputs, and cell ids made from the cells'
+``NN_name.py`` gives the lecture ``NN_name.ipynb``: links to Colab and Binder and a cell that
+installs the kit are put in. ``solutions/NN_name.py`` gives ``exercises/NN_name.ipynb``: what stands
+between the markers BEGIN SOLUTION and END SOLUTION is taken out, and the metadata for nbgrader are
+put in. A notebook is a function of its source alone: no outputs, and cell ids made from the cells'
 content, so that a change in one cell is a change in one cell of the diff.
 """
 
 import hashlib
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from rcae_lite.exercises import EXERCISES
 
 FOLDER = Path(__file__).parent
-SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
+REPOSITORY = re.search(
+    r'^Repository = "https://github.com/(.+)"$',
+    (FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)[1]
+LECTURES = sorted(FOLDER.glob("[0-9]*.py"))
+SOLUTIONS = sorted((FOLDER / "solutions").glob("[0-9]*.py"))
+
+INSTALL = f"""\
+# On Colab this cell installs the kit; where the kit is installed, it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("rcae_lite") is None:
+    kit = "rcae-lite[lab] @ git+https://github.com/{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", kit], check=True)"""
 
 
-def generate(source: Path) -> str:
-    """Return the text of the notebook that belongs to a source file."""
+class MarkerError(ValueError):
+    """A solution that begins without ending, or ends without beginning."""
+
+
+def lecture(source: Path) -> str:
+    """Return the text of the notebook that belongs to a lecture's source."""
+    return _written(_with_start(jupytext.read(source, fmt="py:percent"), f"{source.stem}.ipynb"))
+
+
+def solution(source: Path) -> str:
+    """Return the teacher's notebook: solutions, and what nbgrader must know of each cell."""
     notebook = jupytext.read(source, fmt="py:percent")
+    number = source.stem[:2]
+    for cell in notebook.cells:
+        grading = _grading(cell.source, cell.cell_type, number)
+        if grading:
+            cell.metadata["nbgrader"] = grading
+    return _written(_with_start(notebook, f"exercises/{source.stem}.ipynb"))
+
+
+def exercise(source: Path) -> str:
+    """Return the student's notebook: `solution` with a stub in the place of every answer."""
+    notebook = nbformat.reads(solution(source), as_version=4)
+    for cell in notebook.cells:
+        cell.source = stubbed(cell.source, f"{source.name}, cell {cell.id}")
+    return _written(notebook)
+
+
+def stubbed(text: str, place: str = "cell") -> str:
+    """Replace what stands between the markers by a stub.
+
+    Raises
+    ------
+    MarkerError
+        If markers are not balanced.
+    """
+    kept = []
+    for line, role in _marked(text, place):
+        if role == "begin":
+            in_prose = "<!--" in line
+            stub = "*Your answer.*" if in_prose else "raise NotImplementedError  # your code here"
+            kept.append(line[: len(line) - len(line.lstrip())] + stub)
+        elif role == "outside":
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def hidden_lines(source: Path) -> list[str]:
+    """Return the lines that stand between the markers of a source, stripped."""
+    marked = _marked(source.read_text(encoding="utf-8"), source.name)
+    stripped = [line.strip(" #") for line, role in marked if role == "inside"]
+    return [line for line in stripped if line]
+
+
+def _marked(text: str, place: str) -> Iterator[tuple[str, str]]:
+    """Give each line its role: "begin" or "end" (the markers), "inside" or "outside"."""
+    inside = False
+    for line in text.splitlines():
+        begins, ends = "BEGIN SOLUTION" in line, "END SOLUTION" in line
+        if (begins and inside) or (ends and not inside):
+            raise MarkerError(f"{place}: {line.strip()!r} has no partner")
+        role = "inside" if inside else "outside"
+        yield line, "begin" if begins else "end" if ends else role
+        inside = begins or (inside and not ends)
+    if inside:
+        raise MarkerError(f"{place}: BEGIN SOLUTION has no partner")
+
+
+def _grading(text: str, kind: str, number: str) -> dict[str, object] | None:
+    """Metadata of nbgrader's schema 3: an answer, a test worth points, or neither."""
+    answers = "BEGIN SOLUTION" in text
+    checked = re.match(r'check\("([\w.]+)"', text)
+    if not answers and not checked:
+        return None
+    by_hand = answers and kind == "markdown"
+    values: dict[str, object] = {
+        "schema_version": 3,
+        "solution": answers,
+        "grade": bool(checked) or by_hand,
+        "locked": bool(checked),
+        "task": False,
+    }
+    if checked:
+        values |= {"grade_id": checked[1].replace(".", "-"), "points": EXERCISES[checked[1]].points}
+    elif by_hand:
+        values |= {"grade_id": f"{number}-open-question", "points": 3}
+    else:
+        name = re.search(r"^(?:def|class) (\w+)", text, re.MULTILINE)[1]
+        values |= {"grade_id": f"{number}-answer-{name}"}
+    return values
+
+
+def _with_start(notebook: NotebookNode, target: str) -> NotebookNode:
+    """Put the links under the title, and the cell that installs the kit after the first one."""
+    title, _, rest = notebook.cells[0].source.partition("\n")
+    colab = f"https://colab.research.google.com/github/{REPOSITORY}/blob/main/notebooks/{target}"
+    binder = f"https://mybinder.org/v2/gh/{REPOSITORY}/main?labpath=notebooks/{target}"
+    links = f"[Open in Colab]({colab}) · [Open in Binder]({binder})"
+    notebook.cells[0].source = f"{title}\n\n{links}\n{rest}"
+    notebook.cells.insert(1, new_code_cell(INSTALL))
+    return notebook
+
+
+def _written(notebook: NotebookNode) -> str:
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         content = f"{cell.cell_type}\n{cell.source}"
@@ -26,8 +153,17 @@ def generate(source: Path) -> str:
     return jupytext.writes(notebook, fmt="ipynb")
 
 
+def pairs() -> dict[Path, str]:
+    """Every generated notebook and its text."""
+    lectures = {source.with_suffix(".ipynb"): lecture(source) for source in LECTURES}
+    exercises = {
+        FOLDER / "exercises" / f"{source.stem}.ipynb": exercise(source) for source in SOLUTIONS
+    }
+    return lectures | exercises
+
+
 if __name__ == "__main__":
-    for source in SOURCES:
-        target = source.with_suffix(".ipynb")
-        target.write_text(generate(source), encoding="utf-8")
+    for target, text in pairs().items():
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")
         print(target.relative_to(FOLDER.parent))

@@ -1,0 +1,42 @@
+"""Sphinx: the course as a web site that needs no network. See book.py."""
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+from rcae_lite import __version__
+
+project = "RcAE Lite"
+author = "The RcAE Lite authors"
+release = __version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+nb_execution_mode = "off"  # book.py has executed them
+nb_ipywidgets_js: dict[str, dict] = {}  # by default they come from a CDN
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say types, shapes and units
+napoleon_google_docstring = False
+default_role = "literal"
+html_theme = "sphinx_book_theme"
+html_theme_options = {"use_download_button": False, "use_fullscreen_button": False}
+html_title = "RcAE Lite"
+html_copy_source = False
+html_show_sourcelink = False
+suppress_warnings = ["mystnb.unknown_mime_type", "myst.xref_missing"]
+
+
+def _mathml(display: str):
+    def visit(self, node: nodes.Element) -> None:
+        """Write a formula as MathML, which every current browser draws by itself."""
+        formula = convert(node.astext(), display=display)
+        self.body.append(f'<p class="math">{formula}</p>' if display == "block" else formula)
+        raise nodes.SkipNode
+
+    return visit
+
+
+def setup(app) -> None:
+    """Draw formulas without MathJax."""
+    app.add_node(nodes.math, override=True, html=(_mathml("inline"), None))
+    app.add_node(nodes.math_block, override=True, html=(_mathml("block"), None))

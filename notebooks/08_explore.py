@@ -1,0 +1,254 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 Explore the recursion
+#
+# Six widgets that you can hold the recursion with, and a task for each. Afterwards you can
+#
+# - say at which depth a given defect is gone, and what else is gone by then,
+# - read the path of one pixel through the depths,
+# - paint a defect that RcAE misses, and say why it does,
+# - compare two detectors on the same image, each on its own scale,
+# - move a threshold and know what the move costs,
+# - watch a training, stop it and go on.
+#
+# *Measured on a 2-core CPU: not yet (run `python notebooks/measure.py`).*
+
+# %%
+# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
+import os
+
+DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
+FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_utils import open_category
+from rcae_lite import RcAEDetector, plotting
+from rcae_lite.example import detector_for
+from rcae_lite.widgets import (
+    DefectPainter,
+    ModelComparison,
+    RecursionExplorer,
+    ThresholdExplorer,
+    TrainingMonitor,
+)
+
+# %%
+category = open_category(DATA, CATEGORY, size=128)
+detector = detector_for(category, fast=FAST)
+baseline = detector_for(category, "single_pass", fast=FAST)
+print(
+    f"{category.name}: {len(category.test)} test images, threshold {detector.threshold.value:.3g}"
+)
+
+# %% [markdown]
+# ## 1. Scrub through the depths
+#
+# All frames are in your browser once the widget is there: the slider never waits for Python.
+#
+# **Predict:** which goes first on the way down, the defect or the fine texture?
+#
+# **Task 1.** Choose a defective image and find *the shallowest depth that removes its defect*. Does
+# the residual at that depth show the defect and nothing else?
+
+# %%
+test = category.test
+order = np.argsort(-test.labels, kind="stable")  # defective images first
+shown = test.subset(order[np.linspace(0, len(test) - 1, 6).astype(int)])
+explorer = RecursionExplorer(detector, shown, normal=category.train.subset(range(12)))
+explorer
+
+# %% [markdown]
+# The widget's state is plain Python, so an eye can be checked by a number. Below: of the pixels of
+# the true defect, how many have a residual that only one normal pixel in a hundred has?
+
+# %%
+frames, normal = explorer.state.frames, explorer.state.normal
+for index, name in enumerate(frames.names):
+    mask = frames.masks[index]
+    if mask.any():
+        limits = np.quantile(normal.residuals, 0.99, axis=(0, 2, 3))  # one per depth
+        share = [
+            (r[mask] > limit).mean()
+            for r, limit in zip(frames.residuals[index], limits, strict=True)
+        ]
+        print(f"{name:28} " + " ".join(f"n={n}: {s:4.0%}" for n, s in enumerate(share, 1)))
+
+# %% [markdown]
+# **Interpret:** where the share rises with n, depth removes the defect; where it falls again, the
+# deep reconstruction of normal pixels is so poor that the defect no longer stands out. Is one depth
+# the best for all of these images?
+
+# %% [markdown]
+# ## 2. Follow a pixel
+#
+# **Task 2.** Click a pixel in the defect and one on a sharp edge of the part (arrow keys and Enter
+# do the same). Both have a residual. What tells them apart: its size, its course over the depth, or
+# the shaded band of normal pixels?
+
+# %%
+with_mask = [index for index, mask in enumerate(frames.masks) if mask.any()]
+explorer.image = with_mask[0] if with_mask else 0
+pixels = np.argwhere(frames.masks[explorer.image]) if with_mask else np.array([[64, 64]])
+row, column = pixels[len(pixels) // 2].tolist()
+for what, path in explorer.state.probe(row, column).items():
+    print(f"{what:9}", np.round(path, 3))
+
+# %% [markdown]
+# ## 3. Paint a defect
+#
+# After every stroke the whole trajectory, the map and the score are computed again.
+#
+# **Task 3.** Paint *a defect that RcAE misses* (the verdict stays "normal"), as large and as
+# visible as you can, and say why it is missed. Three ideas to try: a colour that occurs in normal
+# parts; a clone of normal texture in a place where it does not belong; a change so soft that every
+# depth rebuilds it.
+
+# %%
+good = category.train[0].image.as_subclass(torch.Tensor)
+painter = DefectPainter(detector, good, folder=Path("runs") / "painted")
+painter
+
+# %% [markdown]
+# What the brush does can be done by a program. A square is made ever more visible until the score
+# passes the threshold.
+#
+# **Predict:** which is found at a lower contrast, a small square or a large one?
+
+# %%
+for side in (4, 8, 16, 32):
+    found = None
+    for contrast in (0.05, 0.1, 0.2, 0.4, 0.8):
+        painted = good.clone()
+        painted[:, 50 : 50 + side, 50 : 50 + side] *= 1 - contrast
+        if detector.predict(painted.unsqueeze(0)).label.item():
+            found = contrast
+            break
+    said = "not found" if found is None else f"found when {found:.0%} darker"
+    print(f"a square of {side:2} pixels: {said}")
+
+# %% [markdown]
+# ## 4. Two detectors, one image
+#
+# The single-pass autoencoder is trained on the same images and has one depth. Scores of different
+# detectors have different units, so both are shown in units of their own threshold.
+#
+# **Task 4.** Find an image on which the two disagree. Which of the two is right, and what does the
+# other one look at?
+
+# %%
+both = {plotting.DETECTORS[each.kind]: each for each in (detector, baseline)}
+comparison = ModelComparison(both, shown)
+comparison
+
+# %% [markdown]
+# ## 5. What a threshold costs
+#
+# A threshold $t$ splits the images: above it an image is called defective. The *false-alarm rate*
+# is the share of normal images above $t$, the *detection rate* the share of defective ones. Both
+# are shares of few images, hence the intervals (exact ones, Clopper and Pearson).
+#
+# **Predict:** the threshold from held-out normal images bounds the false-alarm rate. By how much
+# may the rate on this test set differ from that bound?
+#
+# **Task 5.** A missed defect costs 50 euros, a false alarm 2 euros. Drag the line to the cheapest
+# threshold; then say why the figure you would now report is too good.
+
+# %%
+evaluation = detector.evaluate(test)
+thresholds = ThresholdExplorer(evaluation, test)
+thresholds
+
+# %%
+state = thresholds.state
+false_alarms, detections = state.false_alarms(), state.detections()
+for name, rate in (("false alarms", false_alarms), ("defects found", detections)):
+    if rate:
+        print(f"{name:14} {rate.value:.1%}  [{rate.low:.1%}, {rate.high:.1%}]")
+print("pixels above it: false-positive rate and overlap", state.pro_point())
+
+# %% [markdown]
+# ## 6. Watch a training
+#
+# **Task 6.** Press *Start*, then *Stop* in the middle of a stage, then *Resume*. The losses go on
+# as if nothing had happened: every random number depends on the seed and the step alone. Afterwards
+# drag the slider back to the first moments: what does the network learn first?
+
+# %%
+few = {"steps": 3 if FAST else 30}
+options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1}
+apprentice = RcAEDetector.from_preset("demo", seed=1, **options)
+folder = Path(tempfile.mkdtemp())
+monitor = TrainingMonitor(apprentice, category.train, folder / "checkpoint", probe=shown[0].image)
+monitor
+
+# %%
+# The same by program: start, stop after a moment, resume, wait.
+monitor.state.start()
+monitor.state.stop()
+monitor.state.join()
+stopped_at = (monitor.state.stage, monitor.state.done)
+if monitor.state.status == "stopped":
+    monitor.state.start()
+    monitor.state.join()
+print(f"stopped at {stopped_at}, then {monitor.state.status}: {monitor.state.stage}")
+assert monitor.state.status == "finished", monitor.state.message
+
+# %% [markdown]
+# ## 7. Send it to a colleague
+#
+# One HTML file, no Python, no network: the same modules draw it.
+
+# %%
+page = explorer.save_html(folder / "explorer.html")
+print(f"{page.name}: {page.stat().st_size / 2**20:.1f} MiB")
+
+# %% [markdown]
+# In the terminal, `rcae explore RUN IMAGE... --out page.html` does it for your own photographs, and
+# with `--paint` the page carries the detector itself: paint in any browser, without Python.
+
+# %% [markdown]
+# ## What the paper says, what we measured here
+#
+# | | paper | here |
+# |---|---|---|
+# | shallow depths | keep detail, and defects | task 1 |
+# | deep ones | remove defects, and smooth | task 1 |
+# | normal regions | settle quickly along the sequence | below |
+# | defective regions | keep changing | below |
+
+# %%
+plotting.changes_by_depth(frames.changes / 765, frames.masks).get_figure()
+
+# %% [markdown]
+# ## Summary
+#
+# - One image becomes a trajectory. Depth trades detail against defects, and no depth suits all.
+# - A pixel is judged against what normal pixels do at the same depth, not against zero.
+# - What looks normal in colour, texture and place is invisible to a method that knows normality
+#   only through what it can rebuild.
+# - A threshold chosen on the test set flatters itself; the one from normal images has a bound.
+#
+# ## Exercises
+#
+# Open [exercises/08_explore.ipynb](exercises/08_explore.ipynb): `08.rates` (what a threshold does)
+# and `08.cost` (the cheapest threshold for two costs). Then, here:
+#
+# 1. Save three painted defects with the button *Save* and evaluate the detector on `runs/painted`
+#    together with the good test images. Which of the metrics moves most?
+# 2. Which of the six tasks could a program answer for all images, and which needs your eye?

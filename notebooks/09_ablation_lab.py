@@ -1,0 +1,252 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 Ablation lab
+#
+# "RcAE brings 11.7 points, DPN 1.6, CRD 3.2": the paper's table of components. An ablation is an
+# experiment, and experiments can be done badly. In this notebook you repeat the paper's tables on a
+# small budget and learn what they can and cannot say. Afterwards you can
+#
+# - build a row that changes one thing, and say what else changed with it,
+# - tell a difference from the spread between seeds,
+# - compare two detectors on the same images, with a paired interval,
+# - read a table of ablations with the right suspicion.
+#
+# *Measured on a 2-core CPU: not yet (run `python notebooks/measure.py`).*
+
+# %%
+# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
+import os
+
+DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
+FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
+
+import dataclasses
+from pathlib import Path
+from statistics import mean, stdev
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from data_utils import open_category
+from rcae_lite import ablate, get_config, plotting
+from rcae_lite.metrics import image_auroc
+
+sns.set_theme(style="whitegrid")
+
+# %%
+category = open_category(DATA, CATEGORY, size=128)
+if not 0 < category.test.labels.sum() < len(category.test):
+    print(f"{category.name} has no defective images: going on with the synthetic category")
+    DATA, category = "synthetic", open_category("synthetic", size=128)
+print(f"{category.name}: {len(category.train)} training and {len(category.test)} test images")
+
+# %% [markdown]
+# ## 1. The budget
+#
+# A table with four rows, three seeds and one category is twelve detectors. Two things make it
+# affordable: rows share the stages that they have in common (RcAE of seed 0 is trained once), and
+# every stage is shortened to the same fraction of its steps.
+#
+# **Predict:** which rows does a short training hurt most, the early modules or the late one?
+
+# %%
+budget = {
+    "preset": "demo",
+    "seeds": (0, 1) if FAST else (0, 1, 2),
+    "step_fraction": 0.005 if FAST else 0.25,
+    "out": Path("runs") / ("09-fast" if FAST else "09-ablation"),
+}
+if FAST:
+    budget |= {"pool_chunk": 8, "pool_chunks": 1, "size": 32, "crop": 0}
+print(get_config("demo").rcae, f"x {budget['step_fraction']}")
+
+# %% [markdown]
+# ## 2. The table of components
+#
+# The same call in the terminal is `rcae ablate components DATA CATEGORY --preset demo`. It can be
+# stopped and called again: finished stages and finished cells are kept in the folder.
+
+# %%
+table = ablate("components", DATA, [category.name], **budget)
+print(table.markdown())
+
+# %%
+plotting.ablation(table)
+
+# %% [markdown]
+# **Interpret:** look at the spread before you look at the means. Which neighbouring rows are apart
+# by more than their seeds are? Which rows come in another order than in the paper?
+
+# %%
+labels = [row.label for row in table.rows]
+spreads = {}
+for label in labels:
+    values = table.values(label, "image_auroc")
+    spreads[label] = stdev(values)
+    print(f"{label:12} {mean(values):5.1f} ± {stdev(values):4.1f} over {len(values)} seeds")
+print("in another order than in the paper:", table.reversed_pairs() or "none")
+
+# %% [markdown]
+# ## 3. Is that a difference?
+#
+# Two detectors saw the *same* test images. What is hard about an image is hard for both, so it
+# should cancel. We draw the test images again and again, the same ones for both, and look at the
+# gain.
+#
+# **Predict:** will the paired interval of the gain be narrower or wider than what the two single
+# intervals suggest?
+
+
+# %%
+def scores_of(label, seed=0):
+    """Labels and scores of one cell of the table."""
+    (cell,) = [
+        result.evaluation
+        for result in table.results
+        if result.label == label and result.evaluation.provenance.seed == seed
+    ]
+    return cell.labels, cell.scores
+
+
+def gains(first, second, resamples=1000, paired=True):
+    """Bootstrap draws of image AUROC(second) - image AUROC(first)."""
+    (truth, a), (_, b) = scores_of(first), scores_of(second)
+    rng, found = np.random.default_rng(0), []
+    while len(found) < resamples:
+        i = rng.integers(len(truth), size=len(truth))
+        j = i if paired else rng.integers(len(truth), size=len(truth))
+        if all(0 < truth[k].sum() < len(k) for k in (i, j)):
+            found.append(image_auroc(truth[j], b[j]) - image_auroc(truth[i], a[i]))
+    return 100 * np.array(found)
+
+
+# %%
+figure, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
+for row, (first, second) in enumerate(zip(labels, labels[1:], strict=False)):
+    for paired, colour in ((False, plotting.BASELINE), (True, plotting.DEFECTIVE)):
+        drawn = gains(first, second, 200 if FAST else 1000, paired)
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        ax.plot(
+            [low, high],
+            [row - 0.12 * paired] * 2,
+            color=colour,
+            linewidth=3,
+            label=f"{'paired' if paired else 'unpaired'} 95% interval" if row == 0 else None,
+        )
+        print(
+            f"{first} to {second}, {'paired' if paired else 'unpaired':8}: "
+            f"[{low:+.1f}, {high:+.1f}] points, seed 0"
+        )
+ax.axvline(0, color="black", linewidth=1)
+ax.set_yticks(
+    range(len(labels) - 1), [f"{a} to {b}" for a, b in zip(labels, labels[1:], strict=False)]
+)
+ax.set(xlabel="gain in image AUROC (points), seed 0")
+ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+plt.close(figure)
+figure
+
+# %% [markdown]
+# **Interpret:** an interval that leaves 0 outside speaks about *these two trained networks* on
+# *other test images*. It does not speak about other seeds; for that there is the table above. A
+# claim about the method needs both.
+
+# %% [markdown]
+# ## 4. One thing at a time?
+#
+# `+ CRD` does not only add a module: it adds parameters, training steps and pseudo-anomalies.
+# Which of them helps? The table cannot tell. At least the bill can be presented:
+
+# %%
+for label in labels:
+    (cell,) = [
+        r.evaluation
+        for r in table.results
+        if r.label == label and r.evaluation.provenance.seed == 0
+    ]
+    made = cell.provenance
+    seconds = sum(made.seconds["train"].values())
+    print(
+        f"{label:12} {made.parameters['total']:>8,} parameters, {seconds:5.0f} s of training, "
+        f"{1000 * made.seconds['inference_per_image']:5.0f} ms per image"
+    )
+
+# %% [markdown]
+# A configuration is data, so that "what differs?" can be asked. Exercise `09.changed` asks you to
+# write this for nested options.
+
+# %%
+base = get_config("demo")
+other = dataclasses.replace(base, residual_input=False, depth=3)
+print([name for name, value in base.to_dict().items() if other.to_dict()[name] != value])
+
+# %% [markdown]
+# ## 5. A table of your own
+#
+# How many recursion steps does CRD need? RcAE and DPN are those of the first table: the folder
+# knows them, only CRD is trained again.
+#
+# **Predict:** the paper finds 95.7 with the last step alone and 98.9 with all five. With a quarter
+# of a small training, will you see that order?
+
+# %%
+steps = ablate("steps", DATA, [category.name], **(budget | {"seeds": (0,)}))
+print(steps.markdown())
+
+# %% [markdown]
+# **Interpret:** one seed gives no spread. Take the one from section 2 as a measure: is any
+# difference here larger than twice that?
+
+# %%
+print(f"spread over seeds of {labels[-1]}: {spreads[labels[-1]]:.1f} points")
+for row in steps.rows:
+    print(f"{row.label:20} {steps.values(row.label, 'image_auroc')[0]:.1f}")
+
+# %% [markdown]
+# ## What the paper says, what we measured here
+#
+# | components (image AUROC, %) | paper, mean of 15 categories |
+# |---|---|
+# | ConvAE | 82.4 |
+# | RcAE | 94.1 |
+# | + DPN | 95.7 |
+# | + CRD | 98.9 |
+#
+# Ours: one category, a small training, several seeds.
+
+# %%
+for row in table.rows:
+    values = table.values(row.label, "image_auroc")
+    print(
+        f"{row.label:12} paper {row.paper[0]:.1f}, here {mean(values):.1f} "
+        f"({min(values):.1f} to {max(values):.1f})"
+    )
+
+# %% [markdown]
+# ## Summary
+#
+# - A row changes one thing, and says what else that changes: parameters, steps, data.
+# - Seeds give the spread of the training, the bootstrap gives that of the test images. A claim
+#   needs both; a paired comparison is the sharper one.
+# - Twelve comparisons at 95% bring a false success about every other time. Decide beforehand.
+#
+# ## Exercises
+#
+# Open [exercises/09_ablation_lab.ipynb](exercises/09_ablation_lab.ipynb): `09.spread` (easy),
+# `09.changed` (medium), `09.paired` (hard), and an open question about twelve variants. Then, here:
+#
+# 1. Run the table `depth` overnight (`rcae ablate depth ...`). Does the ladder rise as in the
+#    paper?
+# 2. Write down, before you run it, what you expect of the table `sharing`. Then run it.

@@ -1,0 +1,91 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 Exercises: detail preservation
+#
+# To [04_detail_preservation](../04_detail_preservation.ipynb). How detail is measured, what DPN may
+# see, and what "frozen" has to mean.
+
+# %%
+import torch
+
+from rcae_lite.exercises import check
+from rcae_lite.losses import gradient
+
+# %% [markdown]
+# ## 1 · `04.psnr` (easy)
+#
+# The peak signal-to-noise ratio in decibels, $10 \log_{10}(1 / \mathrm{MSE})$ for images in
+# $[0, 1]$: one number per image.
+
+
+# %%
+def psnr(reconstruction, image):
+    """PSNR per image: two (B, 3, H, W) to (B,)."""
+    ### BEGIN SOLUTION
+    mse = ((reconstruction - image) ** 2).mean(dim=(1, 2, 3))
+    return 10 * torch.log10(1 / mse)
+    ### END SOLUTION
+
+
+# %%
+check("04.psnr", psnr)
+
+# %% [markdown]
+# ## 2 · `04.input` (medium)
+#
+# DPN sees the reconstruction and the gradient of the *input image*: nine channels, the three
+# colours first. (`gradient` is imported above.)
+
+
+# %%
+def dpn_input(reconstruction, image):
+    """I_R^n, then ∇I: two (B, 3, H, W) to (B, 9, H, W)."""
+    ### BEGIN SOLUTION
+    return torch.cat((reconstruction, gradient(image)), 1)
+    ### END SOLUTION
+
+
+# %%
+check("04.input", dpn_input)
+
+# %% [markdown]
+# ## 3 · `04.freeze` (medium)
+#
+# While DPN trains, RcAE is frozen: nothing about it may change, neither through an optimiser nor by
+# merely being used.
+
+
+# %%
+def freeze(module):
+    """From now on the module is only used."""
+    ### BEGIN SOLUTION
+    module.requires_grad_(False).eval()
+    ### END SOLUTION
+
+
+# %%
+check("04.freeze", freeze)
+
+# %% [markdown]
+# ## 4 · Open question
+#
+# DPN could be given the image itself instead of its gradient. PSNR would go up. Why does the paper
+# not do it?
+
+# %% [markdown]
+# <!-- BEGIN SOLUTION -->
+# With the image at hand the best residual is "image minus reconstruction", for defects as well:
+# everything would be restored, and nothing would be left to detect. A gradient lacks the absolute
+# brightness, so DPN has to know how normal structure continues.
+# <!-- END SOLUTION -->
