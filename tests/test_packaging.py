@@ -11,28 +11,30 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires, version
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_utils", "rcae_lite")
-TARGETS = {"help", "demo", "test", "test-full", "lab", "lint", "notebooks", "clean"}
+TARGETS = {"help", "demo", "test", "test-full", "test-browser", "lab", "lint", "notebooks", "class",
+           "book", "clean"}
 
 # Modules of rcae_lite, lowest level first. A module imports its own group and lower levels only;
 # groups of one level do not know each other.
 LEVELS = [
     [
-        "autoencoder detail detection losses pseudo_anomalies variation config",
+        "autoencoder detail detection losses pseudo_anomalies variation config schemas distributed",
         "metrics thresholds",
         "files",
     ],
-    ["training checkpoint sequences", "results evaluation"],
-    ["detector"],
-    ["plotting report"],
-    ["runs prediction"],
+    ["training checkpoint sequences stages", "results evaluation tables", "exercises"],
+    ["detector residuals cost"],
+    ["plotting report", "example"],
+    ["runs prediction reproduction ablation export"],
+    ["widgets"],
     ["cli"],
+    ["__main__"],
 ]
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
@@ -93,6 +95,15 @@ def test_packages_are_marked_as_typed(package):
     assert (ROOT / package / "py.typed").is_file()
 
 
+OF_VIEWS = {"anywidget", "traitlets"}  # extra `lab`, asked for by rcae_lite/widgets/views.py alone
+
+
+def test_only_the_views_of_the_widgets_need_the_extra_lab():
+    asking = {path.name for package in PACKAGES for path in sources(package)
+              if OF_VIEWS & {name.split(".")[0] for name in imports(path)}}
+    assert asking == {"views.py"}
+
+
 def test_imports_and_declared_dependencies_agree():
     names = {name.split(".")[0] for package in PACKAGES for path in sources(package)
              for name in imports(path)}
@@ -100,7 +111,7 @@ def test_imports_and_declared_dependencies_agree():
     imported = {packages_distributions()[name][0].lower() for name in third_party}
     declared = {re.match(r"[\w-]+", line)[0].lower()
                 for line in requires("rcae-lite") if "extra ==" not in line}
-    assert imported == declared
+    assert imported - OF_VIEWS == declared
 
 
 def test_contributing_says_what_each_dependency_is_for():
@@ -141,22 +152,15 @@ def test_nothing_lower_imports_anything_higher():
                          ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_can_unpickle(path):
     forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-    assert not forbidden & {name.split(".")[0] for name in imports(path)}
+    # Work for our own processes; joblib.load and dump, which read and write files, stay forbidden.
+    allowed = {f"joblib.{name}" for name in
+               ("Parallel", "delayed", "effective_n_jobs", "parallel_config")}
+    assert not forbidden & {name.split(".")[0] for name in set(imports(path)) - allowed}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             assert (node.value.id, node.attr) not in {("torch", "load"), ("torch", "save")}
         if isinstance(node, ast.keyword):
             assert node.arg != "allow_pickle"
-
-
-def test_notebooks_are_what_their_sources_generate():
-    spec = spec_from_file_location("generate", ROOT / "notebooks" / "generate.py")
-    generator = module_from_spec(spec)
-    spec.loader.exec_module(generator)
-    assert generator.SOURCES
-    for source in generator.SOURCES:
-        notebook = source.with_suffix(".ipynb").read_text(encoding="utf-8")
-        assert notebook == generator.generate(source), f"{source.name}: run `make notebooks`"
 
 
 # What is committed
@@ -251,7 +255,7 @@ def test_ci_runs_make_test_with_the_data_beside_the_clone(tmp_path, recipe, ok):
         folder.mkdir(parents=True)
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     (clone / "Makefile").write_text(f"test:\n\t{recipe}\n")
-    result = run("bash", clone / ".ci" / "run", cwd=tmp_path)
+    result = run("bash", clone / ".ci" / "run", cwd=tmp_path, RCAE_CHROMIUM="none")
     assert (result.returncode == 0) == ok
     assert result.stdout == (f"{data}\n" if ok else "")
 

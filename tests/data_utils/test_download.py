@@ -11,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+import data_utils.download
 from data_utils import DataError, KitError, list_categories, open_category
 from data_utils.download import ARCHIVES, Archive, download, unpack
 
@@ -214,18 +215,80 @@ def test_an_unknown_name(tmp_path: Path) -> None:
         download("mvtek", tmp_path)
 
 
-@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE])
-def test_a_member_that_leaves_the_folder_is_refused(tmp_path: Path, kind: bytes) -> None:
-    file = tmp_path / "evil.tar"
-    member = tarfile.TarInfo("../outside" if kind == tarfile.REGTYPE else "link")
-    member.type, member.linkname = kind, "../outside"
-    with tarfile.open(file, "w") as tar:
-        tar.addfile(member, io.BytesIO())
+def packed(path: Path, *members: tuple[str, bytes, str, bytes]) -> Path:
+    """Write a tar of (name, type, target of a link, content)."""
+    with tarfile.open(path, "w") as tar:
+        for name, kind, target, content in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, target, len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("../outside", tarfile.REGTYPE, ""),
+        ("a/../../outside", tarfile.REGTYPE, ""),
+        ("link", tarfile.SYMTYPE, "../outside"),
+        ("link", tarfile.SYMTYPE, "/etc/passwd"),
+        ("link", tarfile.SYMTYPE, "inside"),
+        ("link", tarfile.LNKTYPE, "../outside"),
+        ("link", tarfile.LNKTYPE, "inside"),
+        ("device", tarfile.CHRTYPE, ""),
+        ("device", tarfile.BLKTYPE, ""),
+        ("pipe", tarfile.FIFOTYPE, ""),
+    ],
+)
+def test_a_member_that_could_reach_out_is_refused(
+    tmp_path: Path, name: str, kind: bytes, target: str
+) -> None:
+    fine = ("inside", tarfile.REGTYPE, "", b"fine")
+    file = packed(tmp_path / "evil.tar", fine, (name, kind, target, b""))
+    (tmp_path / "outside").write_text("precious")
     with pytest.raises(
         DataError, match=r"evil\.tar cannot be unpacked .*; expected a complete and"
     ):
         unpack(file, tmp_path / "out")
-    assert not (tmp_path / "outside").exists() and not (tmp_path / "out/link").is_symlink()
+    assert (tmp_path / "outside").read_text() == "precious"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["inside"]
+
+
+def test_an_absolute_path_stays_inside(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    unpack(
+        packed(tmp_path / "a.tar", (str(outside), tarfile.REGTYPE, "", b"content")),
+        tmp_path / "out",
+    )
+    assert not outside.exists()
+    assert (tmp_path / "out" / str(outside).lstrip("/")).read_bytes() == b"content"
+
+
+def test_a_link_and_then_a_file_through_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    file = packed(
+        tmp_path / "evil.tar",
+        ("door", tarfile.SYMTYPE, str(tmp_path / "target"), b""),
+        ("door/file", tarfile.REGTYPE, "", b"content"),
+    )
+    with pytest.raises(DataError, match="'door' is neither a file nor a folder"):
+        unpack(file, tmp_path / "out")
+    assert not any((tmp_path / "target").iterdir())
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAX_FILES", 3), ("_MAX_BYTES", 30)])
+def test_too_much_is_refused_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    members = [(f"{n}.png", tarfile.REGTYPE, "", b"0123456789") for n in range(4)]
+    file = packed(tmp_path / "bomb.tar", *members)
+    monkeypatch.setattr(data_utils.download, limit, value)
+    with pytest.raises(DataError, match=r"more than .* from '3\.png' on"):
+        unpack(file, tmp_path / "out")
+    assert not (tmp_path / "out/3.png").exists()
+    monkeypatch.setattr(data_utils.download, limit, value + 10)
+    unpack(file, tmp_path / "whole")
+    assert len(list((tmp_path / "whole").iterdir())) == 4
 
 
 def test_a_damaged_archive(archive: Path, tmp_path: Path) -> None:

@@ -228,3 +228,10 @@ def test_listing(tmp_path: Path) -> None:
     found = list_images(tmp_path, recursive=True)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [*flat, "deep/e.png"]
     assert list_images(tmp_path / "missing") == []
+
+
+def test_an_orientation_that_there_is_not_turns_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 255
+    path = written(tmp_path / "a.jpg", Image.fromarray(RGB), exif=exif)
+    assert image_size(path) == read_image(path).shape[:2] == (6, 9)

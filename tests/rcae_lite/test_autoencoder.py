@@ -104,6 +104,7 @@ def test_single_pass_costs_about_one_full_depth_pass():
     images = torch.rand(1, 3, 128, 128)
     ratio = flops(SinglePassAutoencoder(), images) / flops(RcAE(), images)
     assert 0.5 < ratio < 1.5
+    assert parameters(SinglePassAutoencoder()) > parameters(RcAE())
 
 
 def test_single_pass_has_one_depth(images):

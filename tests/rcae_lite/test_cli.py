@@ -101,7 +101,13 @@ def test_train_evaluate_predict(data, capsys):
     assert raw.shape == (40, 48) and raw.dtype == np.float32
     assert Image.open("predictions/good/004.png").size == (48, 40)
     with open("predictions/scores.csv") as file:
-        predicted = {row["image"]: float(row["score"]) for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    predicted = {row["image"]: float(row["score"]) for row in rows}
+    for row in rows:
+        at_least = sum(c >= float(row["score"]) for c in before.calibration_scores)
+        by_hand = (1 + at_least) / (1 + len(before.calibration_scores))
+        assert float(row["p_value"]) == pytest.approx(by_hand, abs=1e-5)
+        assert (row["defective"] == "1") == (by_hand <= before.threshold.false_alarm_rate + 1e-9)
     for image in before.images:
         name = Path(image.path).relative_to("ring/test").with_suffix("").as_posix()
         assert predicted[name] == pytest.approx(image.score, rel=1e-4)
@@ -204,6 +210,8 @@ def test_synthesize_writes_what_train_reads(capsys):
         (["{data}", "lid"], "'lid'"),
         (["{data}", "--device", "cuda"], "--device auto or cpu"),
         (["synthetic", "lid"], "'lid'"),
+        (["{data}", "--false-alarm-rate", "0.001"], "needs 999 held-out normal images"),
+        (["{data}", "--false-alarm-rate", "5"], "between 0 and 1"),
         (["{data}", "ring", "--all"], "--all"),
     ],
 )
@@ -236,8 +244,40 @@ def test_bad_files_are_found_before_the_training(tmp_path, capsys):
         assert not Path("runs").exists(), name
 
 
+def test_doctor_shows_and_exits_with_what_it_found(data, tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(data / "ring", root / "ring")
+    assert rcae("doctor", root, "ring", "--preset", "tiny", "--out", "page.html") == 0
+    assert "fine: nothing found" in capsys.readouterr().out
+    assert Path("page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+    (root / "ring/ground_truth/square/000_mask.png").unlink()
+    assert rcae("doctor", root, "--preset", "tiny") == 1
+    assert "0 errors, 1 warning" in capsys.readouterr().out
+
+    shutil.copy(root / "ring/train/good/000.png", root / "ring/test/good/004.png")
+    assert rcae("doctor", root, "--preset", "tiny", "--json") == 2
+    said = json.loads(capsys.readouterr().out)
+    assert [f["kind"] for f in said["findings"]] == ["leak", "mask-missing"]
+    assert rcae("doctor", root, "--preset", "tiny", "--fix-plan") == 2
+    assert "delete ring/test/good/004.png" in capsys.readouterr().out
+    assert "nowhere" in refused(capsys, "doctor", tmp_path / "nowhere")
+
+    line = refused(capsys, "train", root, "--preset", "tiny")
+    assert "the same bytes in train and test" in line and "rcae doctor" in line
+    assert not Path("runs").exists()
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-60])
+
+
+def test_a_second_training_in_one_folder_is_refused(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    with files.locked(run):
+        line = refused(capsys, "train", data, "--preset", "tiny", "--out", run)
+        assert "another run is writing to" in line
+        assert [path.name for path in run.iterdir()] == [".lock"]
 
 
 def test_full_disk_is_one_line(data, tmp_path, monkeypatch, capsys):
@@ -246,7 +286,7 @@ def test_full_disk_is_one_line(data, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(files.os, "fsync", full)
     line = refused(capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "run")
-    assert "No space left on device" in line
+    assert "No space left on device" in line and "the same command with --resume goes on" in line
     assert not any((tmp_path / "run").iterdir())
 
 

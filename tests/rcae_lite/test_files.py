@@ -66,3 +66,9 @@ def test_a_folder_that_holds_something_is_refused(tmp_path):
     claim_folder(tmp_path, resume=True)
     with pytest.raises(KitError, match="is a file"):
         claim_folder(tmp_path / "a", resume=True)
+
+
+def test_a_number_that_no_float_can_hold_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"kind": "k", "format_version": 1, "x": 1%s}' % ("0" * 400))
+    with pytest.raises(KitError, match="a number has 401 digits"):
+        read_json(tmp_path / "a.json", "k", 1)

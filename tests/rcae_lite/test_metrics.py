@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.stats import beta
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from data_utils import KitError
@@ -14,7 +15,8 @@ from rcae_lite.metrics import (
     image_metrics,
     pixel_curve,
     pixel_metrics,
-    pro_curve,
+    pixel_rates,
+    rate_interval,
 )
 
 
@@ -83,10 +85,14 @@ def test_au_pro_by_hand():
     scores[0, 0], scores[0, 3], scores[1, 1], scores[1, 2], scores[0, 4] = 5, 4, 3, 2, 1
     # PRO: (1 + 0) / 2 at FPR 0, then (1 + 1/2) / 2; 3/4 until FPR 2/9, then 1; the last tie of 7
     # normal pixels runs from 2/9 to 1 at PRO 1. Up to 0.3: 2/9 * 3/4 + (0.3 - 2/9) * 1.
-    fpr, pro, area = pro_curve([scores], [mask])
-    assert area == pytest.approx((2 / 9 * 3 / 4 + (0.3 - 2 / 9)) / 0.3)
-    assert pro_curve([scores], [mask], 2 / 9)[2] == pytest.approx(3 / 4)
+    fpr, pro = pixel_curve([scores], [mask]).pro()
+    assert area_under_pro(fpr, pro) == pytest.approx((2 / 9 * 3 / 4 + (0.3 - 2 / 9)) / 0.3)
+    assert area_under_pro(fpr, pro, 2 / 9) == pytest.approx(3 / 4)
     assert (fpr[0], pro[0], fpr[-1], pro[-1]) == (0, 0, 1, 1)
+    assert pixel_rates([scores], [mask], 4.5) == (0, 1 / 2)
+    assert pixel_rates([scores], [mask], 1) == (2 / 9, 3 / 4)  # above, not at
+    with pytest.raises(KitError, match="one kind"):
+        pixel_rates([scores], [mask & False], 1)
 
 
 def test_the_last_point_is_interpolated_at_the_limit():
@@ -240,3 +246,12 @@ def test_a_resample_that_misses_a_class_is_drawn_again():
     counts = metrics._resample(4, 100, 0, lambda drawn: drawn[0] > 0)
     assert counts.shape == (100, 4) and counts[:, 0].min() == 1
     assert (counts.sum(axis=1) == 4).all()
+
+
+@pytest.mark.parametrize(("events", "trials"), [(0, 20), (1, 20), (7, 30), (20, 20)])
+def test_rate_interval_is_clopper_pearson(events, trials):
+    found = rate_interval(events, trials)
+    assert found.value == events / trials
+    low = beta.ppf(0.025, events, trials - events + 1) if events else 0.0
+    high = beta.ppf(0.975, events + 1, trials - events) if events < trials else 1.0
+    assert (found.low, found.high) == pytest.approx((low, high))

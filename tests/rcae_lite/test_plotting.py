@@ -49,13 +49,15 @@ def test_one_map_looks_the_same_wherever_it_stands_in_a_figure():
 
 @pytest.mark.parametrize("enhanced", [None, RECONSTRUCTIONS])
 def test_trajectory_strip_names_every_depth_and_shares_one_residual_scale(enhanced):
-    figure = plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS, enhanced, IMAGE[0], limits=(0, 1))
+    figure = plotting.trajectory_strip(
+        IMAGE, RECONSTRUCTIONS, enhanced, IMAGE[0], limits=(0, 1), residual_top=0.7
+    )
     titles = [ax.get_title() for ax in figure.axes]
     assert [t for t in titles if t.startswith("n = ")] == [f"n = {n}" for n in range(1, 6)]
     residuals = [
         ax.images[0] for ax in figure.axes if ax.images and ax.images[0].get_array().ndim == 2
     ]
-    assert len(residuals) == 5 and len({image.get_clim() for image in residuals}) == 1
+    assert [image.get_clim() for image in residuals] == [(0, 0.7)] * 5  # not its own
     expected = np.abs(IMAGE[:, None] - RECONSTRUCTIONS).mean(axis=0)
     for depth, image in enumerate(residuals):
         np.testing.assert_allclose(image.get_array(), expected[depth])
@@ -112,6 +114,62 @@ def test_curves_are_those_of_the_evaluation(name):
     if name == "roc":
         point = [evaluation.false_positive_rate, evaluation.detection_rate]
         assert lines(ax)["threshold from normals"].tolist() == [point]
+
+
+def test_without_a_data_set_the_residuals_of_a_strip_set_its_scale():
+    figure = plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS)
+    shown = {ax.images[0].get_clim() for ax in figure.axes
+             if ax.images and ax.images[0].get_array().ndim == 2}
+    residuals = np.abs(IMAGE[:, None] - RECONSTRUCTIONS).mean(axis=0)
+    assert shown == {(0, np.quantile(residuals, 0.999))}
+    assert plotting.residual_limit(residuals * 0) > 0
+
+
+def test_gallery_shows_every_image_and_outlines_only_defects():
+    mask = np.zeros((12, 16), bool)
+    mask[3:6, 4:9] = True
+    figure = plotting.gallery([IMAGE] * 4, list("abcd"), [mask, mask & False] * 2, columns=3)
+    assert [ax.get_title() for ax in figure.axes] == [*"abcd", "", ""]
+    assert [len(ax.images) for ax in figure.axes] == [1, 1, 1, 1, 0, 0]
+    assert [bool(ax.collections) for ax in figure.axes][:4] == [True, False, True, False]
+
+
+def test_maps_of_two_detectors_have_a_scale_each():
+    masks = [np.zeros((12, 16), bool)] * 2
+    maps = {"a": [IMAGE[0], IMAGE[1]], "b": [9 * IMAGE[0]] * 2}
+    limits = {"a": (0, 1), "b": (0, 9)}
+    figure = plotting.compare_maps([IMAGE] * 2, masks, maps, ["x", "y"], limits)
+    shown = [ax.images[0].get_array() for ax in figure.axes[:6]]
+    assert (shown[2] == shown[4]).all() and (shown[4] == shown[5]).all()
+    assert (shown[2] != shown[3]).any()
+    assert [ax.get_ylabel() for ax in figure.axes[:6:2]] == ["image, true defect", "a", "b"]
+    assert plotting.compare_maps([IMAGE] * 2, masks, maps, ["x", "y"])._repr_png_()
+
+
+def test_pixel_curves_are_the_residuals_of_the_named_pixels():
+    residuals = RNG.random((5, 12, 16))
+    shown = lines(plotting.pixel_curves(residuals, {"edge": (3, 4), "hole": (0, 15)}))
+    assert shown["edge"].tolist() == [[n + 1, residuals[n, 3, 4]] for n in range(5)]
+    assert shown["hole"][:, 1].tolist() == residuals[:, 0, 15].tolist()
+
+
+def test_residuals_by_depth_are_the_quartiles_of_each_kind_of_pixel():
+    residuals, masks = np.zeros((2, 3, 6, 6)), np.zeros((2, 6, 6), bool)
+    masks[1, 2:4] = True
+    residuals += np.arange(1, 4)[:, None, None]
+    residuals[1, :, 2:4] *= 10
+    ax = plotting.residuals_by_depth(residuals, masks)
+    medians = [line.get_ydata()[0] for line in ax.get_lines() if line.get_color() == "black"]
+    assert {1, 2, 3, 10, 20, 30} <= set(medians)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "normal pixels", "defective pixels"]
+    plotting.residuals_by_depth(residuals, masks & False)
+
+
+def test_pro_curve_marks_the_threshold():
+    evaluation = make_evaluation()
+    evaluation.curves["pro_at_threshold"] = [[0.1, 0.6]]
+    assert lines(plotting.pro_curve(evaluation))["threshold from normals"].tolist() == [[0.1, 0.6]]
 
 
 def test_changes_by_depth_are_means_over_each_kind_of_pixel():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rcae_lite.report import Example, _extremes, _mistakes, write_report
+from rcae_lite.report import Example, _extremes, _mistakes, _ranked, write_report
 from rcae_lite.results import METRICS
 
 from .test_results import make_evaluation
@@ -103,6 +103,18 @@ def test_the_verdict_is_that_of_the_evaluation(tmp_path):
     assert f"{100 * evaluation.false_positive_rate:.1f}% of the 20 normal ones" in text
 
 
+def test_target_achieved_rate_interval_and_every_p_value_are_there(tmp_path):
+    evaluation = make_evaluation(20, 30)
+    text = report(tmp_path, evaluation).text
+    alarms = evaluation.false_alarms
+    low, high = (f"{100 * end:.1f}%" for end in (alarms.low, alarms.high))
+    target = f"{100 * evaluation.threshold.false_alarm_rate:.1f}%"
+    assert f"false alarms, target at most {target} " in text
+    assert f"false alarms, achieved {100 * alarms.value:.1f}% {low} to {high}" in text
+    for image, p in zip(evaluation.images, evaluation.p_values, strict=True):
+        assert f"{image.path} {image.score:.3f} {p:.3f}" in text
+
+
 def test_the_baseline_stands_beside_it_under_its_own_name(tmp_path):
     evaluation, single = make_evaluation(), make_evaluation(seed=3, gap=0.5)
     provenance = dataclasses.replace(single.provenance, kind="single_pass")
@@ -123,7 +135,7 @@ def test_a_file_name_stays_a_name(tmp_path):
     )
     page = report(tmp_path, evaluation)
     assert "script" not in page.tags and "onerror" not in page.attributes
-    assert page.text.count(EVIL) >= 4  # heading, mistakes, caption, command: shown as they are
+    assert page.text.count(EVIL) >= 5  # heading, mistakes, all images, caption, command: as it is
     assert any(EVIL in image["alt"] for image in page.images)
 
 
@@ -143,15 +155,15 @@ def test_without_losses_or_examples_there_is_still_a_report(tmp_path):
 
 def test_the_worst_mistakes_come_first():
     evaluation = make_evaluation(60, 60, gap=0.5)
-    mistakes = _mistakes(evaluation)
-    alarms = [score for what, _, score in mistakes if what == "false alarm"]
-    missed = [score for what, _, score in mistakes if what.startswith("missed")]
+    mistakes = _mistakes(_ranked(evaluation))
+    alarms = [image.score for image, _, what in mistakes if what == "false alarm"]
+    missed = [image.score for image, _, what in mistakes if what.startswith("missed")]
     scores, labels = evaluation.scores, evaluation.labels
     limit = evaluation.threshold.value
     assert alarms == sorted(scores[(labels == 0) & (scores > limit)], reverse=True)[:5]
     assert missed == sorted(scores[(labels == 1) & (scores <= limit)])[:5]
     named = _extremes(evaluation)
-    assert named[mistakes[0][1]] == "highest normal" and len(named) == 2
+    assert named[mistakes[0][0].path] == "highest normal" and len(named) == 2
     assert min(scores[labels == 1]) == next(
         i.score for i in evaluation.images if named.get(i.path, "").startswith("lowest")
     )

@@ -112,6 +112,9 @@ def test_rates_at_the_threshold_are_those_of_the_images():
     assert evaluation.false_positive_rate == np.mean(above[labels == 0])
     assert evaluation.detection_rate == np.mean(above[labels == 1])
     assert 0 < evaluation.false_positive_rate < evaluation.detection_rate < 1
+    alarms = evaluation.false_alarms
+    assert 0 < alarms.low < alarms.value < alarms.high < 1
+    assert evaluation.to_dict()["test_false_alarms"]["high"] == alarms.high
     assert make_evaluation(defective=0).detection_rate is None
     assert make_evaluation(normal=0).false_positive_rate is None
 
@@ -133,6 +136,10 @@ def test_saved_files_give_back_every_score(tmp_path):
     read = np.array([row["score"] for row in rows], dtype=np.float32)
     assert (read == evaluation.scores.astype(np.float32)).all()
     assert [row["predicted"] for row in rows] == [str(int(i.predicted)) for i in evaluation.images]
+    calibration = np.array(evaluation.calibration_scores)
+    for row, score in zip(rows, evaluation.scores, strict=True):
+        by_hand = (1 + (calibration >= score).sum()) / 20  # 19 held-out images
+        assert float(row["p_value"]) == pytest.approx(by_hand)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

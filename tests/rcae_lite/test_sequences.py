@@ -6,13 +6,13 @@ from rcae_lite.sequences import SequencePool, Sequences
 
 
 def chunk(number: int) -> Sequences:
-    """Fill item i of chunk c with 4 c + i (its first channels); its mask is a corner of 8x8."""
-    level = torch.arange(4.0).view(4, 1, 1, 1, 1) + 4 * number
+    """Fill item i of chunk c with 4 c + i; the deviation is the mask itself: a corner of 8x8."""
+    images = (torch.arange(4.0).view(4, 1, 1, 1) + 4 * number).expand(4, 3, 32, 32)
     masks = torch.zeros(4, 1, 32, 32)
     masks[:, :, :8, :8] = 1
-    joined = level.expand(4, 6, 5, 32, 32).clone()
-    joined[:, 5] = masks  # the mask itself, to see that crops stay together
-    return Sequences(joined.half(), masks.half())
+    enhanced = images.unsqueeze(2).expand(4, 3, 5, 32, 32)
+    deviation = masks.expand(4, 6, 32, 32)  # to see that crops stay together
+    return Sequences(*(field.half() for field in (images, enhanced, deviation, masks)))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,14 +27,15 @@ def test_chunks_alive_roll_on_and_are_made_once():
     assert made == [0, 1, 2, 3, 4]
     fresh = SequencePool(chunk, chunks=3, every=10)  # as after a resume at step 25
     first, second = (p.batch(25, 6, 0, generator()) for p in (pool, fresh))
-    assert torch.equal(first.joined, second.joined)
-    assert set(first.joined[:, 0, 0, 0, 0].tolist()) <= set(range(8, 20))
+    assert torch.equal(first.images, second.images)
+    assert set(first.images[:, 0, 0, 0].tolist()) <= set(range(8, 20))
 
 
 def test_items_stay_together():
     batch = SequencePool(chunk, chunks=2, every=5).batch(0, 16, 16, generator())
-    assert batch.joined.shape == (16, 6, 5, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
-    assert torch.equal(batch.joined[:, 5], batch.masks.expand(-1, 5, -1, -1))
+    assert batch.enhanced.shape == (16, 3, 5, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
+    assert torch.equal(batch.deviation, batch.masks.expand(-1, 6, -1, -1))
+    assert torch.equal(batch.enhanced[:, :, 2], batch.images)
 
 
 def test_half_of_the_crops_look_at_the_anomaly():
@@ -46,4 +47,4 @@ def test_half_of_the_crops_look_at_the_anomaly():
 
 def test_whole_images_without_crop():
     batch = SequencePool(chunk, chunks=1, every=5).batch(0, 2, 0, generator())
-    assert batch.joined.shape == (2, 6, 5, 32, 32) and batch.joined.dtype == torch.float32
+    assert batch.enhanced.shape == (2, 3, 5, 32, 32) and batch.enhanced.dtype == torch.float32

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from data_utils import KitError
 from rcae_lite.config import Stage
 from rcae_lite.training import (
+    Batch,
     Event,
+    LossNotFinite,
     Progress,
     TensorBoard,
     generator_for,
@@ -25,11 +26,13 @@ def problem(seed: int = 0):
     torch.manual_seed(seed)
     module = nn.Linear(4, 1)
 
-    def loss(step: int) -> torch.Tensor:
-        x = torch.randn(8, 4, generator=generator_for(seed, "x", step))
+    def loss(x: torch.Tensor) -> torch.Tensor:
         return (module(x) - x.sum(dim=1, keepdim=True)).square().mean()
 
-    return module, loss
+    def batch(step: int) -> Batch:
+        return Batch({"x": torch.randn(8, 4, generator=generator_for(seed, "x", step))}, loss)
+
+    return module, batch
 
 
 def test_events_tell_every_step_in_order():
@@ -90,12 +93,80 @@ def test_generator_depends_on_seed_stage_and_step():
     assert torch.equal(first, second)
 
 
-def test_a_loss_that_is_not_finite_stops_with_stage_and_step():
-    module, _ = problem()
-    with pytest.raises(KitError, match="stage fit became nan at step 0"):
-        train_stage(
-            "fit", new_state(module, STAGE), lambda _: module.weight.sum() * float("nan"), STAGE, 12
-        )
+def test_a_loss_that_is_not_finite_stops_before_the_step_with_its_batch():
+    module, batch_of = problem()
+    before = module.weight.clone()
+
+    def breaks(step: int) -> Batch:
+        batch = batch_of(step)
+        return batch if step < 2 else Batch(batch.tensors, lambda x: module.weight.sum() * x.log())
+
+    state = new_state(module, STAGE)
+    with pytest.raises(LossNotFinite, match="stage fit became nan at step 2; lower its") as caught:
+        train_stage("fit", state, lambda step: mean_of(breaks(step)), STAGE, 12)
+    assert caught.value.name == "fit-2" and state.done == 2
+    assert torch.equal(caught.value.tensors["x"], batch_of(2).tensors["x"])
+    assert module.weight.isfinite().all() and not torch.equal(module.weight, before)
+
+
+def mean_of(batch: Batch) -> Batch:
+    return Batch(batch.tensors, lambda **part: batch.loss(**part).mean())
+
+
+class Memory:
+    """A loss that does not fit the memory when more than ``fits`` items go through at once."""
+
+    def __init__(self, batch_of, fits: int) -> None:
+        self.batch_of, self.fits = batch_of, fits
+        self.sizes: list[int] = []
+
+    def __call__(self, step: int) -> Batch:
+        batch = self.batch_of(step)
+
+        def loss(x: torch.Tensor) -> torch.Tensor:
+            self.sizes.append(len(x))
+            if len(x) > self.fits:
+                raise torch.OutOfMemoryError("CUDA out of memory (made up)")
+            return batch.loss(x)
+
+        return Batch(batch.tensors, loss)
+
+
+@pytest.mark.parametrize(("fits", "parts"), [(8, 1), (4, 2), (3, 4), (1, 8)])
+def test_out_of_memory_halves_the_batch_and_adds_up_the_gradients(fits, parts, capsys):
+    whole, batch_of = problem()
+    train_stage("fit", new_state(whole, STAGE), batch_of, STAGE, 12)
+    divided, batch_of = problem()
+    memory, state, events = Memory(batch_of, fits), new_state(divided, STAGE), []
+    train_stage("fit", state, memory, STAGE, 12, [events.append, Progress()])
+    assert state.parts == parts and events[0].state.parts == parts
+    assert memory.sizes[-parts:] == [8 // parts] * parts  # the last step goes in parts at once
+    assert memory.sizes.count(8) == (12 if parts == 1 else 1)
+    torch.testing.assert_close(divided.weight, whole.weight, rtol=1e-5, atol=1e-6)
+    assert parts > 1 or torch.equal(divided.weight, whole.weight)
+    said = capsys.readouterr()
+    assert (f"in {parts} parts" in said.out + said.err) == (parts > 1)
+
+
+def test_a_batch_that_halves_unevenly_has_the_same_gradient():
+    module, batch_of = problem()
+    batch = batch_of(0)
+    seven = Batch({"x": batch.tensors["x"][:7]}, batch.loss)
+    module.zero_grad()
+    seven.loss(**seven.tensors).backward()
+    expected = module.weight.grad.clone()
+    module.zero_grad()
+    total = sum(seven.losses(2))
+    total.backward()
+    assert [len(part) for part in batch.tensors["x"][:7].split(4)] == [4, 3]
+    torch.testing.assert_close(module.weight.grad, expected)
+
+
+def test_out_of_memory_with_one_item_is_told():
+    module, batch_of = problem()
+    with pytest.raises(torch.OutOfMemoryError):
+        train_stage("fit", new_state(module, STAGE), Memory(batch_of, 0), STAGE, 12)
+    assert not module.training
 
 
 def test_an_interrupt_leaves_the_module_ready_to_predict():

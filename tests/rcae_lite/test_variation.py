@@ -2,7 +2,7 @@
 
 import torch
 
-from rcae_lite.variation import _shift, vary
+from rcae_lite.variation import _shift, match_exposure, vary
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -40,3 +40,19 @@ def test_exposure_stays_moderate():
     images = torch.full((256, 3, 16, 16), 0.5)
     level = vary(images, generator()).mean(dim=(1, 2, 3))
     assert 0.3 < level.min() and level.max() < 0.72 and level.std() > 0.02
+
+
+def test_match_exposure_undoes_gain_and_offset_and_ignores_a_defect():
+    torch.manual_seed(0)
+    reference = torch.rand(3, 32, 32)
+    changed = reference * torch.tensor([0.8, 0.9, 1.1]).view(3, 1, 1) + 0.05
+    matched = match_exposure(changed[None], reference)[0]
+    torch.testing.assert_close(matched, reference, atol=1e-3, rtol=0)
+    stained = changed.clone()
+    stained[:, :10, :10] = 1.0  # a tenth of the image
+    matched = match_exposure(stained[None], reference)[0]
+    torch.testing.assert_close(matched[:, 12:, 12:], reference[:, 12:, 12:], atol=0.02, rtol=0)
+
+
+def test_match_exposure_of_a_flat_image_stays_finite():
+    assert match_exposure(torch.full((1, 3, 8, 8), 0.5), torch.rand(3, 8, 8)).isfinite().all()

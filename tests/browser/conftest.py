@@ -1,0 +1,253 @@
+"""A real browser, and a real JupyterLab in it. Without Chromium these tests skip and say so."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rcae_lite import RcAEDetector, SinglePassDetector
+from tests.rcae_lite.conftest import TINY_STAGE, tiny_category, tiny_config, tiny_detector
+
+__all__ = ["tiny_category", "tiny_detector"]  # fixtures of the package's tests, used here too
+
+PATIENCE = 120_000  # milliseconds: a machine may be busy
+KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext
+    ?.session?.kernel?.status === 'idle'"""
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def pytest_collection_modifyitems(items):
+    """Mark whatever lies in this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def chromium() -> str | None:
+    """Find the browser: RCAE_CHROMIUM, or what the system calls it."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("RCAE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start Chromium once for all tests."""
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium; install it (Debian: apt install chromium) or set RCAE_CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
+    with api.sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=path, args=SWITCHES) as started:
+            yield started
+
+
+@dataclass
+class Tab:
+    """A page of the browser that remembers its faults and its requests."""
+
+    page: Any  # Playwright's page
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    widget: Any = None  # a locator of one widget of the page
+
+    def command(self, name: str) -> None:
+        """Start a command of JupyterLab without waiting for its end."""
+        self.page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
+
+    def within(self, widget: Any) -> Tab:
+        """Look at one widget only."""
+        return Tab(self.page, self.errors, self.requests, widget)
+
+    def find(self, selector: str) -> Any:
+        """Locate something in the widget, or in the whole page."""
+        return (self.widget or self.page).locator(selector)
+
+    def open(self, address: str, wait_for: str = "main[data-ready]") -> None:
+        """Open an address and wait until what it shows has been drawn."""
+        self.page.goto(address)
+        self.page.wait_for_selector(wait_for, timeout=PATIENCE)
+
+    def pixels(self, panel: str) -> np.ndarray:
+        """Read a canvas: (H, W, 3) uint8."""
+        script = """canvas => [canvas.height, canvas.width, ...canvas.getContext("2d")
+            .getImageData(0, 0, canvas.width, canvas.height).data]"""
+        height, width, *rgba = self.find(f'canvas[data-panel="{panel}"]').evaluate(script)
+        return np.array(rgba, np.uint8).reshape(height, width, 4)[..., :3]
+
+    def set(self, control: str, value: float | str) -> None:
+        """Move a control as a user would, in the browser."""
+        self.find(f'[data-control="{control}"]').fill(str(value))
+
+    def click_pixel(self, panel: str, row: int, column: int, side: int) -> None:
+        """Click the middle of a pixel of a picture with ``side`` pixels."""
+        self.find(f'canvas[data-panel="{panel}"]').scroll_into_view_if_needed()
+        self.page.mouse.click(*self.place(panel, row, column, side))
+
+    def place(self, panel: str, row: int, column: int, side: int) -> tuple[float, float]:
+        """Return x and y of the middle of a pixel in the window."""
+        box = self.find(f'canvas[data-panel="{panel}"]').bounding_box()
+        pixel = box["width"] / side
+        return box["x"] + (column + 0.5) * pixel, box["y"] + (row + 0.5) * pixel
+
+
+@pytest.fixture
+def tab(browser) -> Iterator[Tab]:
+    """Open a tab that has no network: only files, and what the page itself makes."""
+    context = browser.new_context(viewport={"width": 1100, "height": 900}, offline=True)
+    tab = Tab(context.new_page())
+    listen(tab)
+    yield tab
+    context.close()
+
+
+def listen(tab: Tab) -> None:
+    """Write down errors and requests; blob: and data: are the page's own memory."""
+    tab.page.set_default_timeout(PATIENCE)
+    tab.page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.page.on(
+        "console",
+        lambda message: tab.errors.append(message.text) if message.type == "error" else None,
+    )
+    tab.page.on(
+        "request",
+        lambda request: (
+            tab.requests.append(request.url)
+            if not request.url.startswith(("blob:", "data:"))
+            else None
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Folder for screenshots: build/screenshots in the repository, which git ignores."""
+    folder = Path(__file__).parents[2] / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_baseline(tiny_category) -> SinglePassDetector:
+    """Return a single-pass detector that has gone through its training."""
+    return SinglePassDetector(tiny_config(rcae=TINY_STAGE), 0, "cpu").fit(
+        tiny_category.train, listeners=[]
+    )
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab."""
+
+    address: str
+    token: str
+    folder: Path
+
+    def url(self, notebook: str) -> str:
+        """Address of a notebook."""
+        return f"{self.address}/lab/tree/{notebook}?token={self.token}"
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory) -> Iterator[Lab]:
+    """Start JupyterLab with settings and folders of its own."""
+    folder = tmp_path_factory.mktemp("lab")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    own = {
+        name: str(folder / name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
+    }
+    quiet = folder / "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--expose-app-in-browser",
+        f"--port={port}",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={folder}",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
+    log = (folder / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options],
+        cwd=folder,
+        env=os.environ | own | {"OMP_NUM_THREADS": "1"},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    started = Lab(f"http://127.0.0.1:{port}", token, folder)
+    try:
+        wait_until(lambda: _answers(started, server), "JupyterLab answers", (folder / "log"))
+        yield started
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+        log.close()
+
+
+def _answers(lab: Lab, server: subprocess.Popen) -> bool:
+    assert server.poll() is None, "JupyterLab stopped"
+    try:
+        with urllib.request.urlopen(f"{lab.address}/api/status?token={lab.token}", timeout=2) as r:
+            return "started" in json.load(r)
+    except OSError:
+        return False
+
+
+def wait_until(condition, what: str, log: Path | None = None, seconds: float = 180) -> None:
+    """Wait for a condition, and say what was waited for in vain."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            text = log.read_text()[-2000:] if log else ""
+            raise AssertionError(f"waited {seconds:.0f} s in vain: {what}\n{text}")
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def notebook(browser, lab, shots):
+    """Open a notebook in JupyterLab and run all of its cells; gives the tab."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+
+    def opened(name: str) -> Tab:
+        tab = Tab(context.new_page())
+        listen(tab)
+        tab.page.goto(lab.url(name))
+        tab.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE)
+        tab.page.wait_for_function(KERNEL_IS_IDLE, timeout=PATIENCE)  # else Lab asks for one
+        tab.command("notebook:run-all-cells")
+        return tab
+
+    yield opened
+    for number, page in enumerate(context.pages):  # what was seen last, for who looks for a fault
+        page.screenshot(path=shots / f"last-{number}.png")
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def saved_detector(tiny_detector, tmp_path_factory) -> Path:
+    """Save the tiny detector where a kernel can load it."""
+    folder = tmp_path_factory.mktemp("detector")
+    RcAEDetector.save(tiny_detector, folder)
+    return folder

@@ -1,0 +1,128 @@
+"""The widgets in a real JupyterLab: what its canvases show is what the kernel's Python holds."""
+
+import json
+
+import nbformat
+import numpy as np
+import pytest
+
+from tests.browser.conftest import PATIENCE, wait_until
+
+SIDE = 32
+
+SETUP = """
+import torch
+torch.set_num_threads(1)
+from rcae_lite import RcAEDetector
+from rcae_lite.widgets import DefectPainter, RecursionExplorer
+detector = RcAEDetector.load({folder!r}, device="cpu")
+images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+"""
+
+# Appended to whatever notebook is tested: every change of a widget is written down by the kernel.
+WATCH = """
+import json, os, numpy
+from pathlib import Path
+from rcae_lite.widgets.views import View
+
+def write_down(name, widget):
+    state = widget.state
+    shown = {panel: state.panel(panel) for panel in getattr(state, "panels", [])}
+    if hasattr(state, "mask"):
+        shown |= {"paint": state.frames.images[0], "mask": state.mask}
+    numpy.savez(f".{name}.npz", values=json.dumps(state.values), **shown)
+    os.replace(f".{name}.npz", f"{name}.npz")
+
+for name, widget in list(globals().items()):
+    if isinstance(widget, View) and not name.startswith("_"):
+        write_down(name, widget)
+        widget.observe(lambda _, name=name, widget=widget: write_down(name, widget))
+"""
+
+
+@pytest.fixture
+def written(lab, saved_detector):
+    """Write a notebook with both widgets; gives its name."""
+    cells = [
+        SETUP.format(folder=str(saved_detector)),
+        "explorer = RecursionExplorer(detector, images, normal=images)\nexplorer",
+        "painter = DefectPainter(detector, images[0], folder='part')\npainter",
+        WATCH,
+    ]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}  # no dialog
+    nbformat.write(book, lab.folder / "widgets.ipynb")
+    return "widgets.ipynb"
+
+
+def held(lab, name: str) -> dict[str, np.ndarray]:
+    """What the kernel wrote down last."""
+    with np.load(lab.folder / f"{name}.npz") as file:
+        return {key: file[key] for key in file.files}
+
+
+def values(lab, name: str) -> dict:
+    return json.loads(str(held(lab, name)["values"]))
+
+
+@pytest.mark.timeout(600)
+def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
+    tab = notebook(written)
+    explorer = tab.page.locator('.rcae[aria-label="Recursion explorer"][data-ready]')
+    painter = tab.page.locator('.rcae[aria-label="Defect painter"][data-ready]')
+    explorer.wait_for(timeout=PATIENCE)
+    wait_until((lab.folder / "painter.npz").exists, "the last cell has run", lab.folder / "log")
+
+    # The slider.
+    explorer.scroll_into_view_if_needed()
+    explorer.locator('[data-control="image"]').select_option(index=2)
+    explorer.locator('[data-control="depth"]').fill("2")
+    explorer.locator('[data-control="opacity"]').fill("0.5")
+    wait_until(
+        lambda: (
+            values(lab, "explorer") | {"image": 2, "depth": 2, "opacity": 0.5}
+            == values(lab, "explorer")
+        ),
+        "the kernel follows the slider",
+    )
+    frames = held(lab, "explorer")
+    for panel in ("input", "reconstruction", "enhanced", "residual", "map"):
+        np.testing.assert_array_equal(tab.within(explorer).pixels(panel), frames[panel], panel)
+
+    # A pixel.
+    tab.within(explorer).click_pixel("residual", 7, 19, SIDE)
+    wait_until(lambda: values(lab, "explorer")["probes"] == [[7, 19, 0]], "the probe arrives")
+    explorer.screenshot(path=shots / "lab-explorer.png")
+
+    # A stroke.
+    painter.scroll_into_view_if_needed()
+    painter.locator('[data-control="size"]').fill("4")
+    canvas = tab.within(painter)
+    tab.page.mouse.move(*canvas.place("paint", 10, 6, SIDE))
+    tab.page.mouse.down()
+    tab.page.mouse.move(*canvas.place("paint", 10, 24, SIDE), steps=6)
+    tab.page.mouse.up()
+    wait_until(lambda: held(lab, "painter")["mask"].any(), "the stroke arrives")
+    result = held(lab, "painter")
+    np.testing.assert_array_equal(canvas.pixels("paint"), result["paint"])
+    rows = np.flatnonzero(result["mask"].any(axis=1))
+    assert 8 <= rows.min() <= 10 <= rows.max() <= 12, rows
+    painter.get_by_text("IoU").wait_for()
+    painter.screenshot(path=shots / "lab-painter.png")
+    painter.get_by_role("button", name="undo").click()
+    wait_until(lambda: not held(lab, "painter")["mask"].any(), "undo arrives")
+    painter.get_by_role("button", name="random").click()
+    wait_until(lambda: held(lab, "painter")["mask"].any(), "a random defect arrives")
+    painter.get_by_role("button", name="save").click()
+    wait_until((lab.folder / "part/test/painted/000.png").exists, "the pair is saved")
+    assert (lab.folder / "part/ground_truth/painted/000_mask.png").exists()
+
+    # All frames are on this side: scrubbing needs no kernel.
+    expected = held(lab, "explorer")["residual"]
+    tab.command("notebook:shutdown-kernel")
+    tab.page.wait_for_timeout(1000)
+    explorer.scroll_into_view_if_needed()
+    explorer.locator('[data-control="depth"]').fill("5")
+    assert (tab.within(explorer).pixels("residual") != expected).any()
+    explorer.locator('[data-control="depth"]').fill("2")
+    np.testing.assert_array_equal(tab.within(explorer).pixels("residual"), expected)

@@ -1,0 +1,104 @@
+"""The lectures keep the conventions of the course, and run from top to bottom."""
+
+import re
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from rcae_lite.exercises import EXERCISES
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+LECTURES = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+EVERY = sorted(NOTEBOOKS.rglob("*.ipynb"))
+HEADINGS = ("What the paper says, what we measured here", "Summary", "Exercises")
+
+each = pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
+
+
+def prose(path):
+    notebook = nbformat.read(path, as_version=4)
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+@each
+def test_a_lecture_says_what_it_costs_and_ends_as_all_of_them_do(path):
+    text = prose(path)
+    if "*Measured on a 2-core CPU: not yet" in text:
+        pytest.xfail("not measured yet: python notebooks/measure.py, on an idle machine")
+    measured = re.search(r"\*Measured on a 2-core CPU: ([\d.]+) minutes?, ([\d.]+) GB\.\*", text)
+    assert measured, "no measured header"
+    assert float(measured[1]) <= 10
+    for heading in HEADINGS:
+        assert f"\n## {heading}\n" in text, heading
+    assert "Predict" in text and "Interpret" in text
+
+
+@each
+def test_a_lecture_names_its_exercises(path):
+    text = prose(path)
+    asked = text.split("\n## Exercises\n")[1]
+    assert f"(exercises/{path.name})" in asked
+    for name in EXERCISES:
+        if name.startswith(path.stem[:2]):
+            assert f"`{name}`" in asked, name
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\(([^)#\s]+)", prose(path)):
+        if "://" not in link and not link.startswith("attachment:"):
+            assert (path.parent / link).exists(), link
+
+
+@each
+def test_cells_are_short(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= 28, f"{len(lines)} lines: {lines[0]}"
+
+
+def run(path, work, limit):
+    """Run a notebook in an empty folder; return its pictures and the seconds it took."""
+    notebook = nbformat.read(path, as_version=4)
+    started = time.monotonic()
+    NotebookClient(notebook, timeout=limit, resources={"metadata": {"path": work}}).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    return [o for o in outputs if "image/png" in o.get("data", {})], time.monotonic() - started
+
+
+# Only the first is run in `make test`: all twelve in fast mode are to follow once each has been
+# seen to take less than half a minute of one core (some take more than a minute now).
+@pytest.mark.parametrize(
+    "path",
+    [*LECTURES[:1], *(pytest.param(path, marks=pytest.mark.slow) for path in LECTURES[1:])],
+    ids=lambda path: path.stem,
+)
+def test_a_lecture_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
+    for name in ("RCAE_DATA", "RCAE_CATEGORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RCAE_FAST", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    pictures, _ = run(path, tmp_path, 280)
+    assert len(pictures) >= 1, "the plots must be shown, not only made"
+
+
+@each
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_lecture_runs_at_full_size(path, monkeypatch, tmp_path):
+    for name in ("RCAE_DATA", "RCAE_CATEGORY", "RCAE_FAST"):
+        monkeypatch.delenv(name, raising=False)
+    _, seconds = run(path, tmp_path, 1500)
+    print(f"\n{path.stem}: {seconds / 60:.1f} minutes")
+
+
+@pytest.mark.parametrize("path", LECTURES[:1], ids=lambda path: path.stem)
+def test_a_lecture_runs_on_a_plain_folder(path, monkeypatch, tmp_path, folder_root):
+    monkeypatch.setenv("RCAE_FAST", "1")
+    monkeypatch.setenv("RCAE_DATA", str(folder_root))
+    monkeypatch.delenv("RCAE_CATEGORY", raising=False)
+    run(path, tmp_path, 280)

@@ -1,0 +1,75 @@
+"""The detectors that ship with the kit: small, sound, and found again."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from data_utils import KitError, open_category
+from rcae_lite import RcAEDetector, SinglePassDetector, example, load_example
+from rcae_lite.detector import FORMAT_VERSION
+from rcae_lite.evaluation import smooth
+from rcae_lite.metrics import image_auroc
+
+
+@pytest.fixture(scope="module")
+def category():
+    return open_category("synthetic", size=128)
+
+
+def test_the_shipped_files_are_small_and_in_half_precision():
+    files = [file for kind in example.KINDS for file in (example.SHIPPED / kind).iterdir()]
+    assert {file.name for file in files} == {"detector.json", "detector.safetensors"}
+    assert sum(file.stat().st_size for file in files) <= 2.5e6
+    for kind in example.KINDS:
+        modules = load_example(kind, device="cpu").modules.values()
+        floats = [t for m in modules for t in m.state_dict().values() if t.is_floating_point()]
+        assert all(t.dtype == torch.float32 and t.equal(t.half().float()) for t in floats)
+
+
+def test_the_shipped_files_say_where_they_come_from(category):
+    for kind in example.KINDS:
+        detector = load_example(kind, device="cpu")
+        assert detector.config.preset == "demo" and detector.threshold is not None
+        assert detector.trained["category"] == category.name
+        assert detector.trained["command"] == "python -m rcae_lite.example"
+        assert detector.trained["code_version"] and detector.trained["data_fingerprint"]
+
+
+def test_the_shipped_detector_detects_and_beats_the_baseline(category):
+    """A third of the test images: every family of defects, in every severity."""
+    third = category.test.subset(range(0, len(category.test), 3))
+    images = third.images() / 255
+    area = {
+        kind: image_auroc(third.labels, load_example(kind, device="cpu").predict(images).score)
+        for kind in example.KINDS
+    }
+    assert area["rcae"] > 0.85 and area["rcae"] > area["single_pass"], area
+
+
+def test_the_category_it_knows_gets_the_shipped_detector(category):
+    detector = example.detector_for(category)
+    assert isinstance(detector, RcAEDetector)
+    assert detector.trained["command"] == "python -m rcae_lite.example"
+
+
+def test_any_other_category_is_trained_on_once(tiny_category, tmp_path, monkeypatch):
+    larger = dataclasses.replace(
+        tiny_category, train=tiny_category.train.subset(range(12)), size=128, name="other"
+    )
+    larger.train.size, larger.train._images = 128, None
+    first = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
+    assert isinstance(first, SinglePassDetector) and first.threshold is not None
+    monkeypatch.setattr("rcae_lite.detector.train_stage", None)  # a second training would fail
+    second = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
+    image = larger.train.images()[:1] / 255
+    residual = [d.trajectory(image).residuals for d in (first, second)]
+    assert smooth(residual[0]).equal(smooth(residual[1]))
+
+
+def test_unknown_or_outdated_files_are_refused_with_the_remedy(monkeypatch):
+    with pytest.raises(KitError, match="unknown detector 'vae'; choose from rcae, single_pass"):
+        load_example("vae")
+    monkeypatch.setattr("rcae_lite.detector.FORMAT_VERSION", FORMAT_VERSION + 1)
+    with pytest.raises(KitError, match=r"make it again: python -m rcae_lite\.example"):
+        load_example()

@@ -1,0 +1,127 @@
+"""The messages of the views, on a channel that only remembers them."""
+
+import json
+
+import comm
+import numpy as np
+import pytest
+from comm.base_comm import BaseComm
+
+from data_utils import KitError
+
+pytest.importorskip("anywidget", reason="needs the extra lab")
+from rcae_lite.widgets import DefectPainter, RecursionExplorer  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch) -> list[dict]:
+    """Every message to the browser: type, data and buffers."""
+    messages = []
+
+    class Channel(BaseComm):
+        def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+            messages.append({"type": msg_type, "data": data or {}, "buffers": buffers or []})
+
+    monkeypatch.setattr(comm, "create_comm", Channel)
+    return messages
+
+
+def receive(widget, data: dict, buffers: list[bytes] = ()) -> None:
+    """Let a message of the browser arrive."""
+    widget.comm.handle_msg({"content": {"data": data}, "buffers": [memoryview(b) for b in buffers]})
+
+
+@pytest.fixture
+def explorer(tiny_detector, tiny_category, sent):
+    return RecursionExplorer(tiny_detector, tiny_category.test, normal=tiny_category.train)
+
+
+@pytest.fixture
+def painter(tiny_detector, tiny_category, sent, tmp_path):
+    return DefectPainter(tiny_detector, tiny_category.test[-1].image, folder=tmp_path / "part")
+
+
+def test_all_frames_travel_once_as_binary_buffers(explorer, sent):
+    (opened,) = [m for m in sent if m["type"] == "comm_open" and m["buffers"]]
+    paths = [tuple(path) for path in opened["data"]["buffer_paths"]]
+    assert len(paths) == len(set(paths)) == len(opened["buffers"])
+    for index in range(8):
+        buffer = opened["buffers"][paths.index(("data", "images", index, "frames", "bytes"))]
+        frames = np.frombuffer(buffer, np.uint8).reshape(11, 32, 32, 3)
+        state = explorer.state.frames
+        np.testing.assert_array_equal(frames[0], state.images[index])
+        np.testing.assert_array_equal(frames[1:6], state.reconstructions[index])
+        np.testing.assert_array_equal(frames[6:], state.enhanced[index])
+    del opened["data"]["state"]["_esm"], opened["data"]["state"]["_css"]
+    assert len(json.dumps(opened["data"])) < 20_000, "pictures in JSON"
+
+
+def test_moving_a_slider_in_the_browser_sends_no_frame_back(explorer, sent):
+    del sent[:]
+    receive(explorer, {"method": "update", "state": {"depth": 2, "probes": [[3, 4, 0]]},
+                       "buffer_paths": []})
+    assert explorer.depth == explorer.state.values["depth"] == 2
+    assert explorer.state.values["probes"] == [[3, 4, 0]]
+    assert [message["buffers"] for message in sent if message["buffers"]] == []
+
+
+def test_setting_a_control_in_python_reaches_the_browser(explorer, sent):
+    del sent[:]
+    explorer.depth = 3
+    (update,) = [message["data"] for message in sent if message["data"].get("method") == "update"]
+    assert update["state"] == {"depth": 3}
+    with pytest.raises(KitError, match="depth 9"):
+        explorer.depth = 9
+    assert explorer.depth == explorer.state.values["depth"] == 3
+
+
+def paint(painter, painted: np.ndarray, number: int) -> dict:
+    receive(painter, {"method": "custom", "content": {"type": "paint", "number": number}},
+            [painted.tobytes()])
+    return painter.result
+
+
+def test_a_stroke_is_answered_with_everything_that_depends_on_it(painter, sent):
+    painted = painter.state.original.copy()
+    painted[5:12, 8:20] = [0, 0, 255]
+    del sent[:]
+    result = paint(painter, painted, 7)
+    assert (result["number"], result["ours"], result["note"]) == (7, True, "")
+    frames = np.frombuffer(result["picture"]["frames"]["bytes"], np.uint8).reshape(11, 32, 32, 3)
+    np.testing.assert_array_equal(frames[0], painted)
+    mask = np.frombuffer(result["mask"]["bytes"], np.uint8).reshape(32, 32)
+    assert mask.sum() == 7 * 12
+    assert result["iou"] == painter.state.iou is not None
+    (message,) = [m for m in sent if m["data"].get("method") == "update"]
+    assert set(message["data"]["state"]) == {"result"}
+    assert len(message["buffers"]) == 3  # frames, map, mask
+
+
+def test_random_and_save_are_answered_too(painter, tmp_path):
+    receive(painter, {"method": "custom", "content": {"type": "save", "number": 1}})
+    assert "nothing was painted" in painter.result["note"]
+    receive(painter, {"method": "custom", "content": {"type": "random", "number": 2}})
+    assert not painter.result["ours"] and painter.state.mask.any()
+    first = painter.state.frames.images.copy()
+    receive(painter, {"method": "custom", "content": {"type": "random", "number": 3}})
+    assert (painter.state.frames.images != first).any()
+    receive(painter, {"method": "custom", "content": {"type": "save", "number": 4}})
+    assert painter.result["note"].startswith("saved: ")
+    assert (tmp_path / "part" / "test" / "painted" / "000.png").exists()
+
+
+def test_a_hundred_strokes_keep_one_result(painter, sent):
+    painted = painter.state.original.copy()
+    for number in range(100):
+        painted[number % 32, :4] = number
+        paint(painter, painted, number)
+    kept = [value for value in vars(painter.state).values() if isinstance(value, list)]
+    assert kept == [], "a state that collects grows with every stroke"
+    assert painter.state.frames.images.shape[0] == 1
+
+
+def test_save_html_writes_the_present_state(explorer, tmp_path):
+    explorer.depth = 2
+    page = explorer.save_html(tmp_path / "page.html").read_text()
+    values = json.loads(page.split('id="data">')[1].split("</script>")[0])[0]["values"]
+    assert values == {"image": 0, "depth": 2, "opacity": 0.0, "probes": []}
