@@ -20,26 +20,29 @@ from rcae_lite.runs import load_run
 
 def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return (n, H, W) maps for each rule; images (n, 3, H, W) in [0, 1]."""
-    logits, unusual, residual = [], [], []
+    logits, deviations, residual = [], [], []
     with torch.inference_mode():
-        for part in images.split(8):
+        for part in images.split(4):
             trajectory = detector.trajectory(part)
             inputs = trajectory.images, trajectory.enhanced
+            deviations.append(detector.crd.deviation(*inputs))
             logits.append(detector.crd(*inputs).squeeze(1))
-            unusual.append(detector.crd.normality(*inputs).mean(dim=(1, 2)))
             residual.append(trajectory.residuals)
-    logit, normality, residuals = torch.cat(logits), torch.cat(unusual), torch.cat(residual)
+    logit, deviation, residuals = torch.cat(logits), torch.cat(deviations), torch.cat(residual)
+    depth, colour = deviation[:, :-1].mean(dim=1), deviation[:, -1]
     weight = detector.config.normality
     rules = {f"residual of depth {n + 1}": smooth(residuals[:, n])
              for n in range(residuals.shape[1])}
     return rules | {
-        "normality of the enhanced residual alone": smooth(normality),
+        "normality of the enhanced residual alone": smooth(depth),
+        "normality of the colour alone": smooth(colour),
         "CRD logits, not smoothed": logit,
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),
         "CRD surprise, smoothed": smooth(F.softplus(logit)),
-        "CRD + normality, surprise, smoothed (the library's)":
-            smooth(F.softplus(logit + weight * normality)),
+        "CRD + normality of the residual": smooth(F.softplus(logit + 0.25 * weight * depth)),
+        "CRD + normality of the colour": smooth(F.softplus(logit + 0.75 * weight * colour)),
+        "CRD + both (the library's)": detector.predict(images).anomaly_map,
     }
 
 
