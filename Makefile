@@ -8,22 +8,26 @@ BIN := $(VENV)/bin
 BASE := $(VENV)/.base-installed
 LAB := $(VENV)/.lab-installed
 DEV := $(VENV)/.dev-installed
+BOOK := $(VENV)/.book-installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # two pips must not write to one environment
-.PHONY: help demo test test-full lab lint notebooks clean
+.PHONY: help demo test test-full test-browser lab lint notebooks class book clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(BASE) ## train and evaluate on synthetic images, write runs/demo/report.html
 	$(BIN)/rcae demo
 
 test: lint ## lint, then the tests (15 minutes at most on 2 cores)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-full: lint ## lint, then all tests, the long ones too
 	$(BIN)/python -m pytest -m "" --timeout 3600 -s
+
+test-browser: $(DEV) ## only the tests of the widgets in a real browser (needs Chromium)
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lab: $(LAB) ## open JupyterLab on notebooks/
 	$(BIN)/jupyter-lab notebooks
@@ -32,8 +36,15 @@ lint: $(DEV) ## check style (ruff) and types (mypy)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-notebooks: $(LAB) ## regenerate notebooks/*.ipynb from notebooks/*.py
+notebooks: $(LAB) ## regenerate the notebooks and exercises from their sources
 	$(BIN)/python notebooks/generate.py
+
+OUT ?= build/class
+class: $(LAB) ## write a student release and a teacher's pack into OUT
+	$(BIN)/python notebooks/classroom.py $(OUT)
+
+book: $(BOOK) ## run the notebooks, write the course as a web site: build/book/index.html
+	$(BIN)/python docs/book.py build
 
 clean: ## remove caches and build products; keeps .venv and runs/
 	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -51,6 +62,10 @@ $(LAB): pyproject.toml | $(BIN)/pip
 $(DEV): pyproject.toml | $(BIN)/pip
 	$(BIN)/python -m pip install -e ".[lab,dev]"
 	@touch $(BASE) $(LAB) $(DEV)
+
+$(BOOK): pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install -e ".[lab,book]"
+	@touch $(BASE) $(LAB) $(BOOK)
 
 # An environment without pip is half made (Debian leaves one behind): it is taken away again.
 $(BIN)/pip:
