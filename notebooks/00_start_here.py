@@ -90,9 +90,12 @@ for name, count in detector.parameters().items():
 
 # %%
 images = test.images() / 255
-trajectories = [detector.trajectory(part) for part in images.split(8)]
-residuals = torch.cat([t.residuals.cpu() for t in trajectories])
-changes = torch.cat([t.changes.cpu() for t in trajectories])
+residuals, changes = [], []
+for part in images.split(8):
+    followed = detector.trajectory(part)
+    residuals.append(followed.residuals.cpu())
+    changes.append(followed.changes.cpu())
+residuals, changes = torch.cat(residuals), torch.cat(changes)
 evaluation = detector.evaluate(test)
 top = plotting.residual_limit(residuals)  # one colour scale for every image of the test set
 

@@ -1,6 +1,7 @@
 """The widgets in a real JupyterLab: what its canvases show is what the kernel's Python holds."""
 
 import json
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -23,7 +24,6 @@ images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 
 WATCH = """
 import json, os, numpy
 from pathlib import Path
-from rcae_lite.widgets.views import View
 
 def write_down(name, widget):
     state = widget.state
@@ -33,11 +33,25 @@ def write_down(name, widget):
     numpy.savez(f".{name}.npz", values=json.dumps(state.values), **shown)
     os.replace(f".{name}.npz", f"{name}.npz")
 
-for name, widget in list(globals().items()):
-    if isinstance(widget, View) and not name.startswith("_"):
-        write_down(name, widget)
-        widget.observe(lambda _, name=name, widget=widget: write_down(name, widget))
+for name in ("explorer", "painter"):
+    widget = globals()[name]
+    write_down(name, widget)
+    widget.observe(lambda _, name=name, widget=widget: write_down(name, widget))
 """
+
+
+TOUR = Path(__file__).parents[2] / "notebooks" / "08_explore_the_recursion.ipynb"
+FAST = "import os\nos.environ['RCAE_FAST'] = '1'"
+
+
+@pytest.fixture
+def tour(lab):
+    """Notebook 08 itself, in its fast mode; gives its name."""
+    book = nbformat.read(TOUR, as_version=4)
+    for place, text in ((0, FAST), (len(book.cells) + 1, WATCH)):
+        book.cells.insert(place, nbformat.v4.new_code_cell(text))
+    nbformat.write(book, lab.folder / TOUR.name)
+    return TOUR.name
 
 
 @pytest.fixture
@@ -92,8 +106,6 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     # A pixel.
     tab.within(explorer).click_pixel("residual", 7, 19, SIDE)
     wait_until(lambda: values(lab, "explorer")["probes"] == [[7, 19, 0]], "the probe arrives")
-    explorer.screenshot(path=shots / "lab-explorer.png")
-
     # A stroke.
     painter.scroll_into_view_if_needed()
     painter.locator('[data-control="size"]').fill("4")
@@ -108,7 +120,6 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     rows = np.flatnonzero(result["mask"].any(axis=1))
     assert 8 <= rows.min() <= 10 <= rows.max() <= 12, rows
     painter.get_by_text("IoU").wait_for()
-    painter.screenshot(path=shots / "lab-painter.png")
     painter.get_by_role("button", name="undo").click()
     wait_until(lambda: not held(lab, "painter")["mask"].any(), "undo arrives")
     painter.get_by_role("button", name="random").click()
@@ -126,3 +137,43 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     assert (tab.within(explorer).pixels("residual") != expected).any()
     explorer.locator('[data-control="depth"]').fill("2")
     np.testing.assert_array_equal(tab.within(explorer).pixels("residual"), expected)
+
+
+@pytest.mark.timeout(900)
+def test_the_guided_tour_of_notebook_08(notebook, lab, tour, shots):
+    """Slider, click and stroke in the notebook as it is shipped, and what it looks like."""
+    tab = notebook(tour)
+    explorer = tab.page.locator('.rcae[aria-label="Recursion explorer"][data-ready]')
+    explorer.wait_for(timeout=PATIENCE)
+    wait_until((lab.folder / "painter.npz").exists, "the last cell has run", lab.folder / "log")
+
+    explorer.scroll_into_view_if_needed()
+    explorer.locator('[data-control="depth"]').fill("3")
+    wait_until(lambda: values(lab, "explorer")["depth"] == 3, "the kernel follows the slider")
+    frames = held(lab, "explorer")
+    for panel in ("input", "reconstruction", "enhanced", "residual", "map"):
+        np.testing.assert_array_equal(tab.within(explorer).pixels(panel), frames[panel], panel)
+    for row, column in ((40, 64), (90, 20)):
+        tab.within(explorer).click_pixel("residual", row, column, 128)
+    wait_until(
+        lambda: values(lab, "explorer")["probes"] == [[40, 64, 0], [90, 20, 1]], "probes arrive"
+    )
+    explorer.screenshot(path=shots / "explorer.png")
+
+    painter = tab.page.locator('.rcae[aria-label="Defect painter"][data-ready]')
+    painter.scroll_into_view_if_needed()
+    painter.locator('[data-control="size"]').fill("5")
+    canvas = tab.within(painter)
+    tab.page.mouse.move(*canvas.place("paint", 84, 40, 128))
+    tab.page.mouse.down()
+    tab.page.mouse.move(*canvas.place("paint", 40, 84, 128), steps=8)
+    tab.page.mouse.up()
+    wait_until(lambda: held(lab, "painter")["mask"].any(), "the stroke arrives")
+    np.testing.assert_array_equal(canvas.pixels("paint"), held(lab, "painter")["paint"])
+    painter.get_by_text("IoU").wait_for()
+    painter.screenshot(path=shots / "painter.png")
+
+    for label, name in (("Model comparison", "comparison"), ("Threshold explorer", "threshold")):
+        widget = tab.page.locator(f'.rcae[aria-label="{label}"][data-ready]')
+        widget.scroll_into_view_if_needed()
+        widget.screenshot(path=shots / f"{name}.png")

@@ -246,8 +246,9 @@ plotting.changes_by_depth(frames.changes / 765, frames.masks).get_figure()
 #
 # ## Exercises
 #
-# Open [exercises/08_explore.ipynb](exercises/08_explore.ipynb): `08.rates` (what a threshold does)
-# and `08.cost` (the cheapest threshold for two costs). Then, here:
+# Open [exercises/08_explore_the_recursion.ipynb](exercises/08_explore_the_recursion.ipynb):
+# `08.rates` (what a threshold does) and `08.cost` (the cheapest threshold for two costs). Then,
+# here:
 #
 # 1. Save three painted defects with the button *Save* and evaluate the detector on `runs/painted`
 #    together with the good test images. Which of the metrics moves most?
