@@ -58,8 +58,8 @@ images = test.images() / 255
 #
 # CRD needs examples of anomalies, and there are none. So we paint them into normal images: colour
 # patches, pieces of other places, lines; and, ours, local changes of brightness or sharpness. The
-# mask $M_P$ is exact: it is true where the image *visibly changed*, not where the brush went. A
-# patch of the colour that was there already is no anomaly.
+# mask $M_P$ is exact: it is true where the image *visibly changed*, and in the small gaps between
+# such pixels, not where the brush went. A patch of the colour that was there already is no anomaly.
 #
 # **Predict:** which family is most like the real defects of this category?
 

@@ -108,7 +108,10 @@ def _departures(config: Config) -> list[Row]:
             Row(f"{name}: {_words(value)}", options={name: value})
             for name, value in options.items()
         ),
-        Row(f"{stage.schedule} learning rate {stage.learning_rate:g}", options=schedules),
+        Row(
+            f"{stage.schedule} learning rate {stage.learning_rate:g}, no clipping",
+            options=schedules,
+        ),
         Row("all of these", options=options | schedules, paper=(98.9, 98.7)),
     ]
 

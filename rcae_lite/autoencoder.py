@@ -80,7 +80,7 @@ class Encoder(nn.Module):
         Whether the identity paths are there (ablation ``sharing``).
     """
 
-    def __init__(self, channels: int = 3, width: int = 48, skip: bool = True) -> None:
+    def __init__(self, channels: int = 3, width: int = 32, skip: bool = True) -> None:
         super().__init__()
         self.skip = float(skip)
         self.down = nn.Conv2d(channels, width, 2, stride=2)
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
         As in `Encoder`.
     """
 
-    def __init__(self, channels: int = 3, width: int = 48, skip: bool = True) -> None:
+    def __init__(self, channels: int = 3, width: int = 32, skip: bool = True) -> None:
         super().__init__()
         self.skip = float(skip)
         self.expand = nn.Conv2d(channels, width, 1)
@@ -142,7 +142,7 @@ class RcAE(nn.Module):
         self,
         depth: int = 5,
         *,
-        width: int = 48,
+        width: int = 32,
         channels: int = 3,
         skips: bool = True,
         shared: bool = True,
@@ -151,7 +151,7 @@ class RcAE(nn.Module):
         if depth < 1:
             raise KitError(f"depth {depth} is below 1; the paper uses 5")
         if width < 8 or width % 8:
-            raise KitError(f"width {width} is not a positive multiple of 8; use 48, for example")
+            raise KitError(f"width {width} is not a positive multiple of 8; use 32, for example")
         self.depth = depth
         copies = 1 if shared else depth
         self.encoders = nn.ModuleList(Encoder(channels, width, skips) for _ in range(copies))
@@ -266,12 +266,12 @@ class SinglePassAutoencoder(nn.Module):
         Feature channels of every level, a multiple of 8.
     """
 
-    def __init__(self, depth: int = 5, *, width: int = 56) -> None:
+    def __init__(self, depth: int = 5, *, width: int = 40) -> None:
         super().__init__()
         if depth < 1:
             raise KitError(f"depth {depth} is below 1; use 5, for example")
         if width < 8 or width % 8:
-            raise KitError(f"width {width} is not a positive multiple of 8; use 56, for example")
+            raise KitError(f"width {width} is not a positive multiple of 8; use 40, for example")
         self.depth = depth
         widths = [width] * depth
         self.encoder = nn.Sequential()

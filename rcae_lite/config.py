@@ -35,6 +35,8 @@ class Stage:
         Of Adam, with betas (0.9, 0.999) and eps 1e-8.
     schedule : {"cosine", "constant"}
         Cosine decays to 1% of the learning rate after a warm-up of 3% of the steps.
+    clip : float
+        Gradients are scaled down to this norm where theirs is larger (ours); 0 turns it off.
     """
 
     steps: int = 0
@@ -42,6 +44,7 @@ class Stage:
     batch_size: int = 16
     learning_rate: float = 1e-4
     schedule: str = "cosine"
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.steps > 0) == (self.epochs > 0):
@@ -53,6 +56,8 @@ class Stage:
                 f"batch_size {self.batch_size} and learning_rate {self.learning_rate} "
                 "must be above 0"
             )
+        if self.clip < 0:
+            raise KitError(f"clip {self.clip} is negative; 0 turns clipping off")
         if self.schedule not in ("cosine", "constant"):
             raise KitError(f"schedule {self.schedule!r}: choose 'cosine' or 'constant'")
 
@@ -108,14 +113,14 @@ class Config:
     dpn: Stage
     crd: Stage
     depth: int = 5
-    rcae_width: int = 48
-    dpn_width: int = 24
+    rcae_width: int = 32
+    dpn_width: int = 16
     crd_width: int = 16
     channels: int = 3
     skips: bool = True
     shared: bool = True
     variation: float = 1.0
-    families: tuple[str, ...] = tuple(FAMILIES)
+    families: tuple[str, ...] = PAPER_FAMILIES
     residual_input: bool = True
     normality: float = 8.0
     crd_depths: tuple[int, ...] = ()
@@ -136,7 +141,7 @@ class Config:
         for name in widths:
             value = getattr(self, name)
             if value < 8 or value % 8:
-                raise KitError(f"{name} {value} is not a positive multiple of 8; use 16 or 48")
+                raise KitError(f"{name} {value} is not a positive multiple of 8; use 16 or 32")
         if self.depth < 1 or self.channels < 1:
             raise KitError(f"depth {self.depth} and channels {self.channels} must be at least 1")
         seen = list(self.crd_depths)
@@ -173,9 +178,10 @@ class Config:
 _LITE = Config(
     preset="lite",
     size=128,
-    rcae=Stage(steps=600, batch_size=16, learning_rate=2e-3),
-    dpn=Stage(steps=300, batch_size=16, learning_rate=2e-3),
-    crd=Stage(steps=1000, batch_size=16, learning_rate=2e-3),
+    rcae=Stage(steps=800, batch_size=16, learning_rate=2e-3, clip=1.0),
+    dpn=Stage(steps=400, batch_size=16, learning_rate=2e-3, clip=1.0),
+    crd=Stage(steps=1600, batch_size=16, learning_rate=2e-3, clip=1.0),
+    families=(*PAPER_FAMILIES, "local_distortion"),  # the last one is ours
     crop=64,
 )
 
@@ -183,9 +189,9 @@ PRESETS: dict[str, Config] = {
     "demo": dataclasses.replace(
         _LITE,
         preset="demo",
-        rcae=Stage(steps=200, batch_size=16, learning_rate=2e-3),
-        dpn=Stage(steps=150, batch_size=16, learning_rate=2e-3),
-        crd=Stage(steps=400, batch_size=16, learning_rate=2e-3),
+        rcae=Stage(steps=300, batch_size=16, learning_rate=2e-3, clip=1.0),
+        dpn=Stage(steps=200, batch_size=16, learning_rate=2e-3, clip=1.0),
+        crd=Stage(steps=700, batch_size=16, learning_rate=2e-3, clip=1.0),
         pool_chunk=32,
         pool_every=50,
     ),
@@ -194,9 +200,9 @@ PRESETS: dict[str, Config] = {
         _LITE,
         preset="standard",
         size=256,
-        rcae=Stage(steps=6000, batch_size=16, learning_rate=2e-3),
-        dpn=Stage(steps=3000, batch_size=16, learning_rate=2e-3),
-        crd=Stage(steps=8000, batch_size=32, learning_rate=2e-3),
+        rcae=Stage(steps=6000, batch_size=16, learning_rate=2e-3, clip=1.0),
+        dpn=Stage(steps=3000, batch_size=16, learning_rate=2e-3, clip=1.0),
+        crd=Stage(steps=8000, batch_size=32, learning_rate=2e-3, clip=1.0),
         crop=128,
         pool_chunks=16,
     ),
@@ -208,7 +214,6 @@ PRESETS: dict[str, Config] = {
         dpn=Stage(epochs=400, batch_size=4, learning_rate=1e-4, schedule="constant"),
         crd=Stage(epochs=300, batch_size=4, learning_rate=1e-4, schedule="constant"),
         variation=0.0,
-        families=PAPER_FAMILIES,
         residual_input=False,
         normality=0.0,
         map_loss="l2",

@@ -38,7 +38,7 @@ class DetailPreservationNetwork(nn.Module):
 
     LEVELS = 4
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
         image_channels, gradient_channels = 3, 6
         widths = [width] + [2 * width] * (self.LEVELS - 1)

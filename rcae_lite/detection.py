@@ -20,6 +20,27 @@ from rcae_lite.variation import match_exposure
 __all__ = ["CrossRecursionDetector", "Normality"]
 
 
+class _WithinSteps(nn.Conv2d):
+    """A 3-D convolution (1, k, k): every recursion step on its own.
+
+    It runs as a 2-D one over B * N images. In the memory format `channels_last_3d` that is a view,
+    and for one image the CPU is several times faster than with `torch.nn.Conv3d`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, N, H, W) to (B, outputs, N, H', W')."""
+        y = super().forward(x.transpose(1, 2).flatten(0, 1))  # (B * N, outputs, H', W')
+        return y.unflatten(0, (-1, x.shape[2])).transpose(1, 2)
+
+
+class _AcrossSteps(nn.Conv2d):
+    """A 3-D convolution (k, 1, 1): every pixel on its own, over k neighbouring recursion steps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, C, N, H, W) to (B, outputs, N', H, W)."""
+        return super().forward(x.flatten(3)).unflatten(3, x.shape[3:])
+
+
 class _Block(nn.Sequential):
     """A 3x3x3 convolution in two factors: within each step (1, 3, 3), then across steps (3, 1, 1).
 
@@ -28,10 +49,10 @@ class _Block(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
-            nn.Conv3d(inputs, outputs, (1, 3, 3), padding=(0, 1, 1), bias=False),
+            _WithinSteps(inputs, outputs, 3, padding=1, bias=False),
             BatchNorm3d(outputs),
             nn.GELU(),
-            nn.Conv3d(outputs, outputs, (3, 1, 1), padding=(1, 0, 0), bias=False),
+            _AcrossSteps(outputs, outputs, (3, 1), padding=(1, 0), bias=False),
             BatchNorm3d(outputs),
             nn.GELU(),
         )
@@ -164,12 +185,12 @@ class CrossRecursionDetector(nn.Module):
         pairs = list(zip(widths, widths[1:], strict=False))
         self.normality = Normality(steps, normality_size) if normality_size else None
         channels = 6 + 3 * residual_input + 2 * (normality_size > 0)
-        self.enter = nn.Conv3d(channels, width, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
+        self.enter = _WithinSteps(channels, width, 4, stride=2, padding=1)
         self.first = _Block(width, width)
         self.down = nn.ModuleList(_Block(before, after) for before, after in pairs)
         self.up = nn.ModuleList(_Block(before + after, before) for before, after in pairs)
-        self.fold = nn.Conv3d(width, 2 * width, (steps, 1, 1))
-        self.leave = nn.Conv3d(2 * width, 4, (1, 3, 3), padding=(0, 1, 1))
+        self.fold = _AcrossSteps(width, 2 * width, (steps, 1))
+        self.leave = _WithinSteps(2 * width, 4, 3, padding=1)
 
     def deviation(self, images: Tensor, enhanced: Tensor) -> Tensor:
         """Return what `Normality` says, (B, N + 1, H, W); without it no channels, (B, 0, H, W)."""

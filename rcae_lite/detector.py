@@ -577,9 +577,7 @@ class Detector(ABC):
         return json.loads(json.dumps(self.config.to_dict()))
 
     def _place(self, module: nn.Module) -> nn.Module:
-        is_3d = isinstance(module, CrossRecursionDetector)
-        layout = torch.channels_last_3d if is_3d else torch.channels_last
-        return module.to(self.device, memory_format=layout).eval()  # type: ignore[call-overload]
+        return module.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
 class RcAEDetector(Detector):

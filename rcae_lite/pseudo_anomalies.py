@@ -2,8 +2,9 @@
 
 The paper's three families are `colour_patches`, `copy_paste` and `random_lines`. A fourth one,
 `local_distortion`, is **ours**. Each is one small function that proposes an altered image and the
-region it altered; `paint` draws a family for every image and keeps the mask exact: 1 where the
-image visibly changed, 0 where it is still bit for bit the normal image.
+region it altered; `paint` draws a family for every image and keeps the mask exact and solid: 1
+where the image visibly changed, and in the gaps between such pixels; 0 where it is still bit for
+bit the normal image.
 
 Everything is batched, runs on the device of the images, and draws from one generator.
 """
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.losses import gradient
-from rcae_lite.variation import pixel_grid, uniform
+from rcae_lite.variation import is_grey, pixel_grid, uniform
 
 __all__ = [
     "FAMILIES",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 VISIBLE = 0.02  # a change below this in every channel is not called anomalous
-
+GAPS = 0.3  # share of changed pixels around a pixel (5x5) from which it counts as anomalous, too
 
 Size = tuple[int, ...]
 
@@ -71,7 +72,7 @@ def _centres(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _blob(
-    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.3
+    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.4
 ) -> Tensor:
     """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
 
@@ -113,6 +114,8 @@ def _texture(images: Tensor, generator: torch.Generator) -> Tensor:
 def colour_patches(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Lay a patch of a random colour (half of them: a shade of grey, or the local colour shifted).
 
+    Greyscale images get shades of grey only.
+
     Parameters
     ----------
     images : Tensor
@@ -131,6 +134,7 @@ def colour_patches(images: Tensor, generator: torch.Generator) -> tuple[Tensor, 
     region = _blob(images, generator)
     colour = uniform(generator, (batch, 3, 1, 1), 0, 1, images)
     grey = uniform(generator, (batch, 1, 1, 1), 0, 1, images).expand(-1, 3, -1, -1)
+    colour = torch.where(is_grey(images), grey, colour)
     kind = uniform(generator, (batch, 1, 1, 1), 0, 1, images)
     shade = torch.where(kind < 0.5, colour, torch.where(kind < 0.75, grey, images + colour - 0.5))
     shade = shade + _texture(images, generator)
@@ -181,7 +185,7 @@ def random_lines(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Te
     region = (across.abs() < thickness / 2 + 0.5 / images.shape[-1]) & (along.abs() < length / 2)
     shade = uniform(generator, (len(images), 3, 1, 1), -0.6, 0.6, images)
     grey = shade.mean(dim=1, keepdim=True)
-    coloured = _choose(generator, batch, 0.4, images)
+    coloured = _choose(generator, batch, 0.4, images) & ~is_grey(images)
     return (images + torch.where(coloured, shade, 2 * grey)).clamp(0, 1), region
 
 
@@ -243,8 +247,9 @@ def paint(
     painted : Tensor
         (B, 3, H, W) in [0, 1].
     mask : Tensor
-        M_P, (B, 1, H, W) in {0, 1}: 1 exactly where a channel changed by more than 0.02; all
-        other pixels equal the input.
+        M_P, (B, 1, H, W) in {0, 1}: 1 where a channel changed by more than 0.02, and elsewhere in
+        an altered region where more than 30% of the 5x5 neighbourhood did; all other pixels equal
+        the input.
 
     Raises
     ------
@@ -255,6 +260,7 @@ def paint(
     if unknown or not families:
         raise KitError(f"pseudo-anomaly families {unknown or 'none'}: choose from {list(FAMILIES)}")
     painted = images
+    touched = torch.zeros_like(images[:, :1], dtype=torch.bool)
     batch = (len(images),)
     active = _choose(generator, batch, probability, images)
     for _ in range(layers):
@@ -265,6 +271,9 @@ def paint(
             if len(chosen):
                 altered, region = FAMILIES[name](painted[chosen], generator)
                 painted[chosen] = torch.where(region, altered, painted[chosen])
+                touched[chosen] |= region
         active = active & _choose(generator, batch, 0.5, images)
     changed = (painted - images).abs().amax(dim=1, keepdim=True) > VISIBLE
-    return torch.where(changed, painted, images), changed.to(images.dtype)
+    share = F.avg_pool2d(changed.to(images.dtype), 5, stride=1, padding=2)
+    mask = changed | (touched & (share > GAPS))
+    return torch.where(mask, painted, images), mask.to(images.dtype)

@@ -71,7 +71,7 @@ class SequencePool:
         return list(self._alive.values())
 
     def batch(self, step: int, size: int, crop: int, generator: torch.Generator) -> Sequences:
-        """Draw a batch of whole images or of square crops, in float32.
+        """Draw a batch of whole images or of square crops, in float32; none twice if it can be.
 
         Parameters
         ----------
@@ -87,9 +87,9 @@ class SequencePool:
         """
         alive = self.at(step)
         per_chunk = len(alive[0].masks)
-        drawn = torch.randint(len(alive) * per_chunk, (size,), generator=generator).tolist()
+        order = torch.randperm(len(alive) * per_chunk, generator=generator)
         items = []
-        for index in drawn:
+        for index in order[torch.arange(size) % len(order)].tolist():
             chunk, place = alive[index // per_chunk], index % per_chunk
             rows, columns = slice(None), slice(None)
             if crop:

@@ -23,7 +23,7 @@ from rcae_lite.schemas import STAGE
 
 __all__ = ["STAGE_VERSION", "StageStore", "stage_key"]
 
-STAGE_VERSION = 2  # raise it when the same configuration comes to mean other weights
+STAGE_VERSION = 3  # raise it when the same configuration comes to mean other weights
 
 # What a stage does not see. A field that stands nowhere here counts for every stage, so a new
 # option can cost a training, but never reuse a wrong one.

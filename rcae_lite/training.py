@@ -76,7 +76,7 @@ Objective = Callable[[int], Batch]
 
 
 class LossNotFinite(KitError):
-    """The loss became NaN or infinite; ``name`` says where, ``tensors`` is the batch."""
+    """Loss or gradient became NaN or infinite; ``name`` says where, ``tensors`` is the batch."""
 
     def __init__(self, message: str, name: str, tensors: Mapping[str, Tensor]) -> None:
         super().__init__(message)
@@ -205,14 +205,18 @@ def train_stage(
                 group["lr"] = learning_rate(stage, state.done, steps)
             batch = objective(state.done).of_this_process()
             value = _backward(batch, state)
-            if not math.isfinite(value):
-                raise LossNotFinite(
-                    f"the loss of stage {name} became {value} at step {state.done}; "
-                    f"lower its learning rate, which is {stage.learning_rate}",
-                    f"{name}-{state.done}",
-                    batch.tensors,
-                )
-            nn.utils.clip_grad_norm_(state.module.parameters(), 1.0)  # ours
+            parameters = state.module.parameters()
+            norm = nn.utils.clip_grad_norm_(parameters, stage.clip or math.inf).item()
+            for what, number in (("loss", value), ("gradient", norm)):
+                if not math.isfinite(number):
+                    option = name.replace("single_pass", "rcae")
+                    lower = f'{option}={{"learning_rate": {stage.learning_rate / 4:g}}}'
+                    raise LossNotFinite(
+                        f"the {what} of stage {name} became {number} at step {state.done}; lower "
+                        f"its learning rate: RcAEDetector.from_preset(..., {lower})",
+                        f"{name}-{state.done}",
+                        batch.tensors,
+                    )
             state.optimiser.step()
             state.done += 1
             state.seconds += time.perf_counter() - started

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["match_exposure", "pixel_grid", "uniform", "vary"]
+__all__ = ["is_grey", "match_exposure", "pixel_grid", "uniform", "vary"]
 
 
 def uniform(
@@ -26,6 +26,11 @@ def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
     y = (torch.arange(height, device=like.device) + 0.5) / height
     x = (torch.arange(width, device=like.device) + 0.5) / width
     return y.unsqueeze(1), x.unsqueeze(0)
+
+
+def is_grey(images: Tensor) -> Tensor:
+    """Tell greyscale images, whose three channels are the same: (B, 3, H, W) to (B, 1, 1, 1)."""
+    return (images == images[:, :1]).all(dim=(1, 2, 3), keepdim=True)
 
 
 def _shift(images: Tensor, generator: torch.Generator, fraction: float) -> Tensor:
@@ -49,7 +54,7 @@ def vary(images: Tensor, generator: torch.Generator, *, strength: float = 1.0) -
 
     At strength 1: exposure ±15%, contrast ±10%, gamma 0.87 to 1.15, colour balance ±3% per
     channel, a linear lighting gradient of ±8% along each side, shifts of up to 2.4% of the side
-    in whole pixels. Every image draws its own.
+    in whole pixels. Every image draws its own. A greyscale image stays one.
 
     Parameters
     ----------
@@ -75,7 +80,8 @@ def vary(images: Tensor, generator: torch.Generator, *, strength: float = 1.0) -
     out = _shift(images, generator, 0.024 * strength)
     y, x = pixel_grid(images)
     light = 1 + draw(1, 0.08) * (x - 0.5) * 2 + draw(1, 0.08) * (y - 0.5) * 2  # (B, 1, H, W)
-    gain = 1 + draw(1, 0.15) + draw(3, 0.03)  # (B, 3, 1, 1)
+    balance = torch.where(is_grey(images), 0, draw(3, 0.03))
+    gain = 1 + draw(1, 0.15) + balance  # (B, 3, 1, 1)
     mean = out.mean(dim=(1, 2, 3), keepdim=True)
     out = (out - mean) * (1 + draw(1, 0.10)) + mean
     out = (out * gain * light).clamp(0, 1)

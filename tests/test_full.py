@@ -1,6 +1,7 @@
 """Long checks of what the README promises; `make test-full` runs them."""
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -15,20 +16,39 @@ from data_utils.synthetic import CATEGORIES
 from rcae_lite import SinglePassDetector
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+
+
+def peak_of_children() -> float:
+    """Memory of the largest process that was started here and has ended, in GB."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # KiB on Linux
+
+
+def test_notebook_00_fits_a_binder_session():
+    """1.5 GB; in a process of its own, because the peak of another child would count too."""
+    code = (
+        "import sys; sys.path.insert(0, 'notebooks'); import measure; "
+        "print(measure.run(measure.FOLDER / '00_start_here.py'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    print("\n00_start_here:", done.stdout.strip())
+    assert float(re.search(r"([\d.]+) GB", done.stdout)[1]) <= 1.5
 
 
 def test_demo_keeps_its_promises(tmp_path):
-    """Six minutes of work, image AUROC 0.95, pixel AUROC 0.90, the memory of a small machine."""
+    """Six minutes of work, image AUROC 0.95, pixel AUROC 0.90, less than 4 GB of memory."""
     started = time.monotonic()
     rcae = Path(sys.executable).with_name("rcae")
     subprocess.run([rcae, "demo", "--out", tmp_path / "demo"], check=True, cwd=tmp_path)
     minutes = (time.monotonic() - started) / 60
     found = json.loads((tmp_path / "demo" / "evaluation.json").read_text())
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # GiB on Linux
-    print(f"\ndemo: {minutes:.1f} minutes, {peak:.2f} GiB, image AUROC "
+    peak = peak_of_children()
+    print(f"\ndemo: {minutes:.1f} minutes, {peak:.2f} GB, image AUROC "
           f"{found['image_auroc']['value']:.4f}, pixel AUROC {found['pixel_auroc']['value']:.4f}")
     assert found["image_auroc"]["value"] >= 0.95 and found["pixel_auroc"]["value"] >= 0.90
-    assert minutes <= 6 and peak <= 1.5
+    assert minutes <= 6 and peak <= 4
 
 
 @pytest.mark.parametrize("name", CATEGORIES)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from data_utils import KitError
-from rcae_lite.pseudo_anomalies import FAMILIES, PAPER_FAMILIES, VISIBLE, paint
+from rcae_lite.pseudo_anomalies import FAMILIES, GAPS, PAPER_FAMILIES, VISIBLE, paint
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,32 @@ def test_mask_is_exactly_where_the_image_changed(images, family):
     painted, mask = paint(images, generator(), families=[family], probability=1)
     inside = mask.bool().expand_as(images)
     assert torch.equal(painted[~inside], images[~inside])
-    change = (painted - images).abs().amax(dim=1, keepdim=True)
-    assert (change[mask.bool()] > VISIBLE).all()
+    changed = (painted - images).abs().amax(dim=1, keepdim=True) > VISIBLE
+    assert mask[changed].all()
+    share = F.avg_pool2d(changed.float(), 5, stride=1, padding=2)
+    assert (share[mask.bool() & ~changed] > GAPS).all(), "only gaps are filled"
     assert painted.min() >= 0 and painted.max() <= 1
     assert mask.unique().tolist() == [0, 1]
     assert (mask.flatten(1).sum(1) > 0).float().mean() > 0.8  # nearly every image got one
+
+
+def test_a_piece_pasted_into_its_own_texture_has_a_solid_mask():
+    """Where the pasted texture meets its like by chance, nothing changes, and yet it is pasted."""
+    noise = torch.rand(32, 3, 64, 64, generator=generator()) * 0.06 + 0.5
+    painted, mask = paint(noise, generator(), families=["copy_paste"], probability=1, layers=1)
+    changed = (painted - noise).abs().amax(dim=1, keepdim=True) > VISIBLE
+    assert changed.sum() < 0.9 * mask.sum()
+    inner = F.avg_pool2d(mask, 7, stride=1, padding=3) > 0.7  # well inside of what was pasted
+    assert mask[inner].mean() > 0.95 > changed[inner].float().mean()
+
+
+def test_greyscale_images_are_painted_in_grey(images):
+    grey = images[:, :1].expand(-1, 3, -1, -1)
+    for family in FAMILIES:
+        painted, mask = paint(grey, generator(), families=[family], probability=1)
+        assert mask.any() and torch.equal(painted[:, 0], painted[:, 1]), family
+    coloured = paint(images, generator(), families=["colour_patches"], probability=1)[0]
+    assert not torch.equal(coloured[:, 0], coloured[:, 1])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -48,3 +48,9 @@ def test_half_of_the_crops_look_at_the_anomaly():
 def test_whole_images_without_crop():
     batch = SequencePool(chunk, chunks=1, every=5).batch(0, 2, 0, generator())
     assert batch.enhanced.shape == (2, 3, 5, 32, 32) and batch.enhanced.dtype == torch.float32
+
+
+def test_a_batch_as_large_as_the_pool_holds_every_item_once():
+    pool = SequencePool(chunk, chunks=2, every=5)
+    batch = pool.batch(0, sum(len(part.masks) for part in pool.at(0)), 0, generator())
+    assert len({tuple(image.flatten().tolist()) for image in batch.images}) == len(batch.images)

@@ -194,3 +194,18 @@ def test_tensorboard_writes_the_losses(tmp_path):
     train_stage("fit", new_state(module, STAGE), loss, STAGE, 12, [TensorBoard(str(tmp_path))])
     events = accumulator.EventAccumulator(str(tmp_path)).Reload()
     assert [e.step for e in events.Scalars("loss/fit")] == list(range(1, 13))
+
+
+def test_a_gradient_that_becomes_nan_stops_although_the_loss_is_finite():
+    """The slope of a square root at 0 is infinite, and 0 times that is no number."""
+    module = torch.nn.Linear(2, 1)
+    before = [p.detach().clone() for p in module.parameters()]
+    stage = Stage(steps=3, batch_size=1, learning_rate=1e-3, clip=1.0)
+
+    def batch_of(step: int) -> Batch:
+        return Batch({"x": torch.ones(1, 2)}, lambda x: (0 * module(x)).sqrt().sum())
+
+    with pytest.raises(LossNotFinite, match="the gradient of stage fit became nan at step 0"):
+        train_stage("fit", new_state(module, stage), batch_of, stage, 3)
+    for old, new in zip(before, module.parameters(), strict=True):
+        assert torch.equal(old, new)

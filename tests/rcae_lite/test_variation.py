@@ -56,3 +56,10 @@ def test_match_exposure_undoes_gain_and_offset_and_ignores_a_defect():
 
 def test_match_exposure_of_a_flat_image_stays_finite():
     assert match_exposure(torch.full((1, 3, 8, 8), 0.5), torch.rand(3, 8, 8)).isfinite().all()
+
+
+def test_a_greyscale_image_stays_one():
+    grey = torch.rand(8, 1, 32, 32, generator=generator()).expand(-1, 3, -1, -1)
+    varied = vary(grey, generator())
+    assert torch.equal(varied[:, 0], varied[:, 1]) and torch.equal(varied[:, 0], varied[:, 2])
+    assert not torch.equal(varied, grey)
