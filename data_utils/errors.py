@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Complain", "DataError", "KitError", "refuse"]
+__all__ = ["Complain", "DataError", "KitError", "printable", "refuse"]
 
 
 class KitError(ValueError):
@@ -26,3 +26,8 @@ A reader goes on after the call as if the file were not there.
 def refuse(message: str, path: Path) -> None:
     """Stop at the first fault."""
     raise DataError(message)
+
+
+def printable(line: str) -> str:
+    """Show what a file name could use to deceive a terminal: control characters, line ends."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -326,4 +326,4 @@ def fingerprint_of(train: Iterable[Record], test: Iterable[Record]) -> str:
         f"{split}\0{record.path.partition('/')[2]}\0{digest}\n"
         for (split, record), digest in zip(labelled, digests, strict=True)
     ]
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_utils.errors import Complain, DataError, refuse
 from data_utils.files import file_record
@@ -49,7 +49,7 @@ def records(
     Raises
     ------
     DataError
-        If the table lacks a column.
+        If the table cannot be read, lacks a column, or names a file outside the data set.
     """
     splits: dict[str, list[Record]] = {split: [] for split in _SPLITS}
     for row in _rows(root):
@@ -63,12 +63,33 @@ def records(
             )
             continue
         defect = GOOD if row["label"] == "normal" else "anomaly"
-        masks = [root / row["mask"]] if row["mask"] else []
-        splits[row["split"]].append(file_record(root, root / row["image"], defect, masks))
+        masks = [_place(root, row["mask"])] if row["mask"] else []
+        image = _place(root, row["image"])
+        splits[row["split"]].append(file_record(root, image, defect, masks))
     return splits["train"], splits["test"]
 
 
+def _place(root: Path, name: str) -> Path:
+    """Return the path of a file that the table names, which must lie in the data set."""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or name.startswith("/") or "\0" in name or ":" in parts[0]:
+        raise DataError(
+            f"{root / MARKER} names the file {name!r}; expected a path inside the data set, such "
+            "as candle/Data/Images/Normal/0000.JPG; unpack the archive again"
+        )
+    return root / name
+
+
 def _rows(root: Path) -> list[dict[str, str]]:
+    try:
+        return _read_rows(root)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{root / MARKER} is no table in UTF-8 ({error}); unpack the archive again"
+        ) from None
+
+
+def _read_rows(root: Path) -> list[dict[str, str]]:
     with (root / MARKER).open(newline="", encoding="utf-8-sig") as file:
         table = csv.DictReader(file)
         missing = [name for name in _COLUMNS if name not in (table.fieldnames or [])]
@@ -77,4 +98,11 @@ def _rows(root: Path) -> list[dict[str, str]]:
                 f"{root / MARKER} lacks the column {missing[0]!r}; expected "
                 f"{','.join(_COLUMNS)}; unpack the archive again"
             )
-        return list(table)
+        rows = list(table)
+    for row in rows:
+        if any(row[name] is None for name in _COLUMNS):
+            raise DataError(
+                f"{root / MARKER} has a row with fewer than {len(_COLUMNS)} values, "
+                f"{[row[name] for name in _COLUMNS if row[name]]}; unpack the archive again"
+            )
+    return rows

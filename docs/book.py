@@ -18,11 +18,12 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
-MODULES = {
+MODULES = {  # of rcae_lite, but for those with a dot
     "The method": ["autoencoder", "detail", "detection", "losses", "pseudo_anomalies"],
+    "Data": ["data_utils.catalogue", "data_utils.samples", "data_utils.synthetic"],
     "Training and using a detector": ["detector", "config", "training", "prediction"],
     "Evaluation": ["metrics", "thresholds", "evaluation", "results", "ablation"],
-    "Around it": ["plotting", "export", "exercises"],
+    "Around it": ["plotting", "export", "exercises", "rcae_lite.widgets.views"],
 }
 
 INDEX = """\
@@ -104,7 +105,9 @@ def write_sources(executed: Path, pages: Path) -> None:
     for title, modules in MODULES.items():
         name = "reference_" + re.sub(r"\W+", "_", title.lower())
         blocks = [
-            f"```{{eval-rst}}\n.. automodule:: rcae_lite.{m}\n   :members:\n```" for m in modules
+            f"```{{eval-rst}}\n.. automodule:: {m if '.' in m else f'rcae_lite.{m}'}\n"
+            "   :members:\n```"
+            for m in modules
         ]
         (pages / f"{name}.md").write_text(f"# {title}\n\n" + "\n\n".join(blocks) + "\n", "utf-8")
         reference.append(name)

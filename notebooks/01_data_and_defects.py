@@ -107,7 +107,7 @@ shown = axes[1].imshow(spread, cmap="magma", vmin=0)
 axes[1].set_title("spread between normal images")
 for ax in axes:
     ax.set_axis_off()
-figure.colorbar(shown, ax=axes[1], label="spread (grey levels)")
+figure.colorbar(shown, ax=axes[1], label="spread (grey levels 0 to 1)")
 plt.close(figure)
 figure
 

@@ -144,8 +144,9 @@ assert naive[-1].isinf() and stable.isfinite().all() and (stable.diff() > 0).all
 # ## 4. All steps, or the last?
 #
 # Two CRDs, trained alike: the same frozen RcAE and DPN, the same pseudo-anomalies, the same number
-# of steps. One sees $I_D^1 ... I_D^5$, the other $I_D^5$ alone. The finished stages go into a
-# folder where the training finds them, so that only CRD is trained.
+# of steps. One sees $I_D^1 ... I_D^5$, the other $I_D^5$ alone. What the kit adds to the paper's
+# CRD (`normality`, section 5) is off here: it would hide the difference. The finished stages go
+# into a folder where the training finds them, so that only CRD is trained.
 #
 # **Predict:** by how much will the image AUROC differ? And the pixel AUROC?
 
@@ -155,7 +156,8 @@ few = {"pool_chunk": 8, "pool_chunks": 1} if FAST else {"pool_chunks": 6}
 schedule = dataclasses.replace(detector.config.crd, steps=3 if FAST else 120)
 trained = {}
 for name, steps in {"all steps": (), "last step": (detector.config.depth,)}.items():
-    config = dataclasses.replace(detector.config, crd=schedule, crd_depths=steps, **few)
+    options = {"crd": schedule, "crd_depths": steps, "normality": 0.0}
+    config = dataclasses.replace(detector.config, **options, **few)
     new = RcAEDetector(config, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         keys = new.stage_keys(train)
@@ -224,9 +226,10 @@ figure
 # **Interpret:** no threshold on one depth can follow all the curves. A reader of the sequence can,
 # if its training anomalies taught it to.
 #
-# The kit's detector adds one thing to the paper's: how unusual each residual is *at its place*
-# compared with the normal training images. It is added to the logits after the training. What would
-# you expect it to do for parts that lie still, and for parts in any rotation?
+# The kit's detector adds one thing to the paper's: how unusual each residual, and the colour, is
+# *at its place* compared with the normal training images. CRD sees both as inputs, and once it is
+# trained they are added to its logits, a quarter residual and three quarters colour. What would you
+# expect it to do for parts that lie still, and for parts in any rotation?
 
 # %% [markdown]
 # ## What the paper says, what we measured here

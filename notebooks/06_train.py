@@ -227,7 +227,7 @@ plotting.detections(
 )
 
 # %%
-detector.save(folder)  # safetensors and JSON; notebook 10 goes on from here
+detector.save(folder)  # safetensors and JSON
 again = RcAEDetector.load(folder)
 assert torch.equal(again.predict(samples[0].image[None]).score, detection.score[:1])
 
@@ -240,7 +240,7 @@ assert torch.equal(again.predict(samples[0].image[None]).score, detection.score[
 # | epochs | 1500, 400, 300 | see below |
 # | input | 1024 x 1024 | 128 x 128 |
 # | device, hours | one RTX 4090, hours not stated | see below |
-# | learning rate | 1e-4, constant | 2e-3, cosine |
+# | learning rate | 1e-4, schedule not stated | 2e-3, cosine |
 # | depth per batch | uniform over 1 ... 5 | the same |
 
 # %%

@@ -68,17 +68,18 @@ print(f"{category.name}: {len(test)} test images, {test.labels.sum()} of them de
 # |---|---|---|
 # | image AUROC | an image | ranks defective images above normal ones |
 # | pixel AUROC | a pixel | ranks defective pixels above normal ones |
-# | pixel AP | a pixel | the same, but rare defects weigh as much as they are rare |
+# | pixel AP | a pixel | has few normal pixels above its defective ones; chance is their share |
 # | AU-PRO | a connected defect | covers each defect, a small one as much as a large one |
 # | image F1-max | an image | an *oracle*: its threshold was chosen on the test labels |
 #
-# **Predict:** 97% of the pixels are normal. Which of the two pixel metrics will look better?
+# **Predict:** nearly all pixels are normal; the next cell says how many are not. Which of the two
+# pixel metrics will look better?
 
 # %%
+share = sum(mask.sum() for mask in masks) / max(1, sum(mask.size for mask in masks))
+print(f"defective pixels: {100 * share:.2f}% (a random map has that pixel AP)")
 evaluation = detector.evaluate(test)
 print(evaluation.summary())
-share = np.mean([mask.mean() for mask in masks])
-print(f"  defective pixels: {100 * share:.1f}%")
 
 # %% [markdown]
 # AUROC is a probability: that a random defective image scores above a random normal one, ties half.
@@ -267,7 +268,7 @@ while len(resampled) < 1000:
 low, high = np.percentile(resampled, [2.5, 97.5])
 found = evaluation.metrics["image_auroc"]
 print(f"here [{low:.3f}, {high:.3f}], the kit [{found.low:.3f}, {found.high:.3f}]")
-assert FAST or max(abs(low - found.low), abs(high - found.high)) < 0.02
+assert FAST or DATA != "synthetic" or max(abs(low - found.low), abs(high - found.high)) < 0.02
 
 # %% [markdown]
 # **Predict:** with four times as many test images, how much narrower is the interval?

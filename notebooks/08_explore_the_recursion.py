@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 08 Explore the recursion
 #
-# Six widgets that you can hold the recursion with, and a task for each. Afterwards you can
+# Five widgets that you can hold the recursion with, and a task for each. Afterwards you can
 #
 # - say at which depth a given defect is gone, and what else is gone by then,
 # - read the path of one pixel through the depths,
@@ -198,16 +198,18 @@ monitor = TrainingMonitor(apprentice, category.train, folder / "checkpoint", pro
 monitor
 
 # %%
-# The same by program: start, stop after a moment, resume, wait.
-monitor.state.start()
-monitor.state.stop()
-monitor.state.join()
-stopped_at = (monitor.state.stage, monitor.state.done)
-if monitor.state.status == "stopped":
-    monitor.state.start()
-    monitor.state.join()
-print(f"stopped at {stopped_at}, then {monitor.state.status}: {monitor.state.stage}")
-assert monitor.state.status == "finished", monitor.state.message
+# The same by program, with a training of its own: start, stop after a moment, resume, wait.
+other = RcAEDetector.from_preset("demo", seed=2, **options)
+watched = TrainingMonitor(other, category.train, folder / "other", probe=shown[0].image).state
+watched.start()
+watched.stop()
+watched.join()
+stopped_at = (watched.stage, watched.done)
+if watched.status == "stopped":
+    watched.start()
+    watched.join()
+print(f"stopped at {stopped_at}, then {watched.status}: {watched.stage}")
+assert watched.status == "finished", watched.message
 
 # %% [markdown]
 # ## 7. Send it to a colleague
@@ -250,6 +252,7 @@ plotting.changes_by_depth(frames.changes / 765, frames.masks).get_figure()
 # `08.rates` (what a threshold does) and `08.cost` (the cheapest threshold for two costs). Then,
 # here:
 #
-# 1. Save three painted defects with the button *Save* and evaluate the detector on `runs/painted`
-#    together with the good test images. Which of the metrics moves most?
+# 1. Save three painted defects with the button *Save*. Their folder has a `test` part only; copy
+#    the category beside them (`rcae synthesize`), add them to its `test`, and evaluate again. Which
+#    of the metrics moves most?
 # 2. Which of the six tasks could a program answer for all images, and which needs your eye?

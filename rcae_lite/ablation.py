@@ -24,6 +24,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from tqdm.auto import tqdm
 
 from data_utils import Category, ImageSet, KitError, open_category
+from data_utils.doctor import require_sound
 from rcae_lite.config import PRESETS, Config, get_config
 from rcae_lite.cost import Cost, measure
 from rcae_lite.detector import Detector
@@ -343,6 +344,8 @@ def ablate(
     config = _shortened(get_config(preset, **options), step_fraction)
     rows = TABLES[table](config)
     source = str(data) if str(data) == "synthetic" else str(Path(data).absolute())
+    for name in categories:
+        require_sound(source, name)
     cells = [
         _Cell(row, name, seed, dataclasses.replace(config, **row.options), source, out, device)
         for seed in seeds

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from data_utils import KitError
+from data_utils.errors import printable
 from rcae_lite import __version__
 from rcae_lite.config import PRESETS
 from rcae_lite.results import Evaluation
@@ -20,8 +23,16 @@ __all__ = ["main"]
 Command = Callable[[argparse.Namespace], int | None]  # an exit code other than 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A mistake in the command is one line, as any other mistake is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the options are listed; exit code 2."""
+        self.exit(2, f"rcae: {printable(message)}; see {self.prog} --help\n")
+
+
 def _train(args: argparse.Namespace) -> None:
-    from rcae_lite.distributed import is_leader, process_group
+    from rcae_lite.distributed import is_leader, process_group, world_size
     from rcae_lite.runs import follow_run, train_all, train_run
 
     common = {
@@ -31,16 +42,19 @@ def _train(args: argparse.Namespace) -> None:
     }
     options = common | {"resume": args.resume, "command": args.command_line}
     if args.all:
-        if args.category:
-            raise KitError(f"CATEGORY {args.category!r} and --all: give one of them")
+        if args.category or args.baseline:
+            other = "--baseline" if args.baseline else f"CATEGORY {args.category!r}"
+            raise KitError(f"{other} and --all: give one of them")
         print(train_all(args.data, args.preset, out=args.out, **options))
         return
     with process_group():  # of torchrun, if it started us
+        if args.baseline and world_size() > 1:
+            raise KitError("--baseline is trained by one process; leave torchrun or --baseline out")
         where = args.data, args.category, args.preset
         if not is_leader():
             follow_run(*where, out=args.out, **common)
             return
-        folder, evaluation = train_run(*where, out=args.out, **options)
+        folder, evaluation = train_run(*where, out=args.out, baseline=args.baseline, **options)
     print(evaluation.summary())
     print(f"report: {folder / 'report.html'}")
 
@@ -125,8 +139,10 @@ def _download(args: argparse.Namespace) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    from rcae_lite.detector import resolve_device
     from rcae_lite.runs import forget_demo, train_run
 
+    resolve_device(args.device)  # a device that is not there must not cost the earlier demo
     forget_demo(args.out, args.category)
     folder, evaluation = train_run(
         "synthetic",
@@ -169,7 +185,7 @@ def _seed(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rcae", description="Recursive autoencoder for industrial anomaly detection."
     )
     parser.add_argument("--version", action="version", version=f"rcae-lite {__version__}")
@@ -187,6 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("data", metavar="DATA", help="'synthetic' or a folder")
     train.add_argument(
         "category", metavar="CATEGORY", nargs="?", help="needed if there are several"
+    )
+    train.add_argument(
+        "--baseline", action="store_true", help="train the single-pass autoencoder beside it, too"
     )
     train.add_argument("--preset", default="lite", choices=list(PRESETS))
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
@@ -300,14 +319,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
+    # What is wrong with an image is said in our own line.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         return args.function(args) or 0
     except KitError as error:
-        print(f"rcae: {error}", file=sys.stderr)
+        print(f"rcae: {printable(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:
         reason = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-        print(f"rcae: {reason}{_goes_on(args)}", file=sys.stderr)
+        remedy = "it must be there, be yours to read or write, and have space left"
+        print(f"rcae: {printable(reason)}; {remedy}{_goes_on(args)}", file=sys.stderr)
         return 2
     except torch.OutOfMemoryError:
         remedy = "use a smaller preset, or --device cpu"

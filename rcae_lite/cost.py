@@ -49,7 +49,8 @@ class Measured:
     parameters : dict of str to int
         Per module, and ``total``.
     gflop : float
-        10^9 operations of the convolutions per image, a multiplication and an addition each one.
+        10^9 operations of convolutions and matrix products (the smoothing of the map) per image, a
+        multiplication and an addition each one.
     milliseconds : float
         Median time of `predict`.
     mebibytes : float or None
@@ -219,7 +220,8 @@ def measure(
         f"Preset `{config.preset}`, random weights, one image at a time.",
         f"Measured on `{about['device']}`, {about['threads']} threads, PyTorch "
         f"`{torch.__version__}`, code `{code_version()}`.",
-        "Operations are those of the convolutions; a multiplication and an addition count as two.",
+        "Operations are those of convolutions and matrix products (the smoothing of the map); a "
+        "multiplication and an addition count as two.",
     ]
     return Cost(measured, notes)
 

@@ -355,7 +355,9 @@ class Detector(ABC):
         seconds: dict[str, float] = {}
         batch_parts: dict[str, int] = {}  # of stages whose batches did not fit the memory
         record = {"seconds": seconds, "losses": self.losses, "batch_parts": batch_parts}
+        last = list(keys.values())[-1]  # depends on which images of the data are trained on, too
         identity = {"config": self._config_json(), "seed": self.seed, "data": fingerprint}
+        identity["training_images"] = last
         every = [self._remember, *([Progress()] if listeners is None else listeners)]
         origin = self._origin() | {"code_version": code_version()} if store else {}
         restored = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import jsonschema
@@ -18,12 +20,14 @@ from torch import Tensor
 from data_utils.errors import KitError
 
 __all__ = [
+    "check_schema",
     "claim_folder",
     "contents",
     "load_tensors",
     "locked",
     "read_json",
     "save_tensors",
+    "whole_folder",
     "write_bytes",
     "write_text",
 ]
@@ -34,6 +38,8 @@ _LOCK, _PART = ".lock", ".part"
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """Give a temporary path; make its bytes durable, then give them their name in one step."""
+    if path.is_dir():
+        raise KitError(f"{path} is a folder; name a file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
@@ -45,10 +51,26 @@ def _whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the name of ``folder``, new or empty, when all is done."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=_PART) as place:
+        filled = Path(place, "filled")
+        filled.mkdir()
+        yield filled
+        if folder.exists():
+            shutil.rmtree(folder)  # it holds nothing but hidden files, see `claim_folder`
+        os.replace(filled, folder)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (temporary file, fsync, rename)."""
+    r"""Write a text file whole or not at all (temporary file, fsync, rename).
+
+    In UTF-8; what has no place in it (a file name of an old system) is written as ``\\udcff``.
+    """
     with _whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -115,7 +137,7 @@ def read_json(
             "train again, or install the version of the kit that wrote it"
         )
     if schema is not None:
-        _check_schema(path, values, schema)
+        check_schema(path, values, schema)
     return values
 
 
@@ -130,14 +152,22 @@ def _not_a_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _check_schema(path: Path, values: dict[str, Any], schema: Mapping[str, Any]) -> None:
-    """Name the first field that does not fit, and why."""
+def check_schema(
+    source: str | Path, values: Mapping[str, Any], schema: Mapping[str, Any]
+) -> None:
+    """Check values read from a file against a JSON schema.
+
+    Raises
+    ------
+    KitError
+        Naming the first field that does not fit, and why.
+    """
     validator = jsonschema.Draft4Validator(schema)  # the draft in which 3.0 is no integer
     found = next(validator.iter_errors(values), None)
     if found:
         reason = found.message if len(found.message) < 200 else f"{found.message[:200]} ..."
         raise KitError(
-            f"{path} is not complete or was changed: at {found.json_path}, {reason}; "
+            f"{source} is not complete or was changed: at {found.json_path}, {reason}; "
             "take an unchanged copy, or train again"
         )
 

@@ -49,7 +49,12 @@ Array = np.ndarray | Tensor
 COLOUR_MAP = "magma"
 NORMAL, DEFECTIVE = (sns.color_palette("colorblind")[i] for i in (0, 3))
 BASELINE = "0.5"
-DETECTORS = {"rcae": "RcAE + DPN + CRD", "single_pass": "single-pass autoencoder"}
+DETECTORS = {
+    "rcae": "RcAE + DPN + CRD",
+    "dpn_residual": "RcAE + DPN",
+    "rcae_residual": "RcAE",
+    "single_pass": "single-pass autoencoder",
+}
 
 
 class NotebookFigure(Figure):
@@ -455,6 +460,8 @@ def pro_curve(
     """
     ax = _curve(evaluation, "pro", "per-region overlap", PRO_LIMIT, baseline, ax)
     for point in evaluation.curves.get("pro_at_threshold", []):
+        if point[0] > PRO_LIMIT:
+            continue  # beyond the picture
         ax.plot(*point, "o", color="black", label="threshold from normals", clip_on=False)
         ax.legend(frameon=False, loc="lower right", fontsize=8)
     return ax

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from data_utils.images import list_images, read_image
 from data_utils.samples import to_working_size
 from rcae_lite.detector import Detection, Detector, concatenate
 from rcae_lite.evaluation import to_native
-from rcae_lite.files import claim_folder, write_text
+from rcae_lite.files import claim_folder, whole_folder, write_text
 from rcae_lite.plotting import overlay
 from rcae_lite.thresholds import p_values
 
@@ -35,36 +36,43 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
     Returns
     -------
     list of (path, name)
-        ``name`` has no extension and is unique; it says where the results of this image go.
+        ``name`` is unique and says where the results of this image go. It has the extension of the
+        image only where two images differ in nothing else.
 
     Raises
     ------
     KitError
         If a source does not exist, a folder has no image, or two images would share a name.
     """
-    found: dict[str, Path] = {}
+    relative: list[tuple[Path, Path]] = []
     for source in map(Path, sources):
         if not source.exists():
             raise KitError(f"{source} does not exist; name an image or a folder of images")
         paths = [source] if source.is_file() else list_images(source, recursive=True)
         if not paths:
             raise KitError(f"{source} holds no image; name an image or a folder of images")
-        for path in paths:
-            relative = path.relative_to(source) if source.is_dir() else Path(path.name)
-            name = relative.with_suffix("").as_posix()
-            if name in found:
-                raise KitError(
-                    f"{path} and {found[name]} would both be called {name!r}; "
-                    "predict them into two folders"
-                )
-            found[name] = path
+        relative += [
+            (path, path.relative_to(source) if source.is_dir() else Path(path.name))
+            for path in paths
+        ]
+    stems = Counter(place.with_suffix("") for _, place in relative)
+    found: dict[str, Path] = {}
+    for path, place in relative:
+        stem = place.with_suffix("")
+        name = (place if stems[stem] > 1 else stem).as_posix()
+        if name in found:
+            raise KitError(
+                f"{path} and {found[name]} would both be called {name!r}; "
+                "predict them into two folders"
+            )
+        found[name] = path
     return [(path, name) for name, path in found.items()]
 
 
 def predict_files(
     detector: Detector, sources: Sequence[str | Path], out: str | Path, *, batch_size: int = 8
 ) -> int:
-    """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``.
+    """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``, all or nothing.
 
     The PNG shows the anomaly map over the image, from 0 to twice the threshold in every one; the
     TIFF holds the raw map in float32 at the image's own size. ``p_value`` in the table is the
@@ -92,9 +100,9 @@ def predict_files(
         If the detector is untrained, an image cannot be read, before anything is written, or
         ``out`` is not empty.
     """
-    limit = detector.require_threshold().value
+    limit, out = detector.require_threshold().value, Path(out)
     found = find_images(sources)
-    claim_folder(Path(out))
+    claim_folder(out)
     parts = []
     for start in range(0, len(found), batch_size):
         paths = [path for path, _ in found[start : start + batch_size]]
@@ -102,11 +110,12 @@ def predict_files(
         parts.append(detector.predict(images))
     detection = concatenate(parts)
     limits = (0.0, 2 * limit)  # of the detector, not of these images: a good part stays dark
-    for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
-        _write_map(Path(out, name), read_image(path), anomaly_map, limits)
     surprise = p_values(detector.calibration_scores, detection.score.numpy())
-    names = [name for _, name in found]
-    _write_scores(Path(out, "scores.csv"), names, detection, limit, surprise)
+    with whole_folder(out) as place:
+        for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
+            _write_map(place / name, read_image(path), anomaly_map, limits)
+        names = [name for _, name in found]
+        _write_scores(place / "scores.csv", names, detection, limit, surprise)
     return len(found)
 
 

@@ -13,9 +13,9 @@ import torch
 from data_utils import KitError, open_category
 from rcae_lite.config import config_from_dict
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.files import load_tensors, locked
+from rcae_lite.files import contents, load_tensors, locked
 from rcae_lite.results import METRICS, Evaluation
-from rcae_lite.runs import fitted, load_run, machine
+from rcae_lite.runs import environment, fitted, load_run, machine
 from rcae_lite.training import Listener
 
 __all__ = ["SPREAD", "Reproduction", "reproduce_run"]
@@ -106,7 +106,8 @@ def reproduce_run(
     Raises
     ------
     KitError
-        If the run is not finished, its data are not where they were, or have changed.
+        If the run is not finished, its data are not where they were or have changed, or ``out``
+        holds anything but such a training that was stopped.
     """
     folder = Path(folder)
     run, before = load_run(folder, device="cpu")
@@ -119,6 +120,12 @@ def reproduce_run(
             f"{category.fingerprint[:12]}, then {run['data_fingerprint'][:12]}); restore them"
         )
     out = Path(out or folder.with_name(f"{folder.name}-reproduced"))
+    other = [path.name for path in contents(out) if path.name != "checkpoint"]
+    if other:  # a detector that is there would be compared instead of a new one
+        raise KitError(
+            f"{out} holds {other[0]}; remove it or name another folder with --out: a run is "
+            "trained again, not read"
+        )
     detector = RcAEDetector(config, run["seed"], device or run.get("device", "auto"))
     with locked(out), _threads(run["threads"]):
         options = {"listeners": listeners, "false_alarm_rate": run.get("false_alarm_rate")}
@@ -141,12 +148,15 @@ def _value(evaluation: Evaluation, name: str) -> float | None:
 
 def _differences(run: dict[str, Any], detector: RcAEDetector) -> list[str]:
     """Say why other bits are to be expected; only CPUs promise the same ones."""
-    here = {"torch": torch.__version__, "machine": machine(), "device": detector.device.type}
+    here = environment() | {"machine": machine(), "device": detector.device.type}
+    here["threads"] = run["threads"]  # set for the training, see `_threads`
     found = [
         f"{name} {run.get(name, 'not recorded')!r} then, {value!r} now"
         for name, value in here.items()
         if run.get(name) != value
     ]
+    if run.get("resumed_with"):
+        found.append("the run was resumed in another environment")
     return found + (["trained on a GPU"] if here["device"] != "cpu" else [])
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from data_utils.errors import KitError
-from rcae_lite.files import read_json, write_text
+from rcae_lite.files import check_schema, read_json, write_text
 from rcae_lite.metrics import Interval, rate_interval
+from rcae_lite.schemas import EVALUATION
 from rcae_lite.thresholds import Threshold, p_values
 
 __all__ = ["METRICS", "Evaluation", "ImageResult", "Provenance", "write_scores"]
@@ -241,6 +242,7 @@ class Evaluation:
                 f"{source} is {values.get('kind')!r}, version {values.get('format_version')!r}; "
                 f"expected {KIND!r}, version {FORMAT_VERSION}; evaluate the run again with this kit"
             )
+        check_schema(source, values, EVALUATION)
         try:
             fields = [f.name for f in dataclasses.fields(Provenance) if f.name != "kind"]
             provenance = {name: values[name] for name in fields}

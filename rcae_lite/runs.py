@@ -11,6 +11,7 @@ import json
 import platform
 import shutil
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,15 @@ def _description(
         "version": __version__,
         "code_version": code_version(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        **environment(),
     }
+
+
+def environment() -> dict[str, Any]:
+    """Versions and threads on which bits depend: of the training, and of decoding and resizing."""
+    names = ("torchvision", "numpy", "scipy", "pillow")
+    versions = {name: metadata.version(name) for name in names}
+    return {"torch": torch.__version__, **versions, "threads": torch.get_num_threads()}
 
 
 def machine() -> str:
@@ -79,6 +86,10 @@ def _resumable(folder: Path, description: dict[str, Any]) -> dict[str, Any]:
                 f"{folder} holds a run with another {name}; resume it with the command in its "
                 f"run.json ({before.get('command')}), or choose another --out"
             )
+    here = {name: description[name] for name in ("device", "machine", "code_version")}
+    here |= environment()
+    if any(before.get(name) != value for name, value in here.items()):
+        before["resumed_with"] = [*before.get("resumed_with", []), here]  # other bits may come out
     return before
 
 
@@ -140,6 +151,7 @@ def train_run(
         claim_folder(folder, resume=resume)  # another run may have come and gone meanwhile
         if contents(folder):
             description = _resumable(folder, description)
+            write_text(folder / "run.json", json.dumps(description, indent=1))
         else:
             write_text(folder / "run.json", json.dumps(description, indent=1))
 
@@ -217,8 +229,11 @@ def train_all(
     """
     folder = Path(out or Path("runs") / f"all-{preset}-{options.get('seed', 0)}")
     claim_folder(folder, resume=options.get("resume", False))
-    names = list_categories(data)
-    rows = []
+    names, rows = list_categories(data), []
+    size = get_config(preset).size
+    for name in names:  # what is wrong with the last one must not be found out after hours
+        require_sound(data, name)
+        open_category(data, name, size=size).decode()
     for name in names:
         _, evaluation = train_run(data, name, preset, out=folder / name, **options)
         found = [evaluation.metrics[metric] for metric in METRICS]

@@ -13,7 +13,7 @@ from typing import Any
 
 from rcae_lite.config import Config, Stage
 
-__all__ = ["CHECKPOINT", "DETECTOR", "RUN", "STAGE"]
+__all__ = ["CHECKPOINT", "DETECTOR", "EVALUATION", "RUN", "STAGE"]
 
 Schema = dict[str, Any]
 
@@ -118,6 +118,7 @@ CHECKPOINT = _object(
         "config": _CONFIG,
         "seed": _COUNT,
         "data": _TEXT,
+        "training_images": _TEXT,
         "seconds": _SECONDS,
         "losses": _LOSSES,
         "parts": {"type": "integer", "minimum": 1, "maximum": 1 << 20},
@@ -153,4 +154,40 @@ RUN = _object(
     false_alarm_rate=_or_null(_RATE),
     device=_TEXT,
     machine=_TEXT,
+    torchvision=_TEXT,
+    numpy=_TEXT,
+    scipy=_TEXT,
+    pillow=_TEXT,
+    resumed_with={"type": "array", "items": {"type": "object"}},
 )
+
+_POINTS = {
+    "type": "array",
+    "items": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 3},
+}
+EVALUATION: Schema = {
+    "type": "object",
+    "properties": {  # those that are used as they stand; `Evaluation.from_dict` converts the others
+        "detector": {"enum": ["rcae", "single_pass", "rcae_residual", "dpn_residual"]},
+        "category": _TEXT,
+        "preset": _TEXT,
+        "seed": _COUNT,
+        "resolution": {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2},
+        "parameters": _map_of(_COUNT),
+        "seconds": _object({"train": _SECONDS, "inference_per_image": _NUMBER}),
+        "device": _TEXT,
+        "evaluated_on": _TEXT,
+        "threads": _COUNT,
+        "data_fingerprint": _TEXT,
+        "training_images": _COUNT,
+        "calibration_images": _COUNT,
+        "test_images": _COUNT,
+        "version": _TEXT,
+        "code_version": _or_null(_TEXT),
+        "torch": _TEXT,
+        "score_rule": _TEXT,
+        "command": _TEXT,
+        "trained_with": _or_null(_TEXT),
+        "curves": _map_of(_POINTS),
+    },
+}

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -107,11 +108,11 @@ def threshold_rank(images: int, rate: float | None = None) -> int:
     k = min(images, math.floor(rate * (images + 1) + tiny))
     if k < 1:
         needed = math.ceil(1 / rate - tiny) - 1
-        in_all = 5 * needed if needed < 19 else 10 * (needed + 1)  # undoes `holdout_size`
+        in_all = next(n for n in count(needed) if holdout_size(n) >= needed)
         raise KitError(
             f"a false-alarm rate of {rate} needs {needed} held-out normal images, there are "
-            f"{images}; ask for {math.ceil(1000 / (images + 1)) / 1000}, or train on about "
-            f"{in_all} normal images, of which so many are held out"
+            f"{images}; ask for {math.ceil(1000 / (images + 1)) / 1000}, or train on at "
+            f"least {in_all} normal images, of which so many are held out"
         )
     return k
 

@@ -185,6 +185,7 @@ def read_as_detector(folder: Path) -> None:
 def read_as_checkpoint(folder: Path) -> None:
     """A checkpoint that was accepted continues a training."""
     identity = {"config": json.loads(json.dumps(CONFIG.to_dict())), "seed": 0, "data": "f" * 64}
+    identity["training_images"] = "all"
     found = load_checkpoint(folder, identity)
     assert found is not None
     values, tensors = found

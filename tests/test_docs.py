@@ -10,7 +10,7 @@ import pytest
 from rcae_lite import config
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "results").glob("*.md")]
+PAGES = [page for folder in (".", "docs", "results") for page in (ROOT / folder).glob("*.md")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

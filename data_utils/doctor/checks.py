@@ -22,6 +22,7 @@ _FEWEST = 3  # normal images that a detector can be trained on
 _USUAL = 0.9  # of the images must agree before another one is odd
 _SHAPES = 1.25  # largest over smallest aspect ratio, above which squashing changes the parts
 _FAR = 5.0  # robust standard deviations; the normal images of bottle stay below 3
+_MOST_OF_IT = 0.9  # of an image: a mask above it is inverted, or all of one value
 _ENOUGH = 10  # normal images, to know what is usual
 _LEAST_SPREAD = {"brightness": 2.0, "sharpness": 0.1}  # grey values; octaves
 
@@ -174,6 +175,15 @@ def _masks(case: Case) -> Iterator[Finding]:
                     f"{mask.path} marks nothing; its image {path} is filed as defective",
                     f"{mask.path}: draw the defect; or delete the mask, and move {path} to the "
                     "normal images if it shows a normal part",
+                    [mask.path],
+                )
+            if facts.record.label and mask.share > _MOST_OF_IT:
+                yield _finding(
+                    "mask-too-large",
+                    [path],
+                    f"{mask.path} marks {mask.share:.0%} of its image as defective",
+                    f"{mask.path}: look at it beside {path}; if the defect is what it leaves out, "
+                    "save it again with 0 for normal and 255 for defective pixels",
                     [mask.path],
                 )
             if not facts.record.label and mask.area:

@@ -58,6 +58,8 @@ class MaskFacts:
         How many different values it has.
     area : int
         Foreground pixels.
+    share : float
+        Foreground pixels as a share of all.
     """
 
     path: str
@@ -65,6 +67,7 @@ class MaskFacts:
     header: Header | None = None
     values: int = 0
     area: int | None = None
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -154,15 +157,16 @@ def _masks(
     facts, planes = [], []
     for path in record.mask_files:
         name = path.relative_to(root).as_posix()
-        header, values, area = None, 0, None
+        header, values, area, share = None, 0, None, 0.0
         try:
             content = read_bytes(path)
             header = image_header(path, content)
             if pixels:
                 stored, foreground = mask_values(path, content)  # (h, w)
                 values, area = _distinct(stored), int(foreground.sum())
+                share = float(foreground.mean())
                 planes.append(foreground)
-            facts.append(MaskFacts(name, None, header, values, area))
+            facts.append(MaskFacts(name, None, header, values, area, share))
         except DataError as error:
             facts.append(MaskFacts(name, str(error), header))
     if record.file is None and record.read_mask is not None and pixels:

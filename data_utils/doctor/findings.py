@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
+from data_utils.errors import printable
 from data_utils.published import Counts
 
 __all__ = ["KINDS", "CategorySummary", "Diagnosis", "Finding", "Kind", "Severity"]
@@ -87,6 +88,11 @@ KINDS = {
         "warning",
         "Mask with more than two values",
         "Whatever is not 0 counts as defective (in a JPEG: the upper half), soft edges too.",
+    ),
+    "mask-too-large": Kind(
+        "warning",
+        "Mask that marks nearly everything",
+        "Inverted, or with values other than 0 for normal pixels, it turns the metrics round.",
     ),
     "tiny-defect": Kind(
         "warning",
@@ -227,7 +233,7 @@ class Diagnosis:
             lines += [f"  {finding.message}" for finding in found[:_SHOWN]]
             if len(found) > _SHOWN:
                 lines.append(f"  and {len(found) - _SHOWN} more")
-        return "\n".join(map(_printable, lines))
+        return "\n".join(map(printable, lines))
 
     def _table(self) -> Iterator[str]:
         width = max([len("category"), *(len(found.name) for found in self.categories)])
@@ -256,7 +262,7 @@ class Diagnosis:
         for kind, found in self.by_kind().items():
             lines += ["", f"{KINDS[kind].title}:"]
             lines += [f"  {finding.remedy}" for finding in found]
-        return "\n".join(map(_printable, lines))
+        return "\n".join(map(printable, lines))
 
     def to_json(self) -> str:
         """One JSON object with everything."""
@@ -265,8 +271,3 @@ class Diagnosis:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _printable(line: str) -> str:
-    """Show what a file name could use to deceive a terminal: control characters, line ends."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -63,7 +63,7 @@ def gradient(x):
 check("02.gradient", gradient)
 
 # %% [markdown]
-# ## 3 · `02.loss` (easy, with 2 at hand)
+# ## 3 · `02.loss` (medium, with 2 at hand)
 #
 # The paper's loss: $\|I - R\|_1 + \|\nabla I - \nabla R\|_1$, both as means. You may use your own
 # `gradient`, or `rcae_lite.losses.gradient`.

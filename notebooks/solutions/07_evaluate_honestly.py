@@ -66,14 +66,15 @@ check("07.auroc", auroc)
 #
 # $n$ normal images were held out. If the threshold is their $k$-th highest score, a *new* normal
 # image is above it with probability at most $k / (n + 1)$. For a wished rate, take
-# $k = \lfloor \mathrm{rate} \cdot (n + 1) \rfloor$.
+# $k = \lfloor \mathrm{rate} \cdot (n + 1) \rfloor$. (The wished rate is at least $1 / (n + 1)$; a
+# lower one cannot be had. And mind the computer's arithmetic: what is `int(0.29 * 100)`?)
 
 
 # %%
 def threshold(scores, rate):
     """The k-th highest of the normal scores (n,), as a float."""
     ### BEGIN SOLUTION
-    k = int(rate * (len(scores) + 1))
+    k = int(rate * (len(scores) + 1) + 1e-9)
     return float(sorted(scores, reverse=True)[k - 1])
     ### END SOLUTION
 

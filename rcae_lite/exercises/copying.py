@@ -35,7 +35,7 @@ def gradient(attempt: Attempt) -> None:
 
 @exercise(
     "02.loss",
-    "easy",
+    "medium",
     squared="the differences are squared; the paper takes absolute values, which forgive outliers",
     total="that is the sum, which grows with the image; take means",
     intensity="the gradient term is missing: edges would come out blurred",

@@ -44,6 +44,7 @@ def auroc(attempt: Attempt) -> None:
     lowest="counted from the wrong end: the threshold lies among the highest scores",
     next="one place too far down: the k-th highest is at index k - 1",
     count="k is rate times n; the new image is one of n + 1 that could be the highest",
+    rounding="0.29 * 100 is 28.999999999999996 here; add a tiny number before you round down",
 )
 def threshold(attempt: Attempt) -> None:
     """Take the k-th highest of n normal scores, k = rate * (n + 1) rounded down."""
@@ -60,6 +61,10 @@ def threshold(attempt: Attempt) -> None:
         next=float(ordered[k]),
         count=float(ordered[k - 2]),
     )
+    scores = attempt.random.permutation(99) + 0.5
+    ordered = np.sort(scores)[::-1]
+    got = attempt.call(scores.copy(), 0.29)
+    attempt.compare(got, float(ordered[28]), rounding=float(ordered[27]))
 
 
 class Spy:

@@ -29,7 +29,7 @@ def pack(tree: Any) -> Any:
 
 
 def pack_for_page(tree: Any) -> Any:
-    """Turn arrays into JSON: ``{dtype, shape, webp}`` for frames, ``{..., base64}`` otherwise."""
+    """Turn arrays into JSON: ``{dtype, shape, webp: [...]}`` for frames, else ``{..., base64}``."""
     return _walk(tree, _encode)
 
 
@@ -44,16 +44,19 @@ def _walk(node: Any, encode: Any) -> Any:
     return node
 
 
-def _encode(array: np.ndarray) -> dict[str, str]:
-    """Stack frames (..., H, W, 3) to one tall picture; leave everything else as it is."""
-    is_picture = array.dtype == np.uint8 and array.ndim >= 3 and array.shape[-1] == 3
-    if is_picture:
-        tall = array.reshape(-1, *array.shape[-2:])
-        if max(tall.shape) <= _WEBP_SIDE:
-            buffer = io.BytesIO()
-            Image.fromarray(tall).save(buffer, "WEBP", lossless=True, quality=100, method=4)
-            return {"webp": base64.b64encode(buffer.getvalue()).decode()}
+def _encode(array: np.ndarray) -> dict[str, str | list[str]]:
+    """Stack frames (..., H, W, 3) to pictures as tall as can be; leave everything else as it is."""
+    if array.dtype == np.uint8 and array.ndim >= 3 and array.shape[-1] == 3:
+        tall = array.reshape(-1, *array.shape[-2:])  # (rows, W, 3)
+        strips = range(0, len(tall), _WEBP_SIDE)
+        return {"webp": [_webp(tall[start : start + _WEBP_SIDE]) for start in strips]}
     return {"base64": base64.b64encode(array.tobytes()).decode()}
+
+
+def _webp(picture: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=100, method=4)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def source(name: str) -> str:

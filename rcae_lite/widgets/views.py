@@ -54,12 +54,16 @@ class View(anywidget.AnyWidget):
     def _check(self, proposal: Any) -> Any:
         return self.state.check(proposal.trait.name, proposal.value)
 
+
+class PageView(View):
+    """A view that lives without Python, too."""
+
     def save_html(self, path: str | Path) -> Path:
         """Write this widget, as it stands, as one HTML file that needs no Python and no network."""
         return write_page(path, [(self.kind, self.state)])
 
 
-class RecursionExplorer(View):
+class RecursionExplorer(PageView):
     """Follow images through the recursion: a depth slider, linked zoom, and a probe for pixels.
 
     Parameters
@@ -166,7 +170,7 @@ class DefectPainter(View):
         self.result = pack(self.state.result(content.get("number", 0), note, ours))
 
 
-class ModelComparison(View):
+class ModelComparison(PageView):
     """Several detectors on the same images: linked sliders and zoom, scores side by side.
 
     Parameters
@@ -203,7 +207,7 @@ class ModelComparison(View):
         super().__init__(compare(detectors, images, names))
 
 
-class ThresholdExplorer(View):
+class ThresholdExplorer(PageView):
     """Drag the threshold over the scores of a test set and see what follows.
 
     Confusion matrix, false alarms and detections with exact intervals, the point on the ROC and

@@ -115,6 +115,18 @@ DAMAGES: dict[str, tuple[Damage, str, list[str], list[str]]] = {
     ),
     "empty mask": (lambda r: write(r / MASK_0, mask(0)), "mask-empty", [DENT_0], [MASK_0]),
     "soft mask": (soft, "mask-not-binary", [DENT_0], [MASK_0]),
+    "inverted mask": (
+        lambda r: write(r / MASK_0, mask().point(lambda v: 255 - v)),
+        "mask-too-large",
+        [DENT_0],
+        [MASK_0],
+    ),
+    "mask without 0": (
+        lambda r: write(r / MASK_0, mask().point(lambda v: v | 1)),
+        "mask-too-large",
+        [DENT_0],
+        [MASK_0],
+    ),
     "no mask": (lambda r: (r / MASK_0).unlink(), "mask-missing", [DENT_0], []),
     "mask of a normal image": (
         lambda r: write(r / "lid/ground_truth/good/000_mask.png", mask()),

@@ -54,7 +54,7 @@ def small(folder: Path) -> None:
     torch.manual_seed(0)
     module = torch.nn.Linear(4, 1)
     identity = {"config": tiny_config().to_dict() | {"families": [], "crd_depths": []}}
-    identity |= {"seed": 0, "data": "made up"}
+    identity |= {"seed": 0, "data": "made up", "training_images": "all"}
     record: dict[str, dict] = {"seconds": {}, "losses": {}, "batch_parts": {}}
     stage = Stage(steps=2, learning_rate=1e-2)
     state = new_state(module, stage)

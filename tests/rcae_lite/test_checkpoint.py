@@ -22,6 +22,7 @@ from rcae_lite.training import Batch, Event, new_state, train_stage
 from .conftest import tiny_config
 
 IDENTITY = {"config": json.loads(json.dumps(tiny_config().to_dict())), "seed": 0, "data": "abc"}
+IDENTITY["training_images"] = "of them"
 RECORD = {"seconds": {}, "losses": {}, "batch_parts": {}}
 
 
@@ -66,6 +67,7 @@ def test_writer_writes_when_it_is_time_and_at_the_end(tmp_path):
 
 
 OTHER = {"seed": 1, "data": "other", "config": IDENTITY["config"] | {"depth": 4}}
+OTHER["training_images"] = "others of them"
 
 
 @pytest.mark.parametrize("name", OTHER)

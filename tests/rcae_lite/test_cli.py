@@ -314,7 +314,7 @@ def test_predict_mistakes(data, tmp_path, capsys):
     (tmp_path / "hollow").mkdir()
     assert "holds no image" in refused(capsys, "predict", run, tmp_path / "hollow", "--out", out)
     image = data / "ring/test/good/004.png"
-    assert "both be called '004'" in refused(capsys, "predict", run, image, image, "--out", out)
+    assert "both be called '004.png'" in refused(capsys, "predict", run, image, image, "--out", out)
     assert not out.exists()
 
 
@@ -333,7 +333,40 @@ def test_unknown_words_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert "rcae" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rcae: ") and line.endswith("--help")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_demo_on_a_device_that_is_not_there_keeps_the_earlier_one(tmp_path, capsys):
+    assert rcae("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
+    before = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    capsys.readouterr()
+    assert "cuda" in refused(capsys, "demo", "--out", tmp_path / "demo", "--device", "cuda")
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == before
+
+
+def test_all_categories_are_looked_at_before_the_first_is_trained(tmp_path, capsys):
+    write_category(tmp_path / "data" / "ring")
+    write_category(tmp_path / "data" / "square")
+    (tmp_path / "data/square/train/good/000.png").write_bytes(b"no image")
+    out = tmp_path / "runs"
+    line = refused(capsys, "train", tmp_path / "data", "--all", "--preset", "tiny", "--out", out)
+    assert "square/train/good/000.png" in line and not out.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are Unicode there")
+def test_a_name_that_is_no_utf8_is_a_name(tmp_path, capsys):
+    root = write_category(tmp_path / "data" / "ring")
+    odd = os.fsencode(root / "ring/train/good") + b"/\xff\n.png"
+    os.rename(root / "ring/train/good/000.png", odd)
+    assert rcae("train", root, "--preset", "tiny", "--out", tmp_path / "run") == 0
+    folder = os.fsdecode(os.path.dirname(odd))
+    assert rcae("predict", tmp_path / "run", folder, "--out", tmp_path / "out") == 0
+    assert "\\udcff" in (tmp_path / "out" / "scores.csv").read_text()
+    Path(os.fsdecode(odd)).write_bytes(b"no image")
+    capsys.readouterr()
+    assert "\\udcff\\n.png" in refused(capsys, "predict", tmp_path / "run", folder, "--out", "o")
 
 
 @pytest.mark.realdata

@@ -1,5 +1,6 @@
 """200 random splits of the scores of trained detectors: the bound holds, and is not idle."""
 
+import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from data_utils import ImageSet, KitError, open_category
 from rcae_lite.detector import RcAEDetector
+from rcae_lite.thresholds import holdout_size, threshold_rank
 
 from .conftest import tiny_config, tiny_records
 
@@ -67,3 +69,13 @@ def test_the_bound_holds_on_scores_of_real_images(realdata, rates):
     assert len(scores) == 39
     found = rates(scores, 19, None, 200)
     assert found["mean_achieved"] <= found["bound"] + 3 * found["standard_error"]
+
+
+@pytest.mark.parametrize("thousandths", range(1, 200))
+def test_as_many_images_as_the_error_names_are_enough(thousandths):
+    with pytest.raises(KitError) as refused:
+        threshold_rank(1, thousandths / 1000)
+    images = int(re.search(r"train on at least (\d+) normal", str(refused.value))[1])
+    assert threshold_rank(holdout_size(images), thousandths / 1000) >= 1
+    with pytest.raises(KitError):
+        threshold_rank(holdout_size(images - 1), thousandths / 1000)

@@ -80,3 +80,23 @@ def test_the_number_of_threads_is_that_of_the_run_and_then_as_before(run):
     found = reproduce_run(run, listeners=[lambda _: seen.add(torch.get_num_threads())])
     assert seen == {2} and torch.get_num_threads() == before
     assert found.elsewhere[0].startswith("machine 'another' then")
+
+
+def test_a_detector_that_is_there_is_not_taken_for_a_new_one(run, tmp_path):
+    for place in (run, tmp_path / "data"):
+        with pytest.raises(KitError, match="holds .*; remove it or name another folder"):
+            reproduce_run(run, out=place, listeners=[])
+
+
+def test_a_resumed_run_says_so(run, tmp_path):
+    described = json.loads((run / "run.json").read_text())
+    assert {"torch", "torchvision", "numpy", "scipy", "pillow", "threads"} <= set(described)
+    (run / "run.json").write_text(json.dumps(described | {"numpy": "0.1"}))
+    runs.train_run(
+        described["data"], "ring", "tiny", out=run, device="cpu", resume=True, listeners=[],
+        false_alarm_rate=0.4,
+    )  # fmt: skip
+    (once,) = json.loads((run / "run.json").read_text())["resumed_with"]
+    assert once["numpy"] == described["numpy"]
+    found = reproduce_run(run, out=tmp_path / "again", listeners=[])
+    assert found.identical and any("resumed" in line for line in found.elsewhere)

@@ -191,3 +191,12 @@ def test_a_missing_field_is_named(name):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(KitError, match="does not exist"):
         Evaluation.load(tmp_path / "evaluation.json")
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("curves", {"roc": "abc"}), ("curves", {"pro": [[1]]}), ("detector", "x"),
+    ("seconds", {"train": {}}), ("resolution", [128]), ("seed", "0"),
+])  # fmt: skip
+def test_a_field_of_another_shape_is_refused(field, value):
+    with pytest.raises(KitError, match=field):
+        Evaluation.from_dict(make_evaluation().to_dict() | {field: value})

@@ -140,15 +140,18 @@ def normal_bands(normal: Frames) -> Tree:
     Returns
     -------
     dict
-        ``residual``: N lists of the quantiles `QUANTILES`; ``change``: N - 1 of them; both in grey
-        levels 0 to 1. ``images``: how many images they come from.
+        ``value``: N + 1 lists of the quantiles `QUANTILES`, of I and I_R^1 ... I_R^N; ``residual``:
+        N of them; ``change``: N - 1; all in grey levels 0 to 1. ``images``: how many images they
+        come from.
     """
 
     def quantiles(values: np.ndarray) -> Sequence[Sequence[float]]:
         steps = values.swapaxes(0, 1).reshape(values.shape[1], -1)  # (depths, pixels)
         return np.quantile(steps / UNIT, QUANTILES, axis=1).T.tolist()
 
+    values = np.concatenate([normal.images[:, None], normal.reconstructions], axis=1)
     return {
+        "value": quantiles(values.sum(axis=-1, dtype=int)),
         "residual": quantiles(normal.residuals),
         "change": quantiles(normal.changes),
         "images": len(normal),

@@ -15,7 +15,7 @@ from data_utils import ImageSet, KitError
 from rcae_lite.detector import Detector
 from rcae_lite.training import Event, Stopped
 from rcae_lite.widgets.state.base import Control, State, Tree
-from rcae_lite.widgets.state.frames import COLOURS, to_bytes
+from rcae_lite.widgets.state.frames import COLOURS, lookup, to_bytes
 
 __all__ = ["MOMENTS", "Moment", "MonitorState"]
 
@@ -34,7 +34,8 @@ class Moment:
     step : int
         Optimiser steps of that stage done.
     frames : np.ndarray
-        (N, H, W, 3) uint8: I_R^1 ... I_R^N, or I_D^1 ... I_D^N from DPN's training on.
+        (N, H, W, 3) uint8: I_R^1 ... I_R^N, or I_D^1 ... I_D^N while DPN trains. While CRD trains
+        they stand still, so it is the anomaly map, (1, H, W, 3), in colours from 0 to 1.
     """
 
     stage: str
@@ -167,15 +168,19 @@ class MonitorState(State):
                 trajectory = self.detector.trajectory(self.probe)
         finally:
             event.state.module.train()
-        rebuilt = event.stage in ("rcae", "single_pass") or trajectory.enhanced is None
-        pictures = trajectory.reconstructions if rebuilt else trajectory.enhanced
-        assert pictures is not None
+        if event.stage == "crd":
+            probability = self.detector.detect(trajectory).probability.numpy()  # (1, H, W)
+            frames = lookup(probability, 0, 1)
+        else:
+            enhanced = trajectory.enhanced if event.stage == "dpn" else None
+            pictures = trajectory.reconstructions if enhanced is None else enhanced
+            frames = to_bytes(pictures)[0]
         follow = self.values["moment"] == self.controls["moment"].high
         stages = list(self.detector.modules)
         now = (stages.index(event.stage), event.done)
         # After a resume from an older checkpoint, what came after it no longer counts.
         before = [m for m in self.moments if (stages.index(m.stage), m.step) < now]
-        self.moments = [*before, Moment(event.stage, event.done, to_bytes(pictures)[0])]
+        self.moments = [*before, Moment(event.stage, event.done, frames)]
         last = len(before)
         self.controls["moment"] = Control(0, 0, last)
         self.values["moment"] = last if follow else min(last, self.values["moment"])

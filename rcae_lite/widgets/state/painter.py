@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import time
@@ -18,7 +19,7 @@ from rcae_lite.detector import Detector
 from rcae_lite.files import write_bytes
 from rcae_lite.pseudo_anomalies import FAMILIES, VISIBLE, paint
 from rcae_lite.widgets.state.base import Control, State, Tree
-from rcae_lite.widgets.state.frames import COLOURS, record, scale_of, to_bytes
+from rcae_lite.widgets.state.frames import COLOURS, UNIT, record, scale_of, to_bytes
 
 __all__ = ["TOOLS", "PainterState"]
 
@@ -58,7 +59,9 @@ class PainterState(State):
         self.frames = record(detector, image)
         self.original = self.frames.images[0]
         self.mask = np.zeros(self.original.shape[:2], dtype=bool)
-        self.scale = scale_of(self.frames, self.threshold)
+        own = scale_of(self.frames, self.threshold)
+        # Of the image as it is; what is painted differs by more, so a third of the whole range.
+        self.scale = dataclasses.replace(own, difference=max(own.difference, UNIT // 3))
         self.seconds = 0.0
         depth = self.frames.depth
         super().__init__(

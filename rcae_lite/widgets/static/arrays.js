@@ -18,9 +18,19 @@ export async function unpack(node) {
 }
 
 async function valuesOf(node) {
-  if (node.webp) return pixelsOf(node.webp);
+  if (node.webp) return joined(await Promise.all(node.webp.map(pixelsOf)));
   const bytes = node.bytes ? ofView(node.bytes) : ofBase64(node.base64);
   return new TYPES[node.dtype](bytes.buffer);
+}
+
+function joined(parts) {
+  const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let start = 0;
+  for (const part of parts) {
+    all.set(part, start);
+    start += part.length;
+  }
+  return all;
 }
 
 /** A copy, so that the values start where their type can start. */

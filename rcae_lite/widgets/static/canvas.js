@@ -79,6 +79,16 @@ export class View {
     this.draw();
   }
 
+  /** Move a zoomed picture as little as it takes to see a pixel. */
+  reveal({ row, column }) {
+    const nearest = (pixel, start, side) => {
+      const seen = side / this.zoom;
+      return Math.min(Math.max(start, pixel + 1 - seen), pixel);
+    };
+    const to = [nearest(row, this.row, this.height), nearest(column, this.column, this.width)];
+    if (to[0] !== this.row || to[1] !== this.column) this.moveTo(...to);
+  }
+
   draw() {
     for (const panel of this.panels) panel.draw();
   }

@@ -150,7 +150,10 @@ function listenToKeys(group, view, { hover, keep, drop }) {
   group.addEventListener("keydown", (event) => {
     const at = view.cursor ?? view.middle;
     const next = step(event, at, view);
-    if (next) hover(next);
+    if (next) {
+      view.reveal(next);
+      hover(next);
+    }
     else if (event.key === "Enter") keep(at);
     else if (event.key === "Delete" || event.key === "Backspace") drop();
     else if (event.key === "+" || event.key === "=") view.zoomBy(1, at.row, at.column);

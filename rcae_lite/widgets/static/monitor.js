@@ -46,9 +46,15 @@ export async function render({ model, el }) {
     back.querySelector("output").value = moments.length ? `${model.get("moment") + 1} of ${moments.length}` : "none yet";
     const moment = moments[Math.min(model.get("moment"), moments.length - 1)];
     if (!moment) return;
+    if (moment.stage === "crd") {
+      if (panels.length !== 1) makeMap();
+      title.value = `CRD, step ${moment.step}: its anomaly map, from 0 to 1`;
+      panels[0].show(frame(moment.stack, 0), `anomaly map at step ${moment.step} of crd`);
+      return;
+    }
     const depth = moment.stack.shape[0];
     if (panels.length !== 2 * depth) makePanels(depth);
-    const what = moment.stage === "dpn" || moment.stage === "crd" ? "enhanced by DPN" : "reconstruction";
+    const what = moment.stage === "dpn" ? "enhanced by DPN" : "reconstruction";
     title.value = `${NAMES[moment.stage] ?? moment.stage}, step ${moment.step}: ${what} at each depth, and its residual below (to ${short(RESIDUAL / 765)})`;
     for (let index = 0; index < depth; index += 1) {
       const rgb = frame(moment.stack, index);
@@ -64,6 +70,12 @@ export async function render({ model, el }) {
     panels = [...row("picture", (n) => `n = ${n}`), ...row("residual", () => "residual")];
     pictures.style.gridTemplateColumns = `repeat(${depth}, minmax(40px, 1fr))`;
     pictures.replaceChildren(...panels.map((panel) => panel.element));
+  }
+
+  function makeMap() {
+    panels = [new Panel(view, ["anomaly map"], "moment-map")];
+    pictures.style.gridTemplateColumns = "minmax(40px, 160px)";
+    pictures.replaceChildren(panels[0].element);
   }
 
   model.on("msg:custom", ({ index, stage, step, shape }, buffers) => {

@@ -56,6 +56,7 @@ export function drawProbes({ model, data, place, hover }) {
   const plots = [
     plot({
       title: ["grey value: image I, then depth 1 to N"], labels: ["I", ...steps], lines: lines("value"), present: now + 1,
+      bands: data.normal ? bandsOf(data.normal.value) : [],
       alt: `grey value over the depth; ${words("value") || "no pixel chosen"}`,
     }),
     plot({

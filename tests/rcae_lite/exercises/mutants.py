@@ -411,6 +411,7 @@ MUTANTS = {
         "lowest": lambda s, r: float(np.sort(s)[int(r * (len(s) + 1)) - 1]),
         "next": lambda s, r: float(np.sort(s)[::-1][int(r * (len(s) + 1))]),
         "count": lambda s, r: float(np.sort(s)[::-1][int(r * len(s)) - 1]),
+        "rounding": lambda s, r: float(np.sort(s)[::-1][int(r * (len(s) + 1)) - 1]),
     },
     "07.bootstrap": {
         **{kind: bootstrap(kind) for kind in ("single", "permuted", "unpaired", "size")},

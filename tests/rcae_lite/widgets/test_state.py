@@ -111,6 +111,7 @@ def test_a_probe_reads_what_the_panels_show(explorer):
 def test_the_background_of_the_probe_is_the_distribution_of_normal_pixels(explorer):
     bands = explorer.data()["normal"]
     assert np.shape(bands["residual"]) == (5, len(QUANTILES))
+    assert np.shape(bands["value"]) == (6, len(QUANTILES))
     assert np.shape(bands["change"]) == (4, len(QUANTILES))
     inside = explorer.frames.residuals[:, 2] / 765
     share = [(inside <= edge).mean() for edge in bands["residual"][2]]

@@ -8,7 +8,7 @@ import torch
 
 from data_utils import KitError
 from rcae_lite.detector import RcAEDetector, SinglePassDetector
-from rcae_lite.widgets.state.frames import to_bytes
+from rcae_lite.widgets.state.frames import lookup, to_bytes
 from rcae_lite.widgets.state.monitor import MOMENTS, POINTS, MonitorState, moments
 from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
 
@@ -77,8 +77,11 @@ def test_the_probe_is_what_the_detector_makes_of_it(fresh, tiny_category, tmp_pa
     finish(state)
     last = state.moments[-1]
     assert (last.stage, last.step) == ("crd", 6)
+    found = fresh.predict(probe.unsqueeze(0)).probability.numpy()
+    np.testing.assert_array_equal(last.frames, lookup(found, 0, 1))
+    last_of_dpn = [moment for moment in state.moments if moment.stage == "dpn"][-1]
     enhanced = to_bytes(fresh.trajectory(probe.unsqueeze(0)).enhanced)[0]
-    np.testing.assert_array_equal(last.frames, enhanced)
+    np.testing.assert_array_equal(last_of_dpn.frames, enhanced)
     last_of_rcae = [moment for moment in state.moments if moment.stage == "rcae"][-1]
     rebuilt = to_bytes(fresh.trajectory(probe.unsqueeze(0)).reconstructions)[0]
     np.testing.assert_array_equal(last_of_rcae.frames, rebuilt)
