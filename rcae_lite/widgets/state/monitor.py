@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
@@ -164,17 +163,9 @@ class MonitorState(State):
         """Keep what the detector makes of the probe now."""
         event.state.module.eval()
         try:
-            with torch.inference_mode():
-                trajectory = self.detector.trajectory(self.probe)
+            frames = self._frames(event.stage)
         finally:
             event.state.module.train()
-        if event.stage == "crd":
-            probability = self.detector.detect(trajectory).probability.numpy()  # (1, H, W)
-            frames = lookup(probability, 0, 1)
-        else:
-            enhanced = trajectory.enhanced if event.stage == "dpn" else None
-            pictures = trajectory.reconstructions if enhanced is None else enhanced
-            frames = to_bytes(pictures)[0]
         follow = self.values["moment"] == self.controls["moment"].high
         stages = list(self.detector.modules)
         now = (stages.index(event.stage), event.done)
@@ -184,6 +175,14 @@ class MonitorState(State):
         last = len(before)
         self.controls["moment"] = Control(0, 0, last)
         self.values["moment"] = last if follow else min(last, self.values["moment"])
+
+    def _frames(self, stage: str) -> np.ndarray:
+        """See `Moment`."""
+        trajectory = self.detector.trajectory(self.probe)
+        if stage == "crd":
+            return lookup(self.detector.detect(trajectory).probability.numpy(), 0, 1)
+        enhanced = trajectory.enhanced if stage == "dpn" else None
+        return to_bytes(trajectory.reconstructions if enhanced is None else enhanced)[0]
 
     # -- what is shown -------------------------------------------------------------------------
 
