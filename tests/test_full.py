@@ -1,8 +1,10 @@
 """Long checks of what the README promises; `make test-full` runs them."""
 
 import json
+import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -61,3 +63,30 @@ def test_synthetic_categories_are_neither_trivial_nor_impossible(name):
     auroc = roc_auc_score(category.test.labels, scores)
     print(f"\n{name}: single-pass image AUROC {auroc:.4f}")
     assert 0.60 <= auroc <= 0.90
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a bash script")
+def test_the_gpu_script_packs_trains_and_goes_on(tmp_path):
+    """On the CPU, with calls of a few seconds: unfinished is exit code 75, and nothing is lost."""
+    rcae = Path(sys.executable).with_name("rcae")
+    subprocess.run([rcae, "synthesize", tmp_path / "data", "--category", "washer"], check=True)
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
+    environment = os.environ | {"PYTHON": sys.executable, "DEVICE": "cpu", "SECONDS_PER_CALL": "40"}
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        command = ["bash", "benchmarks/gpu.sh", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    packed = call("pack", str(tmp_path / "data"), "washer")
+    assert packed.returncode == 0, packed.stderr
+    assert (tmp_path / "packed" / "washer.tar").stat().st_size < 64 * 2**20
+    done = []
+    for _ in range(2):
+        found = call("train", "demo", "washer")
+        assert found.returncode == 75, found.stdout + found.stderr
+        state = tmp_path / "runs/gpu/washer-demo-0/checkpoint/state.json"
+        values = json.loads(state.read_text())
+        done.append((len(values["seconds"]), values["done"]))
+    assert done[1] > done[0]

@@ -68,6 +68,19 @@ class Tab:
         """Start a command of JupyterLab without waiting for its end."""
         self.page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
 
+    def fits(self, width: int) -> bool:
+        """Make the window this wide, and tell whether nothing sticks out of it."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        return self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    def nameless(self) -> list[str]:
+        """List the pictures and controls that a screen reader could not name."""
+        script = """() => [...document.querySelectorAll(
+            "canvas, [role=img], button, input, select"
+        )].filter(node => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent.trim()
+            || node.textContent.trim())).map(node => node.outerHTML)"""
+        return self.page.evaluate(script)
+
     def within(self, widget: Any) -> Tab:
         """Look at one widget only."""
         return Tab(self.page, self.errors, self.requests, widget)

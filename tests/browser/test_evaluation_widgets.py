@@ -107,10 +107,5 @@ def test_they_fit_every_width_and_everything_has_a_name(
         ("threshold", ThresholdState(evaluation, test)),
         ("comparison", compare({"RcAE": tiny_detector, "single pass": tiny_baseline}, test)),
     ]
-    tab.page.set_viewport_size({"width": width, "height": 800})
     tab.open(write_page(tmp_path / "page.html", both).as_uri())
-    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    nameless = """() => [...document.querySelectorAll("canvas, [role=img], button, input, select")]
-        .filter(node => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent.trim()
-            || node.textContent.trim())).map(node => node.outerHTML)"""
-    assert tab.page.evaluate(nameless) == []
+    assert tab.fits(width) and tab.nameless() == []

@@ -130,13 +130,19 @@ def test_play_goes_round(page):
 
 @pytest.mark.parametrize("width", [320, 1400])
 def test_it_fits_every_width_and_everything_has_a_name(page, width):
-    page.page.set_viewport_size({"width": width, "height": 800})
     page.click_pixel("input", 5, 5, SIDE)
-    assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    nameless = """() => [...document.querySelectorAll("canvas, [role=img], button, input, select")]
-        .filter(node => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent.trim()
-            || node.textContent.trim())).map(node => node.outerHTML)"""
-    assert page.page.evaluate(nameless) == []
+    assert page.fits(width) and page.nameless() == []
+
+
+def test_a_zoomed_picture_follows_the_cross(page, state):
+    page.page.locator('[aria-label="zoom in"]').click()  # rows and columns 8 to 23 are seen
+    page.page.locator(".rcae-panels").focus()
+    for _ in range(10):
+        page.page.keyboard.press("ArrowUp")
+    page.page.get_by_text("row 6, column 16").wait_for()
+    np.testing.assert_array_equal(
+        page.pixels("input"), state.panel("input")[6:22, 8:24].repeat(2, 0).repeat(2, 1)
+    )
 
 
 def test_the_baseline_without_enhanced_frames_has_a_page_too(

@@ -66,6 +66,12 @@ def test_a_stroke_is_answered_as_pytorch_answers_it(tab, page, tiny_detector, ti
     assert [address for address in tab.requests if not address.startswith("file://")] == []
 
 
+@pytest.mark.parametrize("width", [320, 1400])
+def test_it_fits_every_width_and_everything_has_a_name(tab, page, width):
+    tab.open(page.as_uri())
+    assert tab.fits(width) and tab.nameless() == []
+
+
 def test_without_network_the_error_says_how_to_get_the_runtime(monkeypatch, tmp_path):
     def offline(*arguments, **options):
         raise OSError("no route to host")

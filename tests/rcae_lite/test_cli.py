@@ -337,6 +337,20 @@ def test_unknown_words_exit_with_2(arguments, capsys):
     assert line.startswith("rcae: ") and line.endswith("--help")
 
 
+def test_explore_writes_one_page_with_all_that_the_run_has(data, tmp_path, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--baseline", "--out", tmp_path / "run") == 0
+    page = tmp_path / "page.html"
+    assert rcae("explore", tmp_path / "run", data / "ring/test/good", "--out", page) == 0
+    text = page.read_text()
+    for kind in ("explorer", "comparison", "threshold"):
+        assert f'"kind": "{kind}"' in text
+    assert "opens in any browser" in capsys.readouterr().out
+    image = data / "ring/test/good"
+    line = refused(capsys, "explore", tmp_path / "run", image, "--out", page, "--paint")
+    assert "4 images; --paint takes one" in line
+    assert "is a folder" in refused(capsys, "explore", tmp_path / "run", image, "--out", tmp_path)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_demo_on_a_device_that_is_not_there_keeps_the_earlier_one(tmp_path, capsys):
     assert rcae("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from data_utils import KitError
 from rcae_lite.detector import RcAEDetector, SinglePassDetector, resolve_device
@@ -270,3 +271,12 @@ def test_cuda_trains_and_agrees_with_the_cpu(tiny_category, tmp_path):
 
 def test_tiny_records_are_what_they_say():
     assert [r.label for r in tiny_records(3, defective=1)] == [1, 0, 0]
+
+
+def test_the_whole_detector_stays_small():
+    """At 256x256: 1.5 million parameters and 16 GFLOP (multiplications and additions) at most."""
+    detector = RcAEDetector.from_preset("standard", crop=0, device="cpu")
+    with FlopCounterMode(display=False) as counter:
+        detector.predict(torch.rand(1, 3, 256, 256))
+    assert counter.get_total_flops() <= 16e9
+    assert detector.parameters()["total"] <= 1.5e6

@@ -10,6 +10,11 @@ from rcae_lite import RcAEDetector, SinglePassDetector, example, load_example
 from rcae_lite.detector import FORMAT_VERSION
 from rcae_lite.evaluation import smooth
 from rcae_lite.metrics import image_auroc
+from rcae_lite.widgets.page import write_page
+from rcae_lite.widgets.state.comparison import compare
+from rcae_lite.widgets.state.explorer import ExplorerState
+from rcae_lite.widgets.state.frames import record
+from rcae_lite.widgets.state.threshold import ThresholdState
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +78,26 @@ def test_unknown_or_outdated_files_are_refused_with_the_remedy(monkeypatch):
     monkeypatch.setattr("rcae_lite.detector.FORMAT_VERSION", FORMAT_VERSION + 1)
     with pytest.raises(KitError, match=r"make it again: python -m rcae_lite\.example"):
         load_example()
+
+
+def test_a_page_of_six_images_with_everything_in_it_has_at_most_5_mb(tmp_path):
+    """Explorer with its probe, comparison, and a threshold over 577 images with pictures."""
+    category = open_category("synthetic", size=128)
+    some = category.test.subset([0, 10, 40, 60, 80, 90])
+    detector, single = load_example(), load_example("single_pass")
+    frames = record(detector, some)
+    evaluation = detector.evaluate(some)
+    many = category.test.subset([index % 93 for index in range(577)])
+    noise = torch.randint(0, 5, (577, 3, 128, 128), dtype=torch.uint8)
+    many._images = many.images() // 2 + noise  # no two are alike
+    seen = evaluation.images
+    images = [dataclasses.replace(seen[i % 6], path=p) for i, p in enumerate(many.paths)]
+    threshold = ThresholdState(dataclasses.replace(evaluation, images=images), many)
+    widgets = [
+        ("explorer", ExplorerState(frames, record(detector, category.train.subset(range(4))), 1.0)),
+        ("comparison", compare({"RcAE": detector, "single pass": single}, some)),
+        ("threshold", threshold),
+    ]
+    page = write_page(tmp_path / "page.html", widgets)
+    print(f"\n{page.stat().st_size / 1e6:.2f} MB")
+    assert page.stat().st_size <= 5e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ __all__ = ["BINS", "THUMBNAIL", "Confusion", "ThresholdState", "thumbnails"]
 
 BINS = 24
 THUMBNAIL = 64  # pixels, at most, along each side
+THUMBNAILS = 3_200_000  # bytes of all pictures
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,12 @@ def _intervals(trials: int) -> list[list[float]]:
 
 
 def thumbnails(test: ImageSet) -> np.ndarray:
-    """Small pictures of all images, means over blocks of pixels: (M, h, w, 3) uint8."""
+    """Small pictures of all images, means over blocks of pixels: (M, h, w, 3) uint8.
+
+    The more images, the smaller each: together they have at most `THUMBNAILS` bytes.
+    """
     pictures = test.images().permute(0, 2, 3, 1).numpy()  # (M, H, W, 3)
-    block = -(-test.size // THUMBNAIL)
+    block = max(-(-test.size // THUMBNAIL), math.ceil((pictures.size / THUMBNAILS) ** 0.5))
     side = test.size // block * block
     count = side // block
     blocks = pictures[:, :side, :side].reshape(-1, count, block, count, block, 3)
