@@ -14,12 +14,12 @@ WIDTH = 900  # pixels
 
 
 def main() -> None:
-    """Write each screenshot with 128 colours, no wider than the README shows it."""
+    """Write each screenshot with 256 colours, no wider than the README shows it."""
     for name in NAMES:
         picture = Image.open(ROOT / "build" / "screenshots" / f"{name}.png").convert("RGB")
         picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
         target = ROOT / "docs" / "img" / f"{name}.png"
-        picture.quantize(128).save(target, optimize=True)
+        picture.quantize(256).save(target, optimize=True)
         print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1024:.0f} KiB")
 
 

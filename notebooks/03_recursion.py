@@ -77,7 +77,7 @@ class Block(nn.Module):
 class E(nn.Module):
     """One compression: (B, 3, H, W) to (B, 3, H/2, W/2)."""
 
-    def __init__(self, width=48):
+    def __init__(self, width=32):
         super().__init__()
         self.down, self.block = nn.Conv2d(3, width, 2, stride=2), Block(width)
         self.project = nn.Conv2d(width, 3, 1)
@@ -97,7 +97,7 @@ class E(nn.Module):
 class D(nn.Module):
     """One reconstruction: (B, 3, H, W) to (B, 3, 2H, 2W)."""
 
-    def __init__(self, width=48):
+    def __init__(self, width=32):
         super().__init__()
         self.expand, self.block = nn.Conv2d(3, width, 1), Block(width)
         self.up = nn.ConvTranspose2d(width, 3, 2, stride=2)

@@ -186,9 +186,15 @@ def lab(browser, tmp_path_factory) -> Iterator[Lab]:
         name: str(folder / name)
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR")
     }
-    quiet = folder / "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension"
-    quiet.mkdir(parents=True)
-    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    settings = folder / "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab"
+    for name, text in (
+        ("apputils-extension/notification", '{"fetchNews": "false"}'),
+        # All cells stay in the page, so that a test can find what is not in sight.
+        ("notebook-extension/tracker", '{"windowingMode": "none"}'),
+    ):
+        path = settings / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
     options = [
         "--no-browser",
         "--allow-root",

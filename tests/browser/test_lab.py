@@ -173,6 +173,7 @@ def test_the_guided_tour_of_notebook_08(notebook, lab, tour, shots):
     painter.get_by_text("IoU").wait_for()
     painter.screenshot(path=shots / "painter.png")
 
+    tab.page.set_viewport_size({"width": 1280, "height": 1500})
     for label, name in (("Model comparison", "comparison"), ("Threshold explorer", "threshold")):
         widget = tab.page.locator(f'.rcae[aria-label="{label}"][data-ready]')
         widget.scroll_into_view_if_needed()

@@ -70,13 +70,7 @@ def run(path, work, limit):
     return [o for o in outputs if "image/png" in o.get("data", {})], time.monotonic() - started
 
 
-# Only the first is run in `make test`: all twelve in fast mode are to follow once each has been
-# seen to take less than half a minute of one core (some take more than a minute now).
-@pytest.mark.parametrize(
-    "path",
-    [*LECTURES[:1], *(pytest.param(path, marks=pytest.mark.slow) for path in LECTURES[1:])],
-    ids=lambda path: path.stem,
-)
+@each
 def test_a_lecture_runs_from_top_to_bottom(path, monkeypatch, tmp_path):
     for name in ("RCAE_DATA", "RCAE_CATEGORY"):
         monkeypatch.delenv(name, raising=False)
