@@ -215,6 +215,7 @@ class Evaluation:
         """Plain values: metrics and provenance flat, as ``evaluation.json`` holds them."""
         values = dataclasses.asdict(self)
         metrics, provenance = values.pop("metrics"), values.pop("provenance")
+        provenance["resolution"] = list(provenance["resolution"])  # as JSON has it
         rates = {
             "test_false_positive_rate": self.false_positive_rate,
             "test_detection_rate": self.detection_rate,

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,3 +135,22 @@ def realdata() -> Path:
     if not root:
         pytest.skip("RCAE_DATA_ROOT is not set: it names the folder with real data sets")
     return Path(root)
+
+
+def chromium() -> str | None:
+    """Find the browser: RCAE_CHROMIUM, or what the system calls it."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return os.environ.get("RCAE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start Chromium once for all tests."""
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium; install it (Debian: apt install chromium) or set RCAE_CHROMIUM")
+    api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with api.sync_playwright() as playwright:
+        with playwright.chromium.launch(executable_path=path, args=switches) as started:
+            yield started

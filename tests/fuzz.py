@@ -116,12 +116,17 @@ def images() -> list[Files]:
     return found
 
 
-def run_files() -> tuple[Files, Files]:
-    """Train the smallest detector there is: the files of its run, and those of its checkpoint."""
+def tiny() -> Category:
+    """Give the category of all runs here; nothing is decoded yet."""
     common = {"category": "tiny", "fingerprint": "f" * 64}
     train = ImageSet(tiny_records(12), 32, split="train", **common)
     test = ImageSet(tiny_records(8, defective=4), 32, split="test", **common)
-    category = Category("tiny", "synthetic", "synthetic", 32, train, test, "f" * 64)
+    return Category("tiny", "synthetic", "synthetic", 32, train, test, "f" * 64)
+
+
+def run_files() -> tuple[Files, Files]:
+    """Train the smallest detector there is: the files of its run, and those of its checkpoint."""
+    category = tiny()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         detector = RcAEDetector(CONFIG, 0, "cpu")
@@ -185,11 +190,11 @@ def read_as_detector(folder: Path) -> None:
 def read_as_checkpoint(folder: Path) -> None:
     """A checkpoint that was accepted continues a training."""
     identity = {"config": json.loads(json.dumps(CONFIG.to_dict())), "seed": 0, "data": "f" * 64}
-    identity["training_images"] = "all"
+    detector = RcAEDetector(CONFIG, 0, "cpu")
+    identity["training_images"] = detector.stage_keys(tiny().train)["crd"]
     found = load_checkpoint(folder, identity)
     assert found is not None
     values, tensors = found
-    detector = RcAEDetector(CONFIG, 0, "cpu")
     load_modules(detector.modules, tensors, folder, besides=("adam",))
     state = new_state(detector.crd, CONFIG.crd)
     restore_optimiser(state, tensors, folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -27,7 +26,6 @@ __all__ = ["tiny_category", "tiny_detector"]  # fixtures of the package's tests,
 PATIENCE = 120_000  # milliseconds: a machine may be busy
 KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext
     ?.session?.kernel?.status === 'idle'"""
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def pytest_collection_modifyitems(items):
@@ -35,24 +33,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-def chromium() -> str | None:
-    """Find the browser: RCAE_CHROMIUM, or what the system calls it."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return os.environ.get("RCAE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Start Chromium once for all tests."""
-    path = chromium()
-    if path is None:
-        pytest.skip("no Chromium; install it (Debian: apt install chromium) or set RCAE_CHROMIUM")
-    api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
-    with api.sync_playwright() as playwright:
-        with playwright.chromium.launch(executable_path=path, args=SWITCHES) as started:
-            yield started
 
 
 @dataclass
@@ -170,8 +150,9 @@ class Lab:
     folder: Path
 
     def url(self, notebook: str) -> str:
-        """Address of a notebook."""
-        return f"{self.address}/lab/tree/{notebook}?token={self.token}"
+        """Address of a notebook, in a workspace of its own: no tab of another one comes back."""
+        name = Path(notebook).stem
+        return f"{self.address}/lab/workspaces/{name}/tree/{notebook}?token={self.token}"
 
 
 @pytest.fixture(scope="session")

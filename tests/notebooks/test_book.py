@@ -75,26 +75,19 @@ def test_formulas_are_drawn_by_the_browser_itself(site):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
-def test_every_page_opens_in_a_browser_without_a_request_to_the_outside(site):
+def test_every_page_opens_in_a_browser_without_a_request_to_the_outside(site, browser):
     """No missing picture, no error in the console, not one request that leaves the folder."""
-    from tests.browser.conftest import SWITCHES, chromium
-
-    playwright = pytest.importorskip("playwright.sync_api")
-    if chromium() is None:
-        pytest.skip("no Chromium")
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=chromium(), args=SWITCHES)
-        page = browser.new_page()
-        outside, wrong, pictures = [], [], 0
-        page.on("request", lambda r: outside.append(r.url)
-                if not r.url.startswith(("file:", "data:")) else None)
-        page.on("requestfailed", lambda r: wrong.append(r.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        for path in [*site.glob("*.html"), *site.glob("exercises/*.html")]:
-            page.goto(path.as_uri())
-            found = page.evaluate("[...document.images].map(i => [i.src, i.naturalWidth])")
-            wrong += [f"{path.name}: {src}" for src, width in found if width == 0]
-            pictures += len(found)
-        browser.close()
+    page = browser.new_page()
+    outside, wrong, pictures = [], [], 0
+    page.on("request", lambda r: outside.append(r.url)
+            if not r.url.startswith(("file:", "data:")) else None)
+    page.on("requestfailed", lambda r: wrong.append(r.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    for path in [*site.glob("*.html"), *site.glob("exercises/*.html")]:
+        page.goto(path.as_uri())
+        found = page.evaluate("[...document.images].map(i => [i.src, i.naturalWidth])")
+        wrong += [f"{path.name}: {src}" for src, width in found if width == 0]
+        pictures += len(found)
+    page.close()
     assert (outside, wrong) == ([], [])
     assert pictures >= len(LECTURES)
