@@ -296,6 +296,11 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
         raise DataError(
             f"{path} is not an image that can be read; {_EXPECTED}; replace it or remove it"
         ) from None
+    except MemoryError:  # damaged lengths ask for gigabytes
+        raise DataError(
+            f"{path} is damaged, or asks for more memory than there is; {_EXPECTED}; copy it again "
+            "or remove it"
+        ) from None
     except _BROKEN as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise DataError(

@@ -204,6 +204,21 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
             read(path)
 
 
+def test_a_length_that_asks_for_all_of_the_memory_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged chunk of a PNG says that it is 4 GB long; found by tests/fuzz.py."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+
+    def load(image: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(DataError, match="asks for more memory than there is; .* copy it again"):
+        read_image(path)
+
+
 def test_the_limit_of_pixels_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.png", Image.fromarray(RGB))
     monkeypatch.setattr(images, "MAX_PIXELS", 6 * 9)
