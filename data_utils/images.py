@@ -40,7 +40,7 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_BROKEN = (OSError, SyntaxError, TypeError, ValueError, EOFError, struct.error, zlib.error)
 _EXPECTED = "expected a JPEG, PNG, BMP or TIFF image"
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width; others mean nothing
 _JPEG = ("JPEG", "MPO")
