@@ -1,4 +1,4 @@
-"""Write results/README.md from the results/*.json that `rcae evaluate RUN --json` printed.
+"""Write results/README.md from the results/CATEGORY-PRESET-SEED.json that `rcae evaluate RUN --json` printed.
 
 python benchmarks/results_table.py
 """
@@ -31,7 +31,7 @@ def interval(found: dict | None) -> str:
 
 
 def write() -> None:
-    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*-*-[0-9].json"))]
     metric_rows, cost_rows = [], []
     for run in runs:
         name = [run["category"], run["preset"], str(run["seed"])]
