@@ -1,4 +1,4 @@
-"""Write results/README.md from the CATEGORY-PRESET-SEED.json there, which `rcae evaluate RUN --json` printed.
+"""Write results/README.md from the CATEGORY-PRESET-SEED.json of `rcae evaluate RUN --json`.
 
 python benchmarks/results_table.py
 """

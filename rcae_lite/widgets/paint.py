@@ -45,7 +45,7 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     image : Tensor
         (3, H, W) in [0, 1].
     path : path
-        The file, about 8 MB.
+        The file, about 7 MB.
     title : str
         Of the page.
 
