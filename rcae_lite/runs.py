@@ -151,9 +151,7 @@ def train_run(
         claim_folder(folder, resume=resume)  # another run may have come and gone meanwhile
         if contents(folder):
             description = _resumable(folder, description)
-            write_text(folder / "run.json", json.dumps(description, indent=1))
-        else:
-            write_text(folder / "run.json", json.dumps(description, indent=1))
+        write_text(folder / "run.json", json.dumps(description, indent=1))
 
         options = {"listeners": listeners, "false_alarm_rate": false_alarm_rate}
         origin = command, description["code_version"]
