@@ -249,6 +249,7 @@ def rebuild_at(depth):
     return rebuild
 
 
+# %%
 depths = range(1, detector.config.depth + 1)
 shares = {
     side: [

@@ -74,6 +74,7 @@ class Block(nn.Module):
         return x + self.body(x)  # (B, width, H, W)
 
 
+# %%
 class E(nn.Module):
     """One compression: (B, 3, H, W) to (B, 3, H/2, W/2)."""
 
@@ -114,6 +115,7 @@ def compose(encode, decode, images, depth):
     return images
 
 
+# %%
 torch.manual_seed(0)
 encode, decode = E(), D()
 batch = category.train.images()[:4] / 255  # (4, 3, 128, 128)

@@ -106,6 +106,7 @@ def quality(image, reconstruction):
     )
 
 
+# %%
 def by_depth(sequence):
     """Mean PSNR and SSIM over the normal test images, (N, 2)."""
     return np.array(
@@ -156,6 +157,7 @@ def paint_square(images, side, opacity=0.4, seed=0):
     return painted
 
 
+# %%
 def both(images):
     """I_R^n and I_D^n of images, each (B, 3, N, H, W)."""
     parts = [detector.trajectory(part) for part in images.split(8)]
@@ -211,6 +213,7 @@ else:
 good_sequences = plain[good], detailed[good]
 
 
+# %%
 def scores(images, sequence):
     """Highest value of the smoothed residual by image and depth: (B, N)."""
     residual = (images.unsqueeze(2) - sequence).abs().mean(dim=1)  # (B, N, H, W)

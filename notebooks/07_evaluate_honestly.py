@@ -282,6 +282,8 @@ for size in (16, 32, 64, 128, 256):
         if 0 < labels[drawn].sum() < size:
             values.append(roc_auc_score(labels[drawn], scores[drawn]))
     widths[size] = np.diff(np.percentile(values, [2.5, 97.5]))[0]
+
+# %%
 figure, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
 ax.loglog(list(widths), list(widths.values()), "o-", color=plotting.NORMAL, label="measured")
 ax.loglog(

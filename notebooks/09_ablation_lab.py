@@ -133,26 +133,23 @@ def gains(first, second, resamples=1000, paired=True):
 
 
 # %%
+pairs = list(zip(labels, labels[1:], strict=False))
+intervals = {}
+for kind, paired in (("unpaired", False), ("paired", True)):
+    draws = [gains(*pair, 200 if FAST else 1000, paired) for pair in pairs]
+    intervals[kind] = [np.percentile(drawn, [2.5, 97.5]) for drawn in draws]
+    for (first, second), (low, high) in zip(pairs, intervals[kind], strict=True):
+        print(f"{first} to {second}, {kind:8}: [{low:+.1f}, {high:+.1f}] points, seed 0")
+
+# %%
 figure, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
-for row, (first, second) in enumerate(zip(labels, labels[1:], strict=False)):
-    for paired, colour in ((False, plotting.BASELINE), (True, plotting.DEFECTIVE)):
-        drawn = gains(first, second, 200 if FAST else 1000, paired)
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        ax.plot(
-            [low, high],
-            [row - 0.12 * paired] * 2,
-            color=colour,
-            linewidth=3,
-            label=f"{'paired' if paired else 'unpaired'} 95% interval" if row == 0 else None,
-        )
-        print(
-            f"{first} to {second}, {'paired' if paired else 'unpaired':8}: "
-            f"[{low:+.1f}, {high:+.1f}] points, seed 0"
-        )
+colours = (plotting.BASELINE, plotting.DEFECTIVE)
+for shift, (kind, ends), colour in zip((0, -0.12), intervals.items(), colours, strict=True):
+    low, high = np.transpose(ends)
+    rows = np.arange(len(pairs)) + shift
+    ax.hlines(rows, low, high, color=colour, linewidth=3, label=f"{kind} 95% interval")
 ax.axvline(0, color="black", linewidth=1)
-ax.set_yticks(
-    range(len(labels) - 1), [f"{a} to {b}" for a, b in zip(labels, labels[1:], strict=False)]
-)
+ax.set_yticks(range(len(pairs)), [f"{first} to {second}" for first, second in pairs])
 ax.set(xlabel="gain in image AUROC (points), seed 0")
 ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 plt.close(figure)

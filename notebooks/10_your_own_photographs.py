@@ -82,6 +82,7 @@ def photograph(folder, normal, defective):
     (folder / "normal/phone.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")  # half a transfer
 
 
+# %%
 if DATA == "synthetic":
     folder = Path("runs") / "10-photographs"
     shutil.rmtree(folder, ignore_errors=True)

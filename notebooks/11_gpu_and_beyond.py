@@ -72,6 +72,7 @@ def milliseconds(function, repeats=2 if FAST else 8):
     return sorted(times[1:])[len(times[1:]) // 2]
 
 
+# %%
 network = RcAE().to(device)
 with torch.inference_mode():
     for side in (64, 128, 256):
@@ -169,10 +170,7 @@ assert torch.allclose(whole, ranks.mean(dim=0), atol=1e-5)
 # prints what each of them ends up with.
 
 # %%
-script = Path("runs") / "11_two_ranks.py"
-script.parent.mkdir(exist_ok=True)
-script.write_text(
-    """
+text = """
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
@@ -195,12 +193,14 @@ for step in range(5):
 total = sum(p.double().abs().sum() for p in network.parameters())
 print(f"rank {rank} of {world}, {len(mine)} images: {total.item():.6f}", flush=True)
 dist.destroy_process_group()
-""",
-    encoding="utf-8",
-)
-
+"""
 
 # %%
+script = Path("runs") / "11_two_ranks.py"
+script.parent.mkdir(exist_ok=True)
+script.write_text(text, encoding="utf-8")
+
+
 def torchrun(ranks):
     """Run the script with so many processes; what they print, sorted."""
     command = [

@@ -137,7 +137,8 @@ def draw(
     photograph = expose(surface, camera, grid)
     mask = np.zeros((size, size), bool)
     if defect != "good":
-        FAMILIES[defect](surface, scene, grid, defect_rng, SEVERITIES[severity])
+        strength = scene.damage * SEVERITIES[severity]
+        FAMILIES[defect](surface, scene, grid, defect_rng, strength)
         damaged = expose(surface, camera, grid)
         mask = _changed(photograph, damaged)
         photograph = np.where(mask, damaged, photograph)

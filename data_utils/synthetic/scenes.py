@@ -41,6 +41,8 @@ class Scene(ABC):
         Where the lamp stands; grain mirrors it.
     """
 
+    damage = 1.0  # strength of its defects: less where the surface would show them too plainly
+
     def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
         self.rng = rng
         self.camera = camera
@@ -153,6 +155,8 @@ class Bracket(Scene):
 
 class Twill(Scene):
     """Woven fabric: threads pass over two and under two, stepped by one."""
+
+    damage = 0.65
 
     def surface(self, grid: Grid) -> Surface:
         rng, size, threads = self.rng, grid.size, 38
