@@ -31,8 +31,9 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     logit, deviation, residuals = torch.cat(logits), torch.cat(deviations), torch.cat(residual)
     depth, colour = deviation[:, :-1].mean(dim=1), deviation[:, -1]
     weight = detector.config.normality
-    rules = {f"residual of depth {n + 1}": smooth(residuals[:, n])
-             for n in range(residuals.shape[1])}
+    rules = {
+        f"residual of depth {n + 1}": smooth(residuals[:, n]) for n in range(residuals.shape[1])
+    }
     return rules | {
         "normality of the enhanced residual alone": smooth(depth),
         "normality of the colour alone": smooth(colour),
@@ -48,8 +49,9 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def write(run: str, target: str) -> None:
     description, detector = load_run(run, "cpu")
-    test = open_category(description["data"], description["category"],
-                         size=detector.config.size).test
+    test = open_category(
+        description["data"], description["category"], size=detector.config.size
+    ).test
     masks = [test.native_mask(index) for index in range(len(test))]
     lines = [
         f"# Rules for the map: {description['category']}, preset {detector.config.preset}, "

@@ -57,8 +57,10 @@ def main() -> None:
         options[name] = ast.literal_eval(value)
     config = get_config(args.preset, **options)
     words = " ".join(["--preset", args.preset, "--seed", str(args.seed), "--set", *args.options])
-    print(f"# Synthetic categories\n\n`python benchmarks/validate.py {words}`, code "
-          f"`{code_version()}`, CPU, {torch.get_num_threads()} threads.\n")
+    print(
+        f"# Synthetic categories\n\n`python benchmarks/validate.py {words}`, code "
+        f"`{code_version()}`, CPU, {torch.get_num_threads()} threads.\n"
+    )
     print("| category | image AUROC | pixel AUROC | image, harder | pixel, harder |")
     print("| --- | --- | --- | --- | --- |")
     rows = []
@@ -66,8 +68,9 @@ def main() -> None:
         category = open_category("synthetic", name, size=config.size)
         detector = RcAEDetector(config, args.seed, "cpu").fit(category.train, listeners=[])
         images, labels = category.test.images() / 255, category.test.labels
-        masks = torch.stack([category.test[i].mask.as_subclass(torch.Tensor)
-                             for i in range(len(labels))])
+        masks = torch.stack(
+            [category.test[i].mask.as_subclass(torch.Tensor) for i in range(len(labels))]
+        )
         rows.append(aurocs(detector, images, labels, masks))
         other = harder(images, masks)
         rows[-1] += aurocs(detector, other[0], labels, other[1])

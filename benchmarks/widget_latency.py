@@ -143,7 +143,7 @@ def main() -> None:
 
     print(f"""# Latencies of the widgets at 128x128, N = 5
 
-`{shlex.join(['python', *sys.argv])}`, code {code_version()}, torch {torch.__version__} on
+`{shlex.join(["python", *sys.argv])}`, code {code_version()}, torch {torch.__version__} on
 {torch.get_num_threads()} CPU threads; load of the machine: {os.getloadavg()[0]:.1f} processes on
 {os.cpu_count()} cores.
 

@@ -152,9 +152,7 @@ def _not_a_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def check_schema(
-    source: str | Path, values: Mapping[str, Any], schema: Mapping[str, Any]
-) -> None:
+def check_schema(source: str | Path, values: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Check values read from a file against a JSON schema.
 
     Raises

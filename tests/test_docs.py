@@ -17,8 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_inside_the_repository_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
-    missing = [link for link in links
-               if "://" not in link and not (page.parent / link).exists()]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
 
 
@@ -40,8 +39,9 @@ def test_the_map_from_paper_to_code_names_what_exists():
 def test_the_example_in_the_readme_runs(monkeypatch, tmp_path, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     few = config.Stage(steps=2, batch_size=2, learning_rate=1e-3)
-    quick = dataclasses.replace(config.PRESETS["demo"], rcae=few, dpn=few, crd=few,
-                                pool_chunk=4, pool_chunks=1)
+    quick = dataclasses.replace(
+        config.PRESETS["demo"], rcae=few, dpn=few, crd=few, pool_chunk=4, pool_chunks=1
+    )
     monkeypatch.setitem(config.PRESETS, "demo", quick)
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})

@@ -47,8 +47,10 @@ def test_demo_keeps_its_promises(tmp_path):
     minutes = (time.monotonic() - started) / 60
     found = json.loads((tmp_path / "demo" / "evaluation.json").read_text())
     peak = peak_of_children()
-    print(f"\ndemo: {minutes:.1f} minutes, {peak:.2f} GB, image AUROC "
-          f"{found['image_auroc']['value']:.4f}, pixel AUROC {found['pixel_auroc']['value']:.4f}")
+    print(
+        f"\ndemo: {minutes:.1f} minutes, {peak:.2f} GB, image AUROC "
+        f"{found['image_auroc']['value']:.4f}, pixel AUROC {found['pixel_auroc']['value']:.4f}"
+    )
     assert found["image_auroc"]["value"] >= 0.95 and found["pixel_auroc"]["value"] >= 0.90
     assert minutes <= 6 and peak <= 4
 

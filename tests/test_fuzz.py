@@ -63,8 +63,13 @@ def test_whatever_goes_wrong_is_found(monkeypatch):
     outcome = fuzz.fuzz(40, seed=0)
     assert sum(outcome.counts.values()) == len(outcome.findings) == 40
     reasons = "\n".join(outcome.findings.values())
-    for word in ("IndexError: not ours", "2 lines: two", "BrokenPromise: a promise",
-                 "more than 0.2 s", "the process died"):
+    for word in (
+        "IndexError: not ours",
+        "2 lines: two",
+        "BrokenPromise: a promise",
+        "more than 0.2 s",
+        "the process died",
+    ):
         assert word in reasons
     assert outcome.descriptors > 0 or outcome.findings[39] == "the process died"
 

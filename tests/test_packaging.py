@@ -17,8 +17,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_utils", "rcae_lite")
-TARGETS = {"help", "demo", "test", "test-full", "test-browser", "lab", "lint", "notebooks", "class",
-           "book", "clean"}
+TARGETS = {
+    "help",
+    "demo",
+    "test",
+    "test-full",
+    "test-browser",
+    "lab",
+    "lint",
+    "notebooks",
+    "class",
+    "book",
+    "clean",
+}
 
 # Modules of rcae_lite, lowest level first. A module imports its own group and lower levels only;
 # groups of one level do not know each other.
@@ -51,15 +62,23 @@ def run(*command: str | Path, cwd: Path = ROOT, **variables: str) -> subprocess.
     """Run a command that knows nothing of the make or CI run around this test."""
     hidden = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RCAE_DATA_ROOT")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    return subprocess.run(command, cwd=cwd, env=environment | variables, capture_output=True,
-                          text=True, check=False, timeout=120)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
 
 
 def imports(path: Path) -> Iterator[str]:
     """Yield the dotted names that a module imports at run time, wherever it does so."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types_only = {
-        id(node) for block in ast.walk(tree)
+        id(node)
+        for block in ast.walk(tree)
         if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
@@ -99,18 +118,29 @@ OF_VIEWS = {"anywidget", "traitlets"}  # extra `lab`, asked for by rcae_lite/wid
 
 
 def test_only_the_views_of_the_widgets_need_the_extra_lab():
-    asking = {path.name for package in PACKAGES for path in sources(package)
-              if OF_VIEWS & {name.split(".")[0] for name in imports(path)}}
+    asking = {
+        path.name
+        for package in PACKAGES
+        for path in sources(package)
+        if OF_VIEWS & {name.split(".")[0] for name in imports(path)}
+    }
     assert asking == {"views.py"}
 
 
 def test_imports_and_declared_dependencies_agree():
-    names = {name.split(".")[0] for package in PACKAGES for path in sources(package)
-             for name in imports(path)}
+    names = {
+        name.split(".")[0]
+        for package in PACKAGES
+        for path in sources(package)
+        for name in imports(path)
+    }
     third_party = names - set(sys.stdlib_module_names) - set(PACKAGES)
     imported = {packages_distributions()[name][0].lower() for name in third_party}
-    declared = {re.match(r"[\w-]+", line)[0].lower()
-                for line in requires("rcae-lite") if "extra ==" not in line}
+    declared = {
+        re.match(r"[\w-]+", line)[0].lower()
+        for line in requires("rcae-lite")
+        if "extra ==" not in line
+    }
     assert imported - OF_VIEWS == declared
 
 
@@ -129,8 +159,12 @@ def test_data_utils_never_imports_rcae_lite():
 
 
 def test_nothing_lower_imports_anything_higher():
-    place = {module: (level, group) for level, groups in enumerate(LEVELS)
-             for group in groups for module in group.split()}
+    place = {
+        module: (level, group)
+        for level, groups in enumerate(LEVELS)
+        for group in groups
+        for module in group.split()
+    }
     paths = sources("rcae_lite")
     modules = {path.relative_to(ROOT / "rcae_lite").parts[0].removesuffix(".py") for path in paths}
     assert modules - {"__init__"} == set(place), "LEVELS and the package differ"
@@ -148,13 +182,17 @@ def test_nothing_lower_imports_anything_higher():
             assert place[target][0] < level or place[target][1] == group, f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", [path for package in PACKAGES for path in sources(package)],
-                         ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [path for package in PACKAGES for path in sources(package)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_nothing_can_unpickle(path):
     forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     # Work for our own processes; joblib.load and dump, which read and write files, stay forbidden.
-    allowed = {f"joblib.{name}" for name in
-               ("Parallel", "delayed", "effective_n_jobs", "parallel_config")}
+    allowed = {
+        f"joblib.{name}" for name in ("Parallel", "delayed", "effective_n_jobs", "parallel_config")
+    }
     assert not forbidden & {name.split(".")[0] for name in set(imports(path)) - allowed}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -214,12 +252,15 @@ def make(checkout: Path, *targets: str, **variables: str) -> subprocess.Complete
 
 
 @needs_make
-@pytest.mark.parametrize(("targets", "installed"), [
-    (["demo", "demo"], ["."]),
-    (["demo", "lab", "test", "demo"], [".", ".[lab]", ".[lab,dev]"]),
-    (["test", "lab", "notebooks", "demo", "test-full"], [".[lab,dev]"]),
-    (["test demo lab"], [".[lab,dev]"]),
-])
+@pytest.mark.parametrize(
+    ("targets", "installed"),
+    [
+        (["demo", "demo"], ["."]),
+        (["demo", "lab", "test", "demo"], [".", ".[lab]", ".[lab,dev]"]),
+        (["test", "lab", "notebooks", "demo", "test-full"], [".[lab,dev]"]),
+        (["test demo lab"], [".[lab,dev]"]),
+    ],
+)
 def test_make_installs_each_set_once(checkout, targets, installed):
     for target in targets:
         assert make(checkout, *target.split()).returncode == 0
@@ -237,9 +278,13 @@ def test_make_installs_again_when_pyproject_changes(checkout):
 
 
 @needs_make
-@pytest.mark.parametrize(("variable", "message"), [
-    ("TOO_OLD", "older than Python 3.10"), ("NO_ENSUREPIP", "apt install python3-venv"),
-])
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("TOO_OLD", "older than Python 3.10"),
+        ("NO_ENSUREPIP", "apt install python3-venv"),
+    ],
+)
 def test_make_says_what_is_missing_and_leaves_nothing_half_made(checkout, variable, message):
     result = make(checkout, "demo", **{variable: "1"})
     assert result.returncode == 2

@@ -27,8 +27,18 @@ from data_utils.synthetic.defects import FAMILIES
 from data_utils.synthetic.fields import grid_of
 from data_utils.synthetic.scenes import SCENES
 
-__all__ = ["CATEGORIES", "DEFECTS", "NATIVE_SIZE", "SEVERITIES", "Picture", "draw", "records",
-           "render", "severity_of", "write"]
+__all__ = [
+    "CATEGORIES",
+    "DEFECTS",
+    "NATIVE_SIZE",
+    "SEVERITIES",
+    "Picture",
+    "draw",
+    "records",
+    "render",
+    "severity_of",
+    "write",
+]
 
 CATEGORIES: tuple[str, ...] = tuple(SCENES)
 DEFECTS: tuple[str, ...] = tuple(FAMILIES)

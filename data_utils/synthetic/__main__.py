@@ -47,8 +47,15 @@ def contact_sheet(size: int = 144, seed: int = 0) -> Image.Image:
         outlines = [np.full_like(picture, 255) for picture in pictures]
         for position, defect in enumerate(DEFECTS):
             severity = list(SEVERITIES)[position % len(SEVERITIES)]
-            picture = draw(category, "test", TEST_GOOD + position, seed=seed, size=size,
-                           defect=defect, severity=severity)
+            picture = draw(
+                category,
+                "test",
+                TEST_GOOD + position,
+                seed=seed,
+                size=size,
+                defect=defect,
+                severity=severity,
+            )
             pictures.append(_tile(picture.image, f"{defect}, {severity}"))
             outlines.append(_tile(_outlined(picture.image, picture.mask), "mask"))
         for tiles in (pictures, outlines):

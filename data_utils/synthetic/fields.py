@@ -13,8 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Curve", "Grid", "blob", "curve_distance", "grid_of", "line_noise", "smooth_noise",
-           "soft_step", "wandering_curve"]
+__all__ = [
+    "Curve",
+    "Grid",
+    "blob",
+    "curve_distance",
+    "grid_of",
+    "line_noise",
+    "smooth_noise",
+    "soft_step",
+    "wandering_curve",
+]
 
 _SUBSAMPLES = 4  # positions per pixel over which fine noise is averaged, against aliasing
 _SPLINE_POWER = 151 / 315  # mean sum of squared cubic B-spline weights along one axis

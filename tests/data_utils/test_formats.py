@@ -184,13 +184,16 @@ def test_real_counts(
     assert sum(r.read_mask is not None for r in category.test.records) == defective
 
 
-@pytest.mark.parametrize(("row", "said"), [
-    (b"candle,test,anomaly,/etc/hosts,\n", "names the file '/etc/hosts'"),
-    (b"candle,test,anomaly,candle/../../x.png,\n", "inside the data set"),
-    (b"candle,test,anomaly,candle/\x00.png,\n", "inside the data set"),
-    (b"candle,test,anomaly\n", "fewer than 5 values"),
-    (b"candle,test,anomaly,\xff\xfe.png,\n", "no table in UTF-8"),
-])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"candle,test,anomaly,/etc/hosts,\n", "names the file '/etc/hosts'"),
+        (b"candle,test,anomaly,candle/../../x.png,\n", "inside the data set"),
+        (b"candle,test,anomaly,candle/\x00.png,\n", "inside the data set"),
+        (b"candle,test,anomaly\n", "fewer than 5 values"),
+        (b"candle,test,anomaly,\xff\xfe.png,\n", "no table in UTF-8"),
+    ],
+)
 def test_a_damaged_table_of_visa_is_one_line(visa_root, row, said):
     with (visa_root / "split_csv" / "1cls.csv").open("ab") as file:
         file.write(row)

@@ -79,8 +79,10 @@ def test_every_page_opens_in_a_browser_without_a_request_to_the_outside(site, br
     """No missing picture, no error in the console, not one request that leaves the folder."""
     page = browser.new_page()
     outside, wrong, pictures = [], [], 0
-    page.on("request", lambda r: outside.append(r.url)
-            if not r.url.startswith(("file:", "data:")) else None)
+    page.on(
+        "request",
+        lambda r: outside.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
+    )
     page.on("requestfailed", lambda r: wrong.append(r.url))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     for path in [*site.glob("*.html"), *site.glob("exercises/*.html")]:

@@ -26,8 +26,10 @@ def lines_of(path: Path) -> list[str]:
     """Every line of a text file; of a notebook, the lines of its cells."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix == ".ipynb":
-        text = "\n".join(cell["source"] if isinstance(cell["source"], str)
-                         else "".join(cell["source"]) for cell in json.loads(text)["cells"])
+        text = "\n".join(
+            cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            for cell in json.loads(text)["cells"]
+        )
     return [line.strip() for line in text.splitlines()]
 
 
@@ -35,8 +37,11 @@ def test_no_line_of_a_solution_is_in_the_student_release(packs, generator):
     """Nowhere: not in a notebook, a lecture, the kit or any other file, not even inside a line."""
     files = [path for path in (packs / "student").rglob("*") if path.is_file()]
     assert len(files) > 80
-    hidden = {line: source.name for source in generator.SOLUTIONS
-              for line in generator.hidden_lines(source)}
+    hidden = {
+        line: source.name
+        for source in generator.SOLUTIONS
+        for line in generator.hidden_lines(source)
+    }
     assert len(hidden) > 80
     assert min(map(len, hidden)) >= 8, "a line too short to be told apart: write it longer"
     for path in files:
@@ -73,8 +78,13 @@ def test_the_release_works_where_only_it_is_installed(packs, tmp_path):
         "assert e.__file__.startswith(sys.argv[1]), e.__file__; "
         "e.check('00.score', lambda maps: maps.flatten(1).max(1).values)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(packs / "student")], cwd=tmp_path,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(packs / "student")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "00.score: right.\n"), done.stderr
 
 

@@ -21,8 +21,9 @@ def read(path):
 
 
 def graded(notebook):
-    return [(cell, cell.metadata.nbgrader) for cell in notebook.cells
-            if "nbgrader" in cell.metadata]
+    return [
+        (cell, cell.metadata.nbgrader) for cell in notebook.cells if "nbgrader" in cell.metadata
+    ]
 
 
 def test_notebooks_are_what_their_sources_generate(generator):
@@ -54,9 +55,11 @@ def test_a_notebook_opens_on_colab_and_binder(path, generator):
     notebook = read(path)
     place = path.relative_to(NOTEBOOKS).as_posix()
     for host in ("colab.research.google.com/github", "mybinder.org/v2/gh"):
-        assert re.search(rf"\(https://{host}/{generator.REPOSITORY}/\S+/{place}\)|"
-                         rf"\(https://{host}/{generator.REPOSITORY}/\S+={'notebooks/' + place}\)",
-                         notebook.cells[0].source)
+        assert re.search(
+            rf"\(https://{host}/{generator.REPOSITORY}/\S+/{place}\)|"
+            rf"\(https://{host}/{generator.REPOSITORY}/\S+={'notebooks/' + place}\)",
+            notebook.cells[0].source,
+        )
     code = next(cell for cell in notebook.cells if cell.cell_type == "code")
     assert 'find_spec("rcae_lite") is None' in code.source
     exec(compile(code.source, str(path), "exec"), {})  # the kit is here: it does nothing
@@ -87,11 +90,15 @@ def test_an_exercise_holds_stubs_instead_of_answers(source, generator):
     assert "SOLUTION" not in text
 
 
-@pytest.mark.parametrize("text", [
-    "a\n### BEGIN SOLUTION\nb", "a\n### END SOLUTION",
-    "### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION",
-    "### BEGIN SOLUTION\n### END SOLUTION\n### END SOLUTION",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\n### BEGIN SOLUTION\nb",
+        "a\n### END SOLUTION",
+        "### BEGIN SOLUTION\n### BEGIN SOLUTION\n### END SOLUTION",
+        "### BEGIN SOLUTION\n### END SOLUTION\n### END SOLUTION",
+    ],
+)
 def test_unbalanced_markers_fail(text, generator):
     with pytest.raises(generator.MarkerError, match="has no partner"):
         generator.stubbed(text)

@@ -49,15 +49,19 @@ def assert_equal_to_pytorch(detector: Detector, path, images) -> None:
     found = answers(path, images)
     trajectory = detector.trajectory(images)
     detection = detector.predict(images)
-    expected = {"reconstructions": trajectory.reconstructions, "anomaly_map": detection.anomaly_map,
-                "score": detection.score}
+    expected = {
+        "reconstructions": trajectory.reconstructions,
+        "anomaly_map": detection.anomaly_map,
+        "score": detection.score,
+    }
     if trajectory.enhanced is not None:
         expected["enhanced"] = trajectory.enhanced
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():
         assert found[name].dtype == np.float32
-        np.testing.assert_allclose(found[name], tensor.numpy(), atol=TOLERANCE, rtol=TOLERANCE,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            found[name], tensor.numpy(), atol=TOLERANCE, rtol=TOLERANCE, err_msg=name
+        )
     limit = detector.threshold.value
     assert ((found["score"] > limit) == detection.label.numpy())[
         np.abs(found["score"] - limit) > TOLERANCE
@@ -92,7 +96,10 @@ def test_the_model_says_what_it_is(rcae):
     assert (images.name, images.type) == ("images", "tensor(float)")
     assert images.shape == ["batch", 3, "32*rows", "32*columns"]
     assert [output.name for output in session.get_outputs()] == [
-        "reconstructions", "enhanced", "anomaly_map", "score"
+        "reconstructions",
+        "enhanced",
+        "anomaly_map",
+        "score",
     ]
 
 
@@ -153,11 +160,15 @@ def test_the_command_writes_beside_the_run(rcae, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [
-    {"normality": 0.0, "residual_input": False, "map_loss": "l2"},
-    {"channels": 4, "shared": False},
-    {"depth": 3, "skips": False},
-], ids=["paper", "channels", "depth"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normality": 0.0, "residual_input": False, "map_loss": "l2"},
+        {"channels": 4, "shared": False},
+        {"depth": 3, "skips": False},
+    ],
+    ids=["paper", "channels", "depth"],
+)
 def test_ablations_are_exported_too(tiny_category, tmp_path, options):
     config = tiny_config(**options)
     detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, listeners=[])

@@ -118,8 +118,11 @@ def test_curves_are_those_of_the_evaluation(name):
 
 def test_without_a_data_set_the_residuals_of_a_strip_set_its_scale():
     figure = plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS)
-    shown = {ax.images[0].get_clim() for ax in figure.axes
-             if ax.images and ax.images[0].get_array().ndim == 2}
+    shown = {
+        ax.images[0].get_clim()
+        for ax in figure.axes
+        if ax.images and ax.images[0].get_array().ndim == 2
+    }
     residuals = np.abs(IMAGE[:, None] - RECONSTRUCTIONS).mean(axis=0)
     assert shown == {(0, np.quantile(residuals, 0.999))}
     assert plotting.residual_limit(residuals * 0) > 0
@@ -162,7 +165,9 @@ def test_residuals_by_depth_are_the_quartiles_of_each_kind_of_pixel():
     medians = [line.get_ydata()[0] for line in ax.get_lines() if line.get_color() == "black"]
     assert {1, 2, 3, 10, 20, 30} <= set(medians)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "normal pixels", "defective pixels"]
+        "normal pixels",
+        "defective pixels",
+    ]
     plotting.residuals_by_depth(residuals, masks & False)
 
 

@@ -180,9 +180,10 @@ def defective_only(maps, masks):
 
 def cheapest(labels, scores, alarm, miss, *, lowest=-np.inf):
     def price(t):
-        return alarm * ((scores > t) & (labels == 0)).sum() + miss * (
-            (scores <= t) & (labels == 1)
-        ).sum()
+        return (
+            alarm * ((scores > t) & (labels == 0)).sum()
+            + miss * ((scores <= t) & (labels == 1)).sum()
+        )
 
     return float(min([lowest, *np.sort(scores)], key=price))
 

@@ -24,8 +24,10 @@ def answers() -> dict:
     for source in SOLUTIONS:
         text = source.read_text(encoding="utf-8")
         namespace: dict = {}
-        exec(compile(text.replace("\ncheck(", "\n(lambda *_: None)("), str(source), "exec"),
-             namespace)
+        exec(
+            compile(text.replace("\ncheck(", "\n(lambda *_: None)("), str(source), "exec"),
+            namespace,
+        )
         names = re.findall(r'^check\("([\w.]+)", (\w+)\)$', text, re.M)
         found |= {name: namespace[answer] for name, answer in names}
     return found

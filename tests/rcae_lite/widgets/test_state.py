@@ -53,11 +53,14 @@ def test_frames_are_the_detectors_own_pictures(frames, tiny_detector, tiny_categ
     assert frames.names == tiny_category.test.paths
 
 
-@pytest.mark.parametrize(("images", "names", "message"), [
-    (torch.zeros(0, 3, 32, 32), None, "0 images"),
-    (torch.zeros(2, 3, 32, 32), ["one"], "1 names for 2 images"),
-    (torch.full((1, 3, 32, 32), 7.0), None, "expected \\[0, 1\\]"),
-])
+@pytest.mark.parametrize(
+    ("images", "names", "message"),
+    [
+        (torch.zeros(0, 3, 32, 32), None, "0 images"),
+        (torch.zeros(2, 3, 32, 32), ["one"], "1 names for 2 images"),
+        (torch.full((1, 3, 32, 32), 7.0), None, "expected \\[0, 1\\]"),
+    ],
+)
 def test_what_cannot_be_recorded_is_one_line(tiny_detector, images, names, message):
     with pytest.raises(KitError, match=message):
         record(tiny_detector, images, names)
@@ -120,8 +123,11 @@ def test_the_background_of_the_probe_is_the_distribution_of_normal_pixels(explor
 
 def test_one_scale_for_all_images(explorer):
     scale = explorer.data()["scale"]
-    assert scale == {"difference": explorer.scale.difference, "low": 0.0,
-                     "high": 2 * explorer.threshold}
+    assert scale == {
+        "difference": explorer.scale.difference,
+        "low": 0.0,
+        "high": 2 * explorer.threshold,
+    }
     top = np.quantile(explorer.frames.residuals, 0.999)
     assert abs(scale["difference"] - top) <= 1
 

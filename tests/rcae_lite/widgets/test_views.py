@@ -58,8 +58,10 @@ def test_all_frames_travel_once_as_binary_buffers(explorer, sent):
 
 def test_moving_a_slider_in_the_browser_sends_no_frame_back(explorer, sent):
     del sent[:]
-    receive(explorer, {"method": "update", "state": {"depth": 2, "probes": [[3, 4, 0]]},
-                       "buffer_paths": []})
+    receive(
+        explorer,
+        {"method": "update", "state": {"depth": 2, "probes": [[3, 4, 0]]}, "buffer_paths": []},
+    )
     assert explorer.depth == explorer.state.values["depth"] == 2
     assert explorer.state.values["probes"] == [[3, 4, 0]]
     assert [message["buffers"] for message in sent if message["buffers"]] == []
@@ -76,8 +78,11 @@ def test_setting_a_control_in_python_reaches_the_browser(explorer, sent):
 
 
 def paint(painter, painted: np.ndarray, number: int) -> dict:
-    receive(painter, {"method": "custom", "content": {"type": "paint", "number": number}},
-            [painted.tobytes()])
+    receive(
+        painter,
+        {"method": "custom", "content": {"type": "paint", "number": number}},
+        [painted.tobytes()],
+    )
     return painter.result
 
 
