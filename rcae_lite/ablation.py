@@ -87,6 +87,23 @@ def _steps(config: Config) -> list[Row]:
     ]
 
 
+def _residual(config: Config) -> list[Row]:
+    """RcAE alone, one change at a time: what holds the plain residual back?"""
+    changes: list[tuple[str, Any]] = [
+        ("depth", 2),
+        ("depth", 3),
+        ("channels", 16),
+        ("rcae_width", 2 * config.rcae_width),
+        ("variation", 0.0),
+        ("size", 2 * config.size),
+    ]
+    return [
+        Row("single-pass", "single_pass"),
+        Row(f"RcAE, N = {config.depth}", "rcae"),
+        *(Row(f"{name}: {value:g}", "rcae", {name: value}) for name, value in changes),
+    ]
+
+
 def _departures(config: Config) -> list[Row]:
     """Each option in which a preset departs from the paper, set to the paper's, one at a time."""
     paper = PRESETS["paper"]
@@ -127,6 +144,7 @@ TABLES: dict[str, Callable[[Config], list[Row]]] = {
     "sharing": _sharing,
     "data": _data,
     "steps": _steps,
+    "residual": _residual,
     "departures": _departures,
 }
 """The tables by name: each gives its rows for a configuration."""

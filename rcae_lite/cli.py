@@ -246,8 +246,12 @@ def _parser() -> argparse.ArgumentParser:
     device(predict)
 
     ablate = command("ablate", _ablate, "regenerate a table of the paper; can be stopped, goes on")
-    tables = "components, depth, sharing, data, steps, departures; or cost, which needs no DATA"
-    ablate.add_argument("table", metavar="TABLE", help=tables)
+    ablate.add_argument(
+        "table",
+        metavar="TABLE",
+        help="components, depth, sharing, data, steps, residual, departures; or cost, which needs "
+        "no DATA",
+    )
     ablate.add_argument("data", metavar="DATA", nargs="?", default="", help="as in train")
     ablate.add_argument("categories", metavar="CATEGORY", nargs="*")
     ablate.add_argument("--preset", default="lite", choices=list(PRESETS))
