@@ -12,7 +12,7 @@ import dataclasses
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,15 +38,17 @@ from rcae_lite.training import generator_for
 
 __all__ = ["TABLES", "ablate"]
 
-CELL, CELL_VERSION = "rcae-lite-cell", 1
+CELL, CELL_VERSION = "rcae-lite-cell", 2
 
 
 def _components(config: Config) -> list[Row]:
+    ours = [Row("+ normality (ours)")] if config.normality else []
     return [
         Row("single-pass", "single_pass", paper=(82.4, 90.8)),
         Row("RcAE", "rcae", paper=(94.1, 95.8)),
         Row("+ DPN", "dpn", paper=(95.7, 96.6)),
-        Row("+ CRD", "crd", paper=(98.9, 98.7)),
+        Row("+ CRD", options={"normality": 0.0}, paper=(98.9, 98.7)),
+        *ours,
     ]
 
 
@@ -88,7 +90,7 @@ def _steps(config: Config) -> list[Row]:
 
 
 def _residual(config: Config) -> list[Row]:
-    """RcAE alone, one change at a time: what holds the plain residual back?"""
+    """RcAE alone, one change at a time: what holds its plain residual back."""
     changes: list[tuple[str, Any]] = [
         ("depth", 2),
         ("depth", 3),
@@ -221,6 +223,7 @@ def _finish(cell: _Cell, path: Path, progress: bool) -> Path:
         "evaluation": detector.evaluate(category.test).to_dict(),
         "reconstruction": _reconstruction_quality(detector, category.test) if rebuilds else {},
         "trained_with": sorted({str(stage["code_version"]) for stage in stages}),
+        "trained_on": sorted({f"{one['device']}, {one['threads']} threads" for one in stages}),
     }
     write_text(path, json.dumps(values, indent=1, allow_nan=False))
     return path
@@ -235,6 +238,7 @@ def _read(path: Path, label: str) -> CellResult:
         quality.get("psnr"),
         quality.get("ssim"),
         tuple(values["trained_with"]),
+        tuple(values["trained_on"]),
     )
 
 
@@ -348,7 +352,11 @@ def ablate(
     from rcae_lite import plotting  # here, so that `import rcae_lite` stays quick
 
     out = Path(out).absolute()  # other processes may run elsewhere
+    foreign = out.is_dir() and any(out.iterdir()) and not (out / "stages").is_dir()
+    if foreign:
+        raise KitError(f"{out} holds other files; choose another folder for the table")
     if table == "cost":
+        (out / "stages").mkdir(parents=True, exist_ok=True)  # other tables may join
         cost = measure(get_config(preset, **options), device=device, command=command)
         _write(out, table, cost)
         plotting.cost(cost).savefig(out / "cost.png", dpi=110)
@@ -357,8 +365,6 @@ def ablate(
         raise KitError(f"unknown table {table!r}; choose from {', '.join(TABLES)}, cost")
     if not categories or not seeds:
         raise KitError(f"{len(categories)} categories and {len(seeds)} seeds: give one of each")
-    if out.is_dir() and any(out.iterdir()) and not (out / "stages").is_dir():
-        raise KitError(f"{out} holds other files; choose another folder for the table")
     config = _shortened(get_config(preset, **options), step_fraction)
     rows = TABLES[table](config)
     source = str(data) if str(data) == "synthetic" else str(Path(data).absolute())
@@ -371,7 +377,8 @@ def ablate(
         for row in rows
     ]
     made_by = command or f"rcae_lite.ablate({table!r}, {str(data)!r}, {list(categories)!r}, ...)"
-    notes = [f"Command: `{made_by}`", _schedule(config, step_fraction, seeds)]
+    notes = [f"Command: `{made_by}`", _schedule(config, step_fraction, seeds, options)]
+    (out / "stages").mkdir(parents=True, exist_ok=True)  # marks the folder as ours from now on
     order = [row.label for row in rows]
     found: list[CellResult] = []
     result = Ablation(table, rows, categories, seeds, [], notes)
@@ -407,15 +414,19 @@ def _shortened(config: Config, fraction: float) -> Config:
     return dataclasses.replace(config, **stages)
 
 
-def _schedule(config: Config, fraction: float, seeds: Sequence[int]) -> str:
+def _schedule(
+    config: Config, fraction: float, seeds: Sequence[int], options: Mapping[str, Any]
+) -> str:
     stages = [(name, getattr(config, name)) for name in ("rcae", "dpn", "crd")]
     lengths = ", ".join(
         f"{name} {stage.steps or stage.epochs} {'steps' if stage.steps else 'epochs'}"
         for name, stage in stages
     )
+    names = ", ".join(f"{name} {_words(value)}" for name, value in options.items())
+    changed = f"in all rows {names}; " if names else ""
     part = "" if fraction == 1 else f", shortened to {100 * fraction:g}% of its steps"
     return (
-        f"Preset `{config.preset}` at {config.size}x{config.size}{part}: {lengths}; "
+        f"Preset `{config.preset}` at {config.size}x{config.size}{part}: {lengths}; {changed}"
         f"seeds {', '.join(map(str, seeds))}; the last step is evaluated."
     )
 
@@ -430,7 +441,7 @@ def _origins(results: Sequence[CellResult]) -> list[str]:
     trained = (version for result in results for version in result.trained_with)
     return [
         f"Data: {listed(f'{m.category} {m.data_fingerprint[:12]}' for m in made)}.",
-        f"Trained on {listed(f'{m.device}, {m.threads} threads' for m in made)} with PyTorch "
+        f"Trained on {listed(place for r in results for place in r.trained_on)} with PyTorch "
         f"{listed(m.torch for m in made)}; code {listed(trained)}, "
         f"evaluated with {listed(str(m.code_version) for m in made)}.",
     ]

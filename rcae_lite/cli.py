@@ -15,7 +15,7 @@ import torch
 from data_utils import KitError
 from data_utils.errors import printable
 from rcae_lite import __version__
-from rcae_lite.config import PRESETS
+from rcae_lite.config import PRESETS, parse_options
 from rcae_lite.results import Evaluation
 
 __all__ = ["main"]
@@ -174,6 +174,7 @@ def _ablate(args: argparse.Namespace) -> None:
             step_fraction=args.step_fraction,
             device=args.device,
             command=args.command_line,
+            **parse_options(args.options),
         )
     print(table.markdown())
 
@@ -264,6 +265,14 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         metavar="F",
         help="train for this fraction of the preset's steps; the table says so (default: 1)",
+    )
+    ablate.add_argument(
+        "--set",
+        dest="options",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change an option of the configuration in all rows; the table says so",
     )
     device(ablate)
 

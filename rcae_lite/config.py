@@ -6,16 +6,17 @@ preset and seed mean the same training on a fast and on a slow machine.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data_utils.errors import KitError
 from rcae_lite.pseudo_anomalies import FAMILIES, PAPER_FAMILIES
 
-__all__ = ["PRESETS", "Config", "Stage", "config_from_dict", "get_config"]
+__all__ = ["PRESETS", "Config", "Stage", "config_from_dict", "get_config", "parse_options"]
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,31 @@ PRESETS: dict[str, Config] = {
         pool_every=1,
     ),
 }
+
+
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Read options of a configuration as typed: ``["normality=0", "map_loss=l2"]``.
+
+    Parameters
+    ----------
+    words : sequence of str
+        NAME=VALUE each; a value that is no Python literal is a string.
+
+    Raises
+    ------
+    KitError
+        If a word has no "=".
+    """
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example normality=0")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
 
 
 def _check_names(given: Mapping[str, Any], kind: type) -> None:

@@ -61,6 +61,8 @@ class CellResult:
         the map is CRD's.
     trained_with : tuple of str
         Code versions of the trainings behind it.
+    trained_on : tuple of str
+        Devices and threads of the trainings behind it.
     """
 
     label: str
@@ -68,6 +70,7 @@ class CellResult:
     psnr: float | None
     ssim: float | None
     trained_with: tuple[str, ...]
+    trained_on: tuple[str, ...]
 
     def value(self, metric: str) -> float | None:
         """One of `rcae_lite.results.METRICS` in percent, or "psnr" or "ssim" as they are."""
@@ -144,17 +147,22 @@ class Ablation:
         metric : {"image_auroc", "pixel_auroc"}
             What the rows are ordered by: means over categories and seeds.
         """
-        place = list(SHOWN).index(metric)
-        known: list[tuple[float, float, str]] = []  # the paper's value, ours, the row
-        for row in self.rows:
-            paper, ours = row.paper[place], self.values(row.label, metric)
-            if paper is not None and ours:
-                known.append((paper, mean(ours), row.label))
+        known = self._in_both(metric)
         return [
             f"{high[2]} above {low[2]} in the paper ({high[0]} and {low[0]}), "
             f"not here ({high[1]:.1f} and {low[1]:.1f})"
             for low, high in combinations(sorted(known), 2)
             if low[0] < high[0] and low[1] >= high[1]
+        ]
+
+    def _in_both(self, metric: str) -> list[tuple[float, float, str]]:
+        """Rows with a value in the paper and here: the paper's, ours, the label."""
+        place = list(SHOWN).index(metric)
+        rows = ((row, row.paper[place], self.values(row.label, metric)) for row in self.rows)
+        return [
+            (paper, mean(ours), row.label)
+            for row, paper, ours in rows
+            if paper is not None and ours
         ]
 
     def markdown(self) -> str:
@@ -176,7 +184,9 @@ class Ablation:
             for metric in ("image_auroc", "pixel_auroc"):
                 pairs = self.reversed_pairs(metric)
                 lines += [f"- {SHOWN[metric]}: {line}." for line in pairs]
-                if not pairs:
+                if len(self._in_both(metric)) < 2:
+                    lines.append(f"- {SHOWN[metric]}: fewer than two rows have a value in both.")
+                elif not pairs:
                     lines.append(
                         f"- {SHOWN[metric]}: as in the paper, as far as both have a value."
                     )

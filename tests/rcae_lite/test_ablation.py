@@ -13,7 +13,7 @@ from data_utils import KitError
 from rcae_lite import ablate, detector
 from rcae_lite.ablation import TABLES
 from rcae_lite.cli import main
-from rcae_lite.config import PRESETS, get_config
+from rcae_lite.config import PRESETS, Stage, get_config
 from rcae_lite.metrics import image_metrics, pixel_metrics
 
 from .conftest import TINY_STAGE, tiny_config, tiny_records
@@ -22,6 +22,8 @@ TINY = {
     name: getattr(tiny_config(), name)
     for name in ("rcae_width", "dpn_width", "crd_width", "pool_chunk", "pool_chunks", "pool_every")
 } | {"size": 64, "crop": 16, "rcae": TINY_STAGE, "dpn": TINY_STAGE, "crd": TINY_STAGE}
+
+STAGES = ("rcae", "dpn", "crd")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_every_table_is_written(data, shared, name):
 
 def test_components_train_each_stage_once(data, tmp_path, trained):
     found = table("components", data, tmp_path)
-    assert sorted(trained) == ["crd", "dpn", "rcae", "single_pass"]
+    assert sorted(trained) == ["crd", "crd", "dpn", "rcae", "single_pass"]  # CRD without normality
     psnr = {r.label: r.psnr for r in found.results}
     assert psnr["RcAE"] != psnr["+ DPN"] and psnr["+ CRD"] is None
     parameters = [int(line["parameters"]) for line in lines(tmp_path, "components")]
@@ -130,9 +132,42 @@ def test_stopped_and_continued(data, shared, tmp_path, trained, monkeypatch):
     assert "Not finished" in text
     trained.clear()
     parted = table("components", data, tmp_path)
-    assert trained == ["crd"] and "Not finished" not in parted.markdown()
+    assert trained == ["crd", "crd"] and "Not finished" not in parted.markdown()
     for row in whole.rows:
         assert parted.values(row.label, "image_auroc") == whole.values(row.label, "image_auroc")
+
+
+def test_stopped_in_its_first_stage_and_continued(data, tmp_path, monkeypatch):
+    """There is a checkpoint then, and no finished stage."""
+    (tmp_path / "out").mkdir()
+
+    def stop(*_args, **_options):
+        (tmp_path / "out" / "checkpoints").mkdir(exist_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(detector, "train_stage", stop)
+        with pytest.raises(KeyboardInterrupt):
+            table("steps", data, tmp_path / "out")
+    assert table("steps", data, tmp_path / "out").missing == 0
+
+
+def test_options_of_all_rows_are_said(data, tmp_path, capsys):
+    command = ["ablate", "steps", str(data), "tiny", "--preset", "demo", "--seeds", "0"]
+    words = {name: value for name, value in TINY.items() if not isinstance(value, Stage)}
+    options = [f"{name}={value}" for name, value in words.items()]
+    options += ["normality=0", "map_loss=l2", *(f"{name}={{'steps': 1}}" for name in STAGES)]
+    assert (
+        main([*command, "--out", str(tmp_path / "out"), "--device", "cpu", "--set", *options]) == 0
+    )
+    assert "normality 0, map_loss l2" in capsys.readouterr().out
+    assert main([*command, "--out", str(tmp_path / "out"), "--set", "normality"]) == 2
+    assert "write NAME=VALUE" in capsys.readouterr().err
+
+
+def test_an_order_needs_two_rows(data, shared):
+    text = table("departures", data, shared).markdown()
+    assert text.count("fewer than two rows have a value in both") == 2
 
 
 def test_shares_of_the_data_are_nested_and_counted(data, shared):
