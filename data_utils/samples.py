@@ -172,8 +172,9 @@ class ImageSet(Dataset):
 
     def _decode_all(self) -> None:
         count, side = len(self.records), self.size
-        images = torch.empty(count, 3, side, side, dtype=torch.uint8)
-        masks = torch.zeros(count, side, side, dtype=torch.bool)
+        with torch.inference_mode(False):  # others may write into them outside of the caller's mode
+            images = torch.empty(count, 3, side, side, dtype=torch.uint8)
+            masks = torch.zeros(count, side, side, dtype=torch.bool)
 
         def decode(index: int) -> tuple[int, int]:
             record = self.records[index]

@@ -149,3 +149,10 @@ def test_a_mask_of_another_size_is_refused() -> None:
         DataError, match=r"0\.png has a mask of 30x51 .*; expected .* 30x50; export"
     ):
         image_set(wrong).images()
+
+
+def test_images_may_be_decoded_in_inference_mode() -> None:
+    images = image_set(square_record(), square_record())
+    with torch.inference_mode():
+        decoded = images.images()
+    assert not decoded.is_inference() and decoded[0].float().requires_grad_().requires_grad
