@@ -2,9 +2,11 @@
 
 python benchmarks/gpu.py --size 256 [--batch 16] [--compile] > results/speed-gpu-256.md
 
-Training: one optimiser step of RcAE (depth N), DPN and CRD each. Inference: the whole detector.
-The floor is what the convolutions' operations take at 790 TFLOP/s, or what reading the input and
-writing the map takes at 4.3 TB/s, whichever is longer (NVIDIA H200, dense bf16).
+Training: one optimiser step of RcAE (at depth N, the dearest), DPN and CRD each, on whole images,
+without what surrounds it in a training (variation, clipping, the frozen modules before it, crops).
+Inference: the whole detector. The floor is what the convolutions' operations take at 790 TFLOP/s,
+or what reading the module's inputs and writing its output takes at 4.3 TB/s, whichever is longer
+(NVIDIA H200, dense bf16).
 """
 
 import argparse
@@ -36,8 +38,10 @@ def seconds_of(call: Callable[[], object], rounds: int, device: torch.device) ->
     return (time.perf_counter() - started) / rounds
 
 
-def training_steps(detector: RcAEDetector, batch: int, size: int) -> dict[str, Callable[[], None]]:
-    """One optimiser step per stage, as `RcAEDetector` trains it, on random images."""
+def training_steps(
+    detector: RcAEDetector, batch: int, size: int
+) -> dict[str, tuple[Callable[[], None], int]]:
+    """One optimiser step per stage on random images, and the bytes of its inputs and outputs."""
     device, config = detector.device, detector.config
     images = torch.rand(batch, 3, size, size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -64,11 +68,18 @@ def training_steps(detector: RcAEDetector, batch: int, size: int) -> dict[str, C
 
         return step
 
-    return {name: stepper(detector.modules[name], loss) for name, loss in losses.items()}
+    moved = {
+        "rcae": 2 * images.nbytes,
+        "dpn": 2 * images.nbytes + edges.nbytes,
+        "crd": joined.nbytes + masks.nbytes,
+    }
+    return {
+        name: (stepper(detector.modules[name], loss), moved[name]) for name, loss in losses.items()
+    }
 
 
-def row(name: str, batch: int, seconds: float, flops: int, size: int) -> str:
-    floor = max(flops / FLOPS, batch * 4 * size * size * 4 / BYTES)
+def row(name: str, batch: int, seconds: float, flops: int, moved: int) -> str:
+    floor = max(flops / FLOPS, moved / BYTES)
     return (
         f"| {name} | {batch} | {batch / seconds:.1f} | {flops / batch / 1e9:.1f} | "
         f"{batch / floor:.0f} | {seconds / floor:.0f} |"
@@ -93,11 +104,13 @@ def main() -> None:
     print(
         f"{device_name(detector.device)}, PyTorch {torch.__version__}, code `{code_version()}`, "
         "bf16 autocast, channels_last. The floor counts operations at 790 TFLOP/s and bytes of "
-        "the images and maps at 4.3 TB/s.\n"
+        "inputs and outputs at 4.3 TB/s.\n"
     )
     print("| what | batch | images/s | GFLOP per image | images/s at the floor | times the floor |")
     print("| --- | --- | --- | --- | --- | --- |")
     image = torch.rand(args.batch, 3, args.size, args.size, device=detector.device)
+    image = image.contiguous(memory_format=torch.channels_last)
+    moved = image.nbytes * 4 // 3  # the image and its map
 
     def infer() -> torch.Tensor:
         with torch.inference_mode(), torch.autocast(detector.device.type, torch.bfloat16):
@@ -110,12 +123,12 @@ def main() -> None:
         with FlopCounterMode(display=False) as counter:
             infer()
         seconds = seconds_of(call, args.rounds, detector.device)
-        print(row(name, args.batch, seconds, counter.get_total_flops(), args.size), flush=True)
-    for name, step in training_steps(detector, args.batch, args.size).items():
+        print(row(name, args.batch, seconds, counter.get_total_flops(), moved), flush=True)
+    for name, (step, bytes_) in training_steps(detector, args.batch, args.size).items():
         with FlopCounterMode(display=False) as counter:
             step()
         seconds = seconds_of(step, args.rounds, detector.device)
-        text = row(f"training {name}", args.batch, seconds, counter.get_total_flops(), args.size)
+        text = row(f"training {name}", args.batch, seconds, counter.get_total_flops(), bytes_)
         print(text, flush=True)
 
 

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from rcae_lite.tables import markdown_table
+
 RESULTS = Path(__file__).parent.parent / "results"
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "au_pro", "image_f1_max")
 HEAD = """# What was measured
@@ -22,8 +24,7 @@ below. [notes.md](notes.md) says what was tried, and what is known to be weak.
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join(markdown_table(head, rows)) + "\n"
 
 
 def interval(found: dict | None) -> str:
@@ -51,12 +52,12 @@ def write() -> None:
             ]
         )
     spread = []
-    for category in dict.fromkeys(run["category"] for run in runs):
-        seeds = [run for run in runs if run["category"] == category]
+    for group in dict.fromkeys((run["category"], run["preset"]) for run in runs):
+        seeds = [run for run in runs if (run["category"], run["preset"]) == group]
         if len(seeds) > 1:
             values = {m: [run[m]["value"] for run in seeds] for m in METRICS}
             spread.append(
-                [category, str(len(seeds))]
+                [*group, str(len(seeds))]
                 + [f"{mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for v in values.values()]
             )
     head = ["category", "preset", "seed"]
@@ -64,7 +65,7 @@ def write() -> None:
     if spread:
         text += [
             "## Over seeds: mean (lowest to highest)\n",
-            table(["category", "seeds", *METRICS], spread),
+            table(["category", "preset", "seeds", *METRICS], spread),
         ]
     text += [
         "## The ladder, cost and provenance\n",

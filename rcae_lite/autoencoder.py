@@ -3,10 +3,11 @@
 The whole model is in this file. Read it from top to bottom once:
 
 1. ``Encoder`` halves an image, ``Decoder`` doubles it. Both are small, and both keep an identity
-   path around their convolutions, so that a decoder starts as a plain enlargement.
+   path around their convolutions, which therefore learn only what is to be added to it.
 2. ``RcAE`` applies *one* encoder n times and *one* decoder n times (paper, section 1).
    The reconstruction of depth n is ``I_R^n = D^n(E^n(I))``; all depths are the *trajectory*.
-3. ``SinglePassAutoencoder`` is the paper's ConvAE: own weights per level, one depth only.
+3. ``SinglePassAutoencoder`` is our reading of the paper's ConvAE: own weights per level, one
+   depth only.
 
 Letters: B batch, C channels of a compressed image, N recursion depth, H and W height and width.
 

@@ -143,7 +143,7 @@ class Cost:
         return markdown_table(["detector", *(f"{s}x{s}" for s in sizes)], body)
 
     def _growth(self) -> list[str]:
-        """Exponents with pixels at the largest N, and with N at the second smallest size."""
+        """Exponents with pixels at N = 5, and with N at the second smallest size."""
         sizes = sorted({m.size for m in self.measured})
         size, depths = sizes[min(1, len(sizes) - 1)], sorted({m.depth for m in self.measured})
         depth = 5 if 5 in depths else depths[-1]

@@ -49,7 +49,7 @@ def process_group() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
     finally:
@@ -132,7 +132,6 @@ def average(value: float) -> float:
     if world_size() == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64)
-    total = total.cuda() if dist.get_backend() == "nccl" else total
     dist.all_reduce(total)
     return total.item() / world_size()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,7 @@ def device_name(device: torch.device) -> str:
     return f"{device.type} ({platform.machine()})"
 
 
+@lru_cache(maxsize=1)  # what runs is what was imported, whatever happens to the files meanwhile
 def code_version() -> str | None:
     """Git commit of the kit's source, with "+changes" if files differ from it; None outside git."""
 

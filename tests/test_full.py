@@ -74,6 +74,8 @@ def test_the_gpu_script_packs_trains_and_goes_on(tmp_path):
     subprocess.run([rcae, "synthesize", tmp_path / "data", "--category", "washer"], check=True)
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
     environment = os.environ | {"PYTHON": sys.executable, "DEVICE": "cpu", "SECONDS_PER_CALL": "40"}
+    environment["OUT"] = str(tmp_path / "returned")
+    (tmp_path / "returned").mkdir()
 
     def call(*arguments: str) -> subprocess.CompletedProcess:
         command = ["bash", "benchmarks/gpu.sh", *arguments]
@@ -92,3 +94,7 @@ def test_the_gpu_script_packs_trains_and_goes_on(tmp_path):
         values = json.loads(state.read_text())
         done.append((len(values["seconds"]), values["done"]))
     assert done[1] > done[0]
+    kept = subprocess.run(
+        ["tar", "-tf", tmp_path / "returned/washer-demo-0.tar"], capture_output=True, text=True
+    )
+    assert "washer-demo-0/checkpoint/state.json" in kept.stdout
