@@ -131,10 +131,21 @@ plotting.changes_by_depth(changes[known], masks).get_figure()
 # The score of an image is the highest value of its smoothed map. The threshold comes from normal
 # images that were held out of the training, never from the test set: at most the stated share of
 # new normal images is expected strictly above it.
+#
+# *Image AUROC*: how often a random defective image scores above a random normal one; 1 is perfect,
+# 0.5 is guessing. *Pixel AUROC*: the same for pixels. The rest is notebook 07.
+#
+# **Predict:** how many of the normal test images will raise an alarm? Which kind of defect will be
+# missed most often?
 
 # %%
 print(evaluation.summary())
 plotting.score_histogram(evaluation).get_figure()
+
+# %%
+for defect in dict.fromkeys(test.defects):
+    alarms = [image.predicted for image in evaluation.images if image.defect == defect]
+    print(f"{defect:12} alarm for {sum(alarms):3} of {len(alarms):3}")
 
 # %%
 shown = [int(i) for i in torch.linspace(0, len(test) - 1, 6)]
@@ -146,6 +157,11 @@ plotting.detections(
     [f"{test.defects[i]}: {'alarm' if d else 'no alarm'}" for i, d in zip(shown, detection.label)],
     limits=evaluation.map_limits,
 )
+
+# %% [markdown]
+# **Interpret:** does the interval of the false alarms hold the share that the threshold promises?
+# And where a defect is missed, is its map dark at the defect, or is it lit, only no brighter than
+# the most unusual normal image? The first is for the networks to mend, the second for the threshold.
 
 # %% [markdown]
 # ## What the paper says, what we measured here

@@ -53,8 +53,8 @@ sns.set_theme(style="whitegrid")
 # %% [markdown]
 # ## The baseline
 #
-# The paper's ConvAE: five levels with weights of their own, no skip across the bottleneck. It was
-# trained like RcAE, on the same normal images, with the same loss
+# Our reading of the paper's ConvAE: five levels with weights of their own, no skip across the
+# bottleneck. It was trained like RcAE, on the same normal images, with the same loss
 #
 # $$\mathcal{L} = \|I - I_R\|_1 + \|\nabla I - \nabla I_R\|_1$$
 #
@@ -90,6 +90,7 @@ plotting.compare_maps(
     {"|I - R|": residual[shown]},
     [test.defects[i] for i in shown],
     {"|I - R|": (0.0, top)},
+    unit="grey levels 0 to 1",
 )
 
 # %% [markdown]
@@ -171,7 +172,8 @@ assert FAST or DATA != "synthetic" or at_edges > elsewhere
 # ## 3. Severity, 4. Scale
 #
 # Now the same measurement over opacity and side. What matters in the end is whether the painted
-# defect stands above everything normal: its image's score against the score without it.
+# defect stands above everything normal: its image's score against the score without it. The score
+# is the maximum of the residual smoothed by two Gaussians (`smooth`, notebook 01).
 #
 # **Predict:** a faint defect and a strong one: is the copied *share* the same? A small and a large
 # one?
@@ -198,14 +200,17 @@ by_scale = [measure(side, 0.4) for side in sides]
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
+every = [value for pair in by_severity + by_scale for value in pair]
 for ax, x, values, label in (
     (axes[0], opacities, by_severity, "opacity of a square of 8 x 8 pixels"),
     (axes[1], sides, by_scale, "side of a square of opacity 0.4 (pixels)"),
 ):
     ax.plot(x, [v[0] for v in values], "o-", color=plotting.DEFECTIVE, label="copied share")
     ax.plot(x, [v[1] for v in values], "s--", color=plotting.NORMAL, label="image AUROC")
-    ax.axhline(0.5, color="0.6", linewidth=1, label="AUROC of a coin")
-    ax.set(xlabel=label, ylim=(min(0, *(v[0] for v in values)), 1.05))
+    ax.axhline(0.5, color="0.6", linewidth=1, label="AUROC of guessing")
+    ax.set_xlabel(label)
+axes[0].set_ylabel("copied share; image AUROC")
+axes[0].set_ylim(min(0, *every) - 0.05, max(1, *every) + 0.05)  # one scale for both
 axes[1].set_xscale("log", base=2)
 axes[0].legend(frameon=False, fontsize=8)
 plt.close(figure)
