@@ -161,7 +161,8 @@ plotting.detections(
 # %% [markdown]
 # **Interpret:** does the interval of the false alarms hold the share that the threshold promises?
 # And where a defect is missed, is its map dark at the defect, or is it lit, only no brighter than
-# the most unusual normal image? The first is for the networks to mend, the second for the threshold.
+# the most unusual normal image? A lower threshold would find the second kind, at the price of false
+# alarms; the first kind no threshold finds.
 
 # %% [markdown]
 # ## What the paper says, what we measured here

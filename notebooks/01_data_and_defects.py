@@ -153,7 +153,9 @@ for i in range(len(test)):
     area.append(100 * native.mean())
     contrast.append(deviation[sample.mask].mean().item())  # nan where the small mask is empty
     kind.append(sample.defect)
-print(f"{len(area)} defects with a mask; {np.isnan(contrast).sum()} vanish in the mask at 128 x 128")
+print(
+    f"{len(area)} defects with a mask; {np.isnan(contrast).sum()} vanish in the mask at 128 x 128"
+)
 if area:
     print(f"area: {min(area):.2f}% to {max(area):.1f}% of the image, median {np.median(area):.2f}%")
 print(f"the floor of the spread is {255 * floor:.2f} of 255 grey levels")

@@ -14,8 +14,7 @@
 # # 03 Recursion
 #
 # One encoder, one decoder, each applied n times. You build both from scratch, train them for a
-# minute, and then check that the kit's `RcAE` computes the same to the last digit. Afterwards you
-# can
+# minute, and then check that the kit's `RcAE` computes the same up to rounding. Afterwards you can
 #
 # - write $C_i = E(C_{i-1})$ and $R_j = D(R_{j-1})$ as code,
 # - say why an output of E has to be a valid input of E,
@@ -54,7 +53,8 @@ test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
 # more work at the lower resolution, where they cost a quarter. The paper leaves the inside open;
 # this is our reading of it.
 #
-# The identity path (average pooling) means that E starts as "make it smaller" and learns the rest.
+# The identity path (average pooling) hands E "make it smaller" for nothing: the convolutions,
+# random at first, only have to learn what is to be added.
 
 
 # %%
@@ -132,8 +132,8 @@ print("every depth gives images again:", sizes[0])
 
 # %%
 def size_of(module):
-    """Count the numbers that training may change."""
-    return sum(map(torch.numel, filter(lambda p: p.requires_grad, module.parameters())))
+    """Count all the numbers of a module."""
+    return sum(p.numel() for p in module.parameters())
 
 
 for depth in (1, 3, 5):
@@ -201,7 +201,7 @@ with torch.no_grad():
     for depth in range(1, 6):
         torch.testing.assert_close(together[:, :, depth - 1], rcae(batch, depth))
 rcae.to(detector.device)
-print("equal at every depth;", tuple(together.shape))
+print("equal at every depth, up to rounding;", tuple(together.shape))
 
 # %% [markdown]
 # `RcAE.trajectory` shares work: each compressed image is computed once, and on the way up all
@@ -223,6 +223,12 @@ which = int(test.labels.argmax())  # the first defective image, if there is any
 plotting.trajectory_strip(
     images[which], reconstructions[which], title=f"{test.paths[which]}", residual_top=top
 )
+
+# %% [markdown]
+# **Interpret:** what vanishes with the defect is whatever else is as small or as rare. Now three
+# single pixels. We choose them by their *changes* $|I_R^{n+1} - I_R^n|$, summed over the depths,
+# and plot their *residuals* $|I - I_R^n|$. The two are not the same: a pixel can settle, and settle
+# far from the image; and one that keeps changing can come nearer to it or move away.
 
 # %%
 known = [i for i in range(len(test)) if test.native_mask(i) is not None]
@@ -277,8 +283,8 @@ if None not in ladder:
     print(
         "the ladder rises at every step here"
         if rising
-        else f"no ladder here: the best depth is {ladder.index(max(ladder)) + 1}, not the rule "
-        "'deeper is better'"
+        else "no ladder here: 'deeper is better' is not the rule, the best depth (an oracle: "
+        f"chosen on test labels) is {ladder.index(max(ladder)) + 1}"
     )
 plotting.residual_ladder(evaluation).get_figure()
 
@@ -288,13 +294,14 @@ plotting.residual_ladder(evaluation).get_figure()
 # - An encoder whose output is a valid input can be applied again; so can its decoder.
 # - All depths share one set of weights; the random depth keeps them honest.
 # - The trajectory holds what no single depth has: *when* a region changes.
-# - Which depth separates best depends on the defects. Notebook 05 stops choosing.
+# - Which depth separates best can depend on the defects, and normal images do not tell it. Notebook
+#   05 stops choosing.
 #
 # ## Exercises
 #
 # Open [exercises/03_recursion.ipynb](exercises/03_recursion.ipynb): `03.changes` (easy),
-# `03.encoder`, `03.reconstruct`, `03.parameters` (medium), `03.trajectory` (hard), and an open
-# question about work. Then, here:
+# `03.encoder` (medium), `03.reconstruct` (easy), `03.parameters` (medium), and an open question
+# about work; for those who want more, `03.trajectory` (hard). Then, here:
 #
 # 1. Train section 4 with the depth fixed to 5 and look at depth 1 to 4 afterwards.
 # 2. Remove the identity paths from E and D. What does the loss do in the first 20 steps?

@@ -13,10 +13,11 @@
 # %% [markdown]
 # # 04 Detail preservation
 #
-# Deep reconstructions are clean and smooth. The detail preservation network, DPN, shall bring back
-# the fine structure of normal regions, and must not bring back defects. Afterwards you can
+# Deep reconstructions are clean and smooth. The detail preservation network, DPN, is meant to
+# bring back the fine structure of normal regions, and must not bring back defects. Afterwards you
+# can
 #
-# - say what DPN sees, what it answers, and what it is trained on,
+# - say what DPN sees, what it outputs, and what it is trained on,
 # - measure detail by PSNR and SSIM,
 # - measure what it must not do, by the copied share of a painted defect,
 # - decide by false alarms whether it was worth it.
@@ -53,9 +54,13 @@ images = test.images() / 255
 # ## 1. What DPN sees
 #
 # Two things, side by side as channels: the reconstruction $I_R^n$ (3 channels) and the gradient of
-# the *input image* $\nabla I$ (6: three colours to the right, three downwards). It answers a
-# residual, and the enhanced reconstruction is $I_D^n = I_R^n + \mathrm{Res}^n$. While it learns, on
-# normal images only, RcAE is frozen: its weights do not move and its layers only compute.
+# the *input image* $\nabla I$ (6: three colours to the right, three downwards). It outputs a
+# residual, and the enhanced reconstruction is $I_D^n = I_R^n + \mathrm{Res}^n$. It learns on normal
+# images only, at a depth drawn for each batch, by the loss of RcAE:
+#
+# $$\mathcal{L} = \|I_D^n - I\|_1 + \|\nabla I_D^n - \nabla I\|_1$$
+#
+# Meanwhile RcAE is frozen: its weights do not move and its layers are in evaluation mode.
 #
 # **Predict:** the gradient of the input holds the edges of the *defect* too. Why is the defect not
 # simply restored?
@@ -131,7 +136,15 @@ figure
 
 # %%
 print(f"the gain in PSNR is largest at n = {gain[:, 0].argmax() + 1}")
+missing = before[0] - before  # what each depth lacks beside depth 1
+print("PSNR without DPN, below that of n = 1:", " ".join(f"{v:.2f}" for v in missing[:, 0]), "dB")
 assert FAST or DATA != "synthetic" or gain[-1, 0] > 0, "DPN should help where most was lost"
+
+# %% [markdown]
+# **Interpret:** is the gain largest where most was lost? $\nabla I$ is the same at every depth;
+# what shrinks is how much of it $I_R^n$ still holds. So a deep reconstruction leaves DPN more to
+# restore, as long as there is enough in $I_R^n$ to say how bright the two sides of an edge are. And
+# is the gain below 0 anywhere? Where next to nothing is missing, DPN mostly adds its own error.
 
 # %% [markdown]
 # ## 3. What it must not bring back
@@ -193,15 +206,19 @@ figure
 
 # %% [markdown]
 # **Interpret:** the distance between the curves is the price of the detail. An edge in $\nabla I$
-# tells DPN that *something* is there, so a part of every defect comes back. What DPN lacks is its
-# absolute brightness: inside of a large flat square the gradient is zero.
+# tells DPN that *something* is there. Inside a large square only the texture's own, weakened
+# gradient is left, and it does not say how bright the square is.
 
 # %% [markdown]
 # ## 4. Was it worth it? False alarms
 #
 # Better pictures are not the aim. The question is whether normal images look calmer *at an equal
 # rate of found defects*. For each depth we set the threshold so that 90% of the defective images
-# are found and count the normal ones above it. Without real defects in the test set we paint some.
+# are found (an oracle, like F1-max in notebook 07: it serves to compare, not to promise) and count
+# the normal ones above it. An image's score is the maximum of its residual smoothed by two
+# Gaussians (`smooth`, notebook 01). Without real defects in the test set we paint some.
+#
+# **Predict:** at which depth will DPN save most false alarms?
 
 # %%
 defective = [i for i in range(len(test)) if test.labels[i]]
@@ -236,6 +253,7 @@ for name, of_good, of_bad in zip(("without DPN", "with DPN"), good_sequences, ba
     table[name] = [alarms_and_auroc(normal[:, n], abnormal[:, n]) for n in range(len(depths))]
     for n, (alarms, auroc) in zip(depths, table[name]):
         print(f"{name:11} n = {n}: {100 * alarms:3.0f}% false alarms, image AUROC {auroc:.3f}")
+print(f"one normal image is worth {100 / len(good):.1f} points of false alarms")
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
@@ -254,9 +272,9 @@ print(f"with DPN there are fewer false alarms at {fewer} of {len(depths)} depths
 figure
 
 # %% [markdown]
-# **Interpret:** where PSNR went up, did the false alarms go down? The plain residual is only one
-# reader of the enhanced images. CRD, in notebook 05, reads all depths, and learns what a rest of a
-# defect looks like.
+# **Interpret:** where PSNR went up, did the false alarms go down? By more than one or two images?
+# The plain residual is only one reader of the enhanced images. CRD, in notebook 05, reads all
+# depths, and learns to recognise what is left of a defect.
 
 # %% [markdown]
 # ## What the paper says, what we measured here
@@ -278,9 +296,9 @@ print(
 # %% [markdown]
 # ## Summary
 #
-# - DPN answers a residual; it sees the reconstruction and the *gradient* of the image, not the
+# - DPN outputs a residual; it sees the reconstruction and the *gradient* of the image, not the
 #   image.
-# - PSNR and SSIM measure what it shall do, the copied share what it must not do.
+# - PSNR and SSIM measure what it should do, the copied share what it must not do.
 # - Only detection decides: false alarms at an equal share of found defects.
 #
 # ## Exercises

@@ -34,11 +34,13 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from IPython.display import display
 
 from data_utils import open_category
 from rcae_lite import RcAEDetector, checkpoint, plotting
+from rcae_lite.thresholds import holdout_size
 
 # %% [markdown]
 # ## 1. The data
@@ -73,29 +75,49 @@ few = {"steps": 2, "batch_size": 4}
 options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
 config = detector.config
-for name in ("rcae", "dpn", "crd"):
+kept = len(train) - holdout_size(len(train))  # the others are held out: they set the threshold
+
+
+def length(name):
+    """How long a stage is; CRD sees crops of painted images, so epochs would mean nothing."""
     stage = getattr(config, name)
-    passes = stage.steps * stage.batch_size / len(train)
-    print(
-        f"{name:4}: {stage.steps:3} steps of {stage.batch_size} = {passes:5.1f} epochs; "
-        f"{detector.parameters()[name]:,} parameters"
+    if name == "crd":
+        return f"{stage.steps} steps of {stage.batch_size} crops"
+    passes = stage.steps * stage.batch_size / kept
+    return (
+        f"{stage.steps} steps of {stage.batch_size} images = {passes:.1f} epochs of {kept} images"
     )
+
+
+for name in ("rcae", "dpn", "crd"):
+    print(f"{name:4}: {length(name)}; {detector.parameters()[name]:,} parameters")
 
 # %% [markdown]
 # **Predict:** how many minutes will the whole training take on your machine? Do not guess; measure
-# a few steps of the first stage and extrapolate. Will the other two cost more or less per step?
+# a few steps of each stage and extrapolate. Which stage costs most per step?
+#
+# A trap: the first step of `crd` paints the images of a *pool* and follows each of them through the
+# recursion, once; the other steps draw from it. So the time per step is the median time from one
+# step to the next, which leaves the first steps out, and the pool is added to the bill on its own.
 
 # %%
-steps = 1 if FAST else 12
+steps = 2 if FAST else 12
 probe = {
     name: {"steps": steps, "batch_size": getattr(config, name).batch_size}
     for name in ("rcae", "dpn", "crd")
 }
 trial = RcAEDetector.from_preset("demo", seed=0, **(options | probe))
-trial.fit(train, listeners=[])
-seconds = trial.trained["seconds"]
-guess = sum(seconds[name] / steps * getattr(config, name).steps for name in seconds)
-print({name: f"{1000 * s / steps:.0f} ms per step" for name, s in seconds.items()})
+done_at = {name: [] for name in probe}
+trial.fit(train, listeners=[lambda event: done_at[event.stage].append(time.perf_counter())])
+per_step = {name: np.median(np.diff(times)) for name, times in done_at.items()}
+
+# %%
+pool = done_at["crd"][0] - done_at["dpn"][-1]
+chunks = 1 + (config.crd.steps - 1) // config.pool_every / config.pool_chunks  # it is renewed, too
+guess = sum(seconds * getattr(config, name).steps for name, seconds in per_step.items())
+guess += pool * chunks
+print({name: f"{1000 * seconds:.0f} ms per step" for name, seconds in per_step.items()})
+print(f"the pool: {pool:.0f} s at the start, {chunks:.1f} times that in all")
 print(f"a guess for the whole training: {guess / 60:.1f} minutes")
 
 # %% [markdown]
@@ -122,7 +144,8 @@ class LiveCurves:
 
 # %%
 started = time.monotonic()
-folder = Path("runs") / f"06-{category.name}-{'fast' if FAST else config.preset}"
+data = f"{category.name}-{category.fingerprint[:8]}"  # other data, another folder
+folder = Path("runs") / f"06-{data}-{'fast' if FAST else config.preset}"
 detector.fit(train, listeners=[LiveCurves()], checkpoint=folder / "checkpoint")
 print(f"{(time.monotonic() - started) / 60:.1f} minutes; guessed: {guess / 60:.1f}")
 print(detector.trained["seconds"])
@@ -130,11 +153,12 @@ print(detector.trained["seconds"])
 # %% [markdown]
 # **Interpret:** `rcae` and `dpn` share one loss, so their curves can be compared: at which value
 # does DPN *start*, and why there? The curve of `rcae` is noisy even at the end: every batch draws
-# its own depth, and deep ones are harder. (The last value of `crd` counts as little: it only says
-# how well *painted* defects are found.)
+# its own depth, and deep ones are harder. (The last value of `crd` counts for little: it only
+# says how well *painted* defects are found.)
 #
-# If you stopped the cell above and started it again, it went on from that folder's `checkpoint`:
-# delete it to train afresh.
+# How far off was the guess, and which stage is to blame? (Whatever else the machine did meanwhile
+# counts, too.) If you stopped the cell above and started it again, it went on from that folder's
+# `checkpoint`, and its minutes are those of the rest: delete the folder to train afresh.
 
 # %% [markdown]
 # ## 4. Interrupt and resume
@@ -205,7 +229,7 @@ print(f"the same weights, losses and threshold, to the last bit; {again} steps w
 # ## 5. What it has learned
 #
 # The last step counts. We do not look for "the best checkpoint on the test set"; notebook 07
-# measures what that would be worth, and why it would be a lie.
+# measures what that would be worth, and shows why it would be a lie.
 
 # %%
 evaluation = detector.evaluate(test)
@@ -245,10 +269,9 @@ assert torch.equal(again.predict(one).score, detector.predict(one).score)
 # | depth per batch | uniform over 1 ... 5 | the same |
 
 # %%
+assert detector.trained["training_images"] == kept
 for name, duration in detector.trained["seconds"].items():
-    stage = getattr(detector.config, name)
-    passes = stage.steps * stage.batch_size / detector.trained["training_images"]
-    print(f"{name:4}: {passes:5.1f} epochs in {duration:.0f} s on {detector.trained['device']}")
+    print(f"{name:4}: {length(name)} in {duration:.0f} s on {detector.trained['device']}")
 
 # %% [markdown]
 # ## Summary

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 08 Explore the recursion
 #
-# Five widgets that you can hold the recursion with, and a task for each. Afterwards you can
+# Five widgets to explore the recursion with, and six tasks. Afterwards you can
 #
 # - say at which depth a given defect is gone, and what else is gone by then,
 # - read the path of one pixel through the depths,
@@ -70,12 +70,13 @@ print(
 test = category.test
 order = np.argsort(-test.labels, kind="stable")  # defective images first
 shown = test.subset(order[np.linspace(0, len(test) - 1, 6).astype(int)])
-explorer = RecursionExplorer(detector, shown, normal=category.train.subset(range(12)))
+background = category.train.subset(range(min(12, len(category.train))))
+explorer = RecursionExplorer(detector, shown, normal=background)
 explorer
 
 # %% [markdown]
-# The widget's state is plain Python, so an eye can be checked by a number. Below: of the pixels of
-# the true defect, how many have a residual that only one normal pixel in a hundred has?
+# The widget's state is plain Python, so what you see can be checked by a number. Below: of the
+# pixels of the true defect, how many have a residual that only one normal pixel in a hundred has?
 
 # %%
 frames, normal = explorer.state.frames, explorer.state.normal
@@ -120,7 +121,14 @@ for what, path in explorer.state.probe(row, column).items():
 # depth rebuilds it.
 
 # %%
-good = category.train[0].image.as_subclass(torch.Tensor)
+# A normal image that was not trained on: on the others, what is painted is easier to find.
+normal_images = test if (test.labels == 0).any() else category.train
+sample = normal_images[int(normal_images.labels.argmin())]
+good = sample.image.as_subclass(torch.Tensor)
+before = detector.predict(good.unsqueeze(0))
+verdict = "an alarm already" if before.label.item() else "normal"
+print(f"{sample.path}, unpainted: {verdict}")
+print(f"score {before.score.item():.3g}, threshold {detector.threshold.value:.3g}")
 painter = DefectPainter(detector, good, folder=Path("runs") / "painted")
 painter
 
@@ -141,6 +149,13 @@ for side in (4, 8, 16, 32):
             break
     said = "not found" if found is None else f"found when {found:.0%} darker"
     print(f"a square of {side:2} pixels: {said}")
+
+# %% [markdown]
+# **Interpret:** the score is the highest value of a map that was smoothed. In it a small square is
+# thinned out by its surroundings and has to be darker; a larger one keeps its middle. That is a
+# tendency, no law: what lies under the square counts, too. Does the order hold all the way here?
+# (If the unpainted image was an alarm already, the first contrast is "found" in any size: take
+# another image.)
 
 # %% [markdown]
 # ## 4. Two detectors, one image
@@ -180,7 +195,14 @@ false_alarms, detections = state.false_alarms(), state.detections()
 for name, rate in (("false alarms", false_alarms), ("defects found", detections)):
     if rate:
         print(f"{name:14} {rate.value:.1%}  [{rate.low:.1%}, {rate.high:.1%}]")
-print("pixels above it: false-positive rate and overlap", state.pro_point())
+point = state.pro_point()
+if point:
+    print(f"{'pixels':14} {point[0]:.2%} of the normal ones marked; of a defect {point[1]:.0%}")
+print(f"{'promised':14} at most {detector.threshold.false_alarm_rate:.1%} false alarms")
+
+# %% [markdown]
+# **Interpret:** does the interval of the false alarms begin above what was promised? Only then
+# would this test set contradict the promise; if it does not, so few images can say no more.
 
 # %% [markdown]
 # ## 6. Watch a training
@@ -235,7 +257,8 @@ print(f"{page.name}: {page.stat().st_size / 2**20:.1f} MiB")
 # | defective regions | keep changing | below |
 
 # %%
-plotting.changes_by_depth(frames.changes / 765, frames.masks).get_figure()
+known = [i for i in range(len(shown)) if shown.native_mask(i) is not None]  # else not "normal"
+plotting.changes_by_depth(frames.changes[known] / 765, frames.masks[known]).get_figure()
 
 # %% [markdown]
 # ## Summary
@@ -249,10 +272,13 @@ plotting.changes_by_depth(frames.changes / 765, frames.masks).get_figure()
 # ## Exercises
 #
 # Open [exercises/08_explore_the_recursion.ipynb](exercises/08_explore_the_recursion.ipynb):
-# `08.rates` (what a threshold does) and `08.cost` (the cheapest threshold for two costs). Then,
-# here:
+# `08.rates` (easy; what a threshold does), `08.cost` (medium; the cheapest threshold for two costs)
+# and an open question about what that threshold may promise. Then, here:
 #
-# 1. Save three painted defects with the button *Save*. Their folder has a `test` part only; copy
-#    the category beside them (`rcae synthesize`), add them to its `test`, and evaluate again. Which
-#    of the metrics moves most?
+# 1. Save three painted defects with the button *Save*: the images lie in `runs/painted/test`, their
+#    masks in `runs/painted/ground_truth`, each in a folder `painted`, as MVTec AD has it. Write the
+#    category, `rcae synthesize runs/parts --category washer`, and copy the one `painted` into
+#    `runs/parts/washer/test`, the other into `runs/parts/washer/ground_truth`. Then evaluate the
+#    same detector, `detector.evaluate(open_category("runs/parts", "washer", size=128).test)`, and
+#    compare with section 5. Which metric moves most, and why that one?
 # 2. Which of the six tasks could a program answer for all images, and which needs your eye?

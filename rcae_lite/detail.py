@@ -1,6 +1,6 @@
 """DPN, the detail preservation network: gives a smooth reconstruction its fine detail back.
 
-It sees the reconstruction I_R^n and the gradient of the input, and answers a residual:
+It sees the reconstruction I_R^n and the gradient of the input, and outputs a residual:
 ``I_D^n = I_R^n + Res^n`` (paper, section 2). Trained on normal images only, it knows how the
 gradients of normal texture continue; a defect's gradients it never learned.
 """

@@ -1,4 +1,4 @@
-"""CRD, the cross recursion detection module: reads the whole trajectory, answers the anomaly map.
+"""CRD, the cross recursion detection module: reads the whole trajectory, outputs the anomaly map.
 
 Normal regions settle quickly along the recursion, defective ones keep changing. CRD sees the
 image joined to every enhanced reconstruction and convolves over height, width *and* the

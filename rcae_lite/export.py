@@ -1,7 +1,7 @@
 """A trained detector as one ONNX model, to run without PyTorch: on a device or in a browser.
 
 The model takes ``images``, (B, 3, H, W) float32 in [0, 1], of any batch and of any size whose
-sides are multiples of ``side_multiple``. It answers ``reconstructions`` and ``enhanced``,
+sides are multiples of ``side_multiple``. Its outputs are ``reconstructions`` and ``enhanced``,
 (B, 3, N, H, W), ``anomaly_map``, (B, H, W), raw and smoothed, and ``score``, (B,): what
 `Detector.trajectory` and `Detector.predict` answer. An image is defective when its score is above
 ``threshold``; that and the model's origin stand in its metadata.

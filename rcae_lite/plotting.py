@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -87,10 +88,17 @@ def _bare(ax: Axes, title: str = "", label: str = "") -> Axes:
     return ax
 
 
-def _colour_bar(figure: Figure, low: float, high: float, axes: Iterable[Axes], label: str) -> None:
+def _colour_bar(
+    figure: Figure,
+    low: float,
+    high: float,
+    axes: Iterable[Axes],
+    label: str,
+    side: Literal["left", "right"] = "right",
+) -> None:
     """Say once what the colours of a row of pictures mean."""
     scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
-    bar = figure.colorbar(scale, ax=list(axes), shrink=0.9, pad=0.01)
+    bar = figure.colorbar(scale, ax=list(axes), shrink=0.9, pad=0.01, location=side)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
@@ -166,7 +174,8 @@ def trajectory_strip(
     Returns
     -------
     Figure
-        A column for the image and one per depth; the residuals share one scale.
+        A column for the image and one per depth; the residuals share one scale. The residuals and
+        the map have a colour bar each.
     """
     image, reconstructions = np.asarray(image), np.asarray(reconstructions)
     depths = reconstructions.shape[1]
@@ -174,9 +183,8 @@ def trajectory_strip(
     rows = [("reconstruction", reconstructions)]
     if enhanced is not None:
         rows.append(("with detail (DPN)", np.asarray(enhanced)))
-    figure = NotebookFigure(
-        figsize=(1.5 * (depths + 1) + 0.9, 1.55 * (len(rows) + 1) + 0.3), layout="constrained"
-    )
+    width = 1.5 * (depths + 1) + (0.9 if anomaly_map is None else 1.6)
+    figure = NotebookFigure(figsize=(width, 1.55 * (len(rows) + 1) + 0.3), layout="constrained")
     grid = figure.subplots(len(rows) + 1, depths + 1, squeeze=False)
     for row in grid[1:]:
         row[0].set_axis_off()
@@ -196,6 +204,7 @@ def trajectory_strip(
         low, high = limits or map_limits(np.asarray(anomaly_map))
         grid[1, 0].set_axis_on()
         heat_map(image, anomaly_map, low, high, grid[1, 0]).set_title("anomaly map", fontsize=9)
+        _colour_bar(figure, low, high, grid[1:2, 0], "raw map", side="left")
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
@@ -273,6 +282,7 @@ def compare_maps(
     maps: Mapping[str, Sequence[Array]],
     titles: Sequence[str],
     limits: Mapping[str, tuple[float, float]] | None = None,
+    unit: str = "raw map",
 ) -> Figure:
     """Show the maps of several detectors for the same images, for example beside the baseline.
 
@@ -287,6 +297,8 @@ def compare_maps(
     limits : mapping of str to tuple of float, optional
         Ends of each detector's colour scale, from the whole data set; raw maps of two detectors
         have no common scale. From the maps shown by default.
+    unit : str
+        What the numbers of the maps are, beside every colour bar: "spreads", for example.
     """
     count, rows = len(images), len(maps) + 1
     figure = NotebookFigure(figsize=(1.6 * count + 1.2, 1.75 * rows), layout="constrained")
@@ -301,7 +313,7 @@ def compare_maps(
         for ax, image, one in zip(row, images, shown, strict=True):
             heat_map(image, one, low, high, ax)
         row[0].set_ylabel(name, fontsize=8)
-        _colour_bar(figure, low, high, row, "raw map")
+        _colour_bar(figure, low, high, row, unit)
     return figure
 
 

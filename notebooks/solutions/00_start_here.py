@@ -15,7 +15,7 @@
 #
 # To [00_start_here](../00_start_here.ipynb). Replace each `raise NotImplementedError`, run the
 # cell, then the check below it. A check tries your function on new random input every time; if
-# something is off, it says what the likely mistake is. Nothing is counted but the last try.
+# something is off, it says what the likely mistake is. Only your last try counts.
 
 # %%
 import torch
@@ -25,7 +25,7 @@ from rcae_lite.exercises import check
 # %% [markdown]
 # ## 1 · `00.score` (easy)
 #
-# A detector answers an anomaly map per image, $(B, H, W)$. An inspection line wants one number per
+# A detector outputs an anomaly map per image, $(B, H, W)$. An inspection line wants one number per
 # image. Even one strange pixel makes a part strange: take the highest value.
 
 

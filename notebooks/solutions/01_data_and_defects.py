@@ -62,8 +62,8 @@ check("01.foreground", foreground)
 # ## 3 · `01.mask` (medium)
 #
 # Now shrink a square mask to `size` by `size` pixels. It must stay a mask: no pixel is "a little
-# defective", and thin scratches must neither grow nor vanish on purpose. Nearest takes one native
-# pixel out of every block.
+# defective". And a scratch must not grow or shrink on average; a very thin one may be lost by
+# chance. Nearest takes one native pixel out of every block.
 
 
 # %%

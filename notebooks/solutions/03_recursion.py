@@ -70,9 +70,10 @@ class MyEncoder(nn.Module):
 check("03.encoder", MyEncoder)
 
 # %% [markdown]
-# ## 3 · `03.reconstruct` (medium)
+# ## 3 · `03.reconstruct` (easy)
 #
 # The reconstruction of depth $n$: $I_R^n = D^n(E^n(I))$. First E, $n$ times; then D, $n$ times.
+# Section 2 of the lecture has it; try it without looking.
 
 
 # %%
@@ -94,7 +95,8 @@ check("03.reconstruct", reconstruct)
 # ## 4 · `03.parameters` (medium)
 #
 # The parameters of RcAE do not grow with the depth, because all rounds share E and D. Count the
-# *trainable* parameters of any module; a layer that is used twice counts once.
+# *trainable* parameters of any module: what is frozen does not count, and a layer that is used
+# twice counts once.
 
 
 # %%
@@ -112,8 +114,8 @@ check("03.parameters", count_parameters)
 # %% [markdown]
 # ## 5 · `03.trajectory` (hard)
 #
-# All depths 1 ... N on a new axis 2: $(B, 3, N, H, W)$. Calling `reconstruct` N times would run E
-# $N (N + 1) / 2$ times. Run it N times only.
+# For those who want more. All depths 1 ... N on a new axis 2: $(B, 3, N, H, W)$. Calling
+# `reconstruct` N times would run E $N (N + 1) / 2$ times. Run it N times only.
 
 
 # %%
@@ -137,8 +139,9 @@ check("03.trajectory", trajectory)
 # %% [markdown]
 # ## 6 · Open question
 #
-# Your solution runs D $N (N + 1) / 2$ times. Why can the kit's `RcAE.trajectory` do with N *calls*
-# of D, and is that less work? (Read it: it has fifteen lines.)
+# Calling `reconstruct` for each of the depths 1 ... N runs D $N (N + 1) / 2$ times. Why can the
+# kit's `RcAE.trajectory` do with N *calls* of D, and is that less work? (Read it: it has a dozen
+# lines.)
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->

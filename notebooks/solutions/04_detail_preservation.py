@@ -63,7 +63,7 @@ check("04.input", dpn_input)
 # ## 3 · `04.freeze` (medium)
 #
 # While DPN trains, RcAE is frozen: nothing about it may change, neither through an optimiser nor by
-# merely being used.
+# merely being used. Change the module in place; nothing needs to be returned.
 
 
 # %%

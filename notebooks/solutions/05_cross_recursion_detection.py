@@ -91,6 +91,6 @@ check("05.surprise", surprise)
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
 # The pseudo-anomalies beside real defects: size, contrast and place. Too large, too strong or off
-# the part, and CRD learns to look for those. Then the map of a good image: does CRD answer nothing
-# anywhere? Excellent answers compare with the plain residual, which has seen no pseudo-anomaly.
+# the part, and CRD learns to look for those. Then the map of a good image: is it low everywhere?
+# Excellent answers compare with the plain residual, which has seen no pseudo-anomaly.
 # <!-- END SOLUTION -->

@@ -45,17 +45,19 @@ check("06.depth", draw_depth)
 # %% [markdown]
 # ## 2 · `06.step` (medium)
 #
-# One training step: the loss is `loss(module(batch), batch)`. Return it as a plain number.
+# One training step: the loss is `loss(module(batch), batch)`. `stepper` is any optimiser of
+# `torch.optim`: the kit trains with Adam, the check uses plain gradient descent. Return the loss as
+# a plain number.
 
 
 # %%
-def train_step(module, adam, batch, loss):
+def train_step(module, stepper, batch, loss):
     """One step of the optimiser; returns the loss before it."""
     ### BEGIN SOLUTION
-    adam.zero_grad()
+    stepper.zero_grad()
     found = loss(module(batch), batch)
     found.backward()
-    adam.step()
+    stepper.step()
     return found.item()
     ### END SOLUTION
 

@@ -64,7 +64,7 @@ check("11.accumulate", accumulate)
 # ## 3 · Open question
 #
 # With four GPUs and the same batch size *per GPU*, the loss curve over steps looks different from
-# one GPU's. Which two settings changed, and what are the options?
+# one GPU's. Which two quantities changed, and what are the options?
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->

@@ -11,7 +11,7 @@ Array = np.ndarray
 
 @exercise(
     "07.auroc",
-    "medium",
+    "easy",
     generous="equal scores count as a success; a tie is worth one half",
     strict="equal scores count as a failure; a tie is worth one half",
     inverted="that is the share of pairs in the *wrong* order",
@@ -82,7 +82,7 @@ class Spy:
 
 @exercise(
     "07.bootstrap",
-    "hard",
+    "medium",
     single="the metric was asked {calls} times for {resamples} resamples",
     permuted="no image was drawn twice: draw *with* replacement, or every resample is the same set",
     unpaired="labels and scores were drawn separately: an image keeps its own score",
@@ -226,7 +226,8 @@ def _cost(labels: Array, scores: Array, threshold: float, alarm: float, miss: fl
     "medium",
     swapped="the costs are swapped: your threshold suits a line where *alarms* are dear",
     equal="your threshold counts both mistakes alike; weigh each kind with its cost",
-    quiet="your threshold is above every score: it is never tried to call all of them defective?",
+    quiet="your threshold is above every score, so nothing is ever called defective; the missed "
+    "defects cost more than the alarms you save",
 )
 def cost(attempt: Attempt) -> None:
     """Find a threshold with the lowest total cost of false alarms and misses."""

@@ -79,7 +79,7 @@ def _reconstruct(
 
 @exercise(
     "03.reconstruct",
-    "medium",
+    "easy",
     once="E and D ran once each; at depth n each of them runs n times",
     zigzag="that is D(E(...)) repeated n times: the image never gets smaller than half. "
     "All of E first, then all of D",

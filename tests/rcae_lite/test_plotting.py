@@ -67,6 +67,35 @@ def test_trajectory_strip_names_every_depth_and_shares_one_residual_scale(enhanc
     assert (map_axes.images[0].get_array() == expected_map).all()
 
 
+def bars(figure) -> list:
+    """Label and ends of every colour bar of a figure."""
+    return [
+        (ax.get_ylabel(), ax.get_ylim()) for ax in figure.axes if ax.get_label() == "<colorbar>"
+    ]
+
+
+def test_residuals_and_map_of_a_strip_have_a_colour_bar_each():
+    residual = "|I $-$ I$_R$|, grey levels 0 to 1"
+    options = {"limits": (-2, 3), "residual_top": 0.7}
+    figure = plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS, None, IMAGE[0], **options)
+    assert bars(figure) == [(residual, (0, 0.7)), ("raw map", (-2, 3))]
+    figure.draw_without_rendering()
+    titles = {ax.get_title(): ax.get_position() for ax in figure.axes}
+    image, shown = titles["image"], titles["anomaly map"]
+    assert (image.x0, image.width) == pytest.approx((shown.x0, shown.width))  # still one column
+    assert bars(plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS, **options)) == [
+        (residual, (0, 0.7))
+    ]
+
+
+@pytest.mark.parametrize("unit", ["raw map", "spreads"])
+def test_every_row_of_maps_says_in_what_unit_it_is(unit):
+    masks, maps = [np.zeros((12, 16), bool)], {"a": [IMAGE[0]], "b": [IMAGE[1]]}
+    limits, options = {"a": (0, 1), "b": (0, 9)}, {} if unit == "raw map" else {"unit": unit}
+    figure = plotting.compare_maps([IMAGE], masks, maps, ["x"], limits, **options)
+    assert bars(figure) == [(unit, (0, 1)), (unit, (0, 9))]
+
+
 def test_a_perfect_reconstruction_can_be_drawn():
     perfect = np.repeat(IMAGE[:, None], 2, axis=1)
     assert plotting.trajectory_strip(IMAGE, perfect)._repr_png_().startswith(b"\x89PNG")
