@@ -192,7 +192,7 @@ PRESETS: dict[str, Config] = {
         preset="demo",
         rcae=Stage(steps=300, batch_size=16, learning_rate=2e-3, clip=1.0),
         dpn=Stage(steps=200, batch_size=16, learning_rate=2e-3, clip=1.0),
-        crd=Stage(steps=700, batch_size=16, learning_rate=2e-3, clip=1.0),
+        crd=Stage(steps=900, batch_size=16, learning_rate=2e-3, clip=1.0),
         pool_chunk=32,
         pool_every=50,
     ),
