@@ -95,10 +95,13 @@ def _colour_bar(
     axes: Iterable[Axes],
     label: str,
     side: Literal["left", "right"] = "right",
+    row: tuple[int, int] = (0, 1),
 ) -> None:
-    """Say once what the colours of a row of pictures mean."""
+    """Say once what the colours of some pictures mean, beside them or one row of several."""
     scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
-    bar = figure.colorbar(scale, ax=list(axes), shrink=0.9, pad=0.01, location=side)
+    number, rows = row
+    place = {"shrink": 0.9 / rows, "anchor": (0.5, 1 - number / max(rows - 1, 1))}
+    bar = figure.colorbar(scale, ax=list(axes), pad=0.01, location=side, **place)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
@@ -199,12 +202,15 @@ def trajectory_strip(
     for depth in range(depths):
         ax = _bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
         ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
-    _colour_bar(figure, 0, top, grid[-1, 1:], "|I $-$ I$_R$|, grey levels 0 to 1")
+    # Beside all rows, so that every row gives way alike and the columns stay straight.
+    rows_in_all = len(grid)
+    last = rows_in_all - 1, rows_in_all
+    _colour_bar(figure, 0, top, grid[:, 1:].flat, "|I $-$ I$_R$|, grey levels 0 to 1", row=last)
     if anomaly_map is not None:
         low, high = limits or map_limits(np.asarray(anomaly_map))
         grid[1, 0].set_axis_on()
         heat_map(image, anomaly_map, low, high, grid[1, 0]).set_title("anomaly map", fontsize=9)
-        _colour_bar(figure, low, high, grid[1:2, 0], "raw map", side="left")
+        _colour_bar(figure, low, high, grid[:, 0], "raw map", "left", row=(1, rows_in_all))
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
