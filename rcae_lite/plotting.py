@@ -100,8 +100,10 @@ def _colour_bar(
     """Say once what the colours of some pictures mean, beside them or one row of several."""
     scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
     number, rows = row
-    place = {"shrink": 0.9 / rows, "anchor": (0.5, 1 - number / max(rows - 1, 1))}
-    bar = figure.colorbar(scale, ax=list(axes), pad=0.01, location=side, **place)
+    middle = (0.5, 1 - number / max(rows - 1, 1))
+    bar = figure.colorbar(
+        scale, ax=list(axes), shrink=0.9 / rows, anchor=middle, pad=0.01, location=side
+    )
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
