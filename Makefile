@@ -21,7 +21,7 @@ demo: $(BASE) ## train and evaluate on synthetic images, write runs/demo/report.
 	$(BIN)/rcae demo
 
 test: lint ## lint, then the tests (15 minutes at most on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
 
 test-full: lint ## lint, then all tests, the long ones too
 	$(BIN)/python -m pytest -m "" --timeout 3600 -s
