@@ -21,7 +21,7 @@
 # - count parameters, and say why they do not grow with the depth,
 # - read a trajectory: what settles, what keeps changing.
 #
-# *Measured on a 2-core CPU: 1.5 minutes, 1.7 GB.*
+# *Measured on a 2-core CPU: 0.5 minutes, 1.7 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.

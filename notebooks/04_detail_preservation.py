@@ -22,7 +22,7 @@
 # - measure what it must not do, by the copied share of a painted defect,
 # - decide by false alarms whether it was worth it.
 #
-# *Measured on a 2-core CPU: 0.5 minutes, 2.1 GB.*
+# *Measured on a 2-core CPU: 0.5 minutes, 2.0 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.

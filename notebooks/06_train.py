@@ -21,7 +21,7 @@
 # - watch a training through a *listener*, without touching the loop,
 # - interrupt a training, resume it, and prove that nothing was lost.
 #
-# *Measured on a 2-core CPU: 5.5 minutes, 1.7 GB.*
+# *Measured on a 2-core CPU: 4.5 minutes, 1.7 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.

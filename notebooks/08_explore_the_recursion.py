@@ -22,7 +22,7 @@
 # - move a threshold and know what the move costs,
 # - watch a training, stop it and go on.
 #
-# *Measured on a 2-core CPU: 1 minute, 1.7 GB.*
+# *Measured on a 2-core CPU: 0.5 minutes, 1.7 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.

