@@ -1,0 +1,62 @@
+"""How much of RcAE's residual is that of plain resizing: no network, nothing learned.
+
+python benchmarks/resize_residual.py DATA CATEGORY [--size 128] > results/resize_residual.md
+
+An image is averaged down n times by two and enlarged n times (bilinear): the identity paths of E
+and D alone. Its residual knows edges and fine texture, and nothing of what is normal. A trained
+RcAE whose residual finds no more than this has learned to resize.
+"""
+
+import argparse
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from data_utils import open_category
+from rcae_lite.evaluation import code_version, smooth, to_native
+from rcae_lite.metrics import image_metrics, pixel_metrics
+from rcae_lite.tables import markdown_table
+
+DEPTHS = range(1, 6)
+
+
+def resized(images: Tensor, depth: int) -> Tensor:
+    """Down and up again: (B, 3, H, W) to the same."""
+    for _ in range(depth):
+        images = F.avg_pool2d(images, 2)
+    for _ in range(depth):
+        images = F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+    return images
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("category")
+    parser.add_argument("--size", type=int, default=128)
+    args = parser.parse_args()
+    test = open_category(args.data, args.category, size=args.size).test
+    images = test.images() / 255
+    masks = [test.native_mask(index) for index in range(len(test))]
+    known = [index for index, mask in enumerate(masks) if mask is not None]
+    print(f"# Residual of plain resizing: {args.category}\n")
+    print(
+        f"`python benchmarks/resize_residual.py {args.data} {args.category} --size {args.size}`, "
+        f"data `{test.fingerprint[:12]}`, PyTorch {torch.__version__}, code `{code_version()}`. "
+        "Image score and map as in the protocol; 95% intervals.\n"
+    )
+    rows = []
+    for depth in DEPTHS:
+        maps = smooth((images - resized(images, depth)).abs().mean(dim=1))  # (B, H, W)
+        found = image_metrics(test.labels, maps.flatten(1).amax(dim=1).double().numpy())
+        native = [to_native(maps[index], masks[index].shape) for index in known]
+        found |= pixel_metrics(native, [masks[index] for index in known])
+        values = (found[name] for name in ("image_auroc", "pixel_auroc", "au_pro"))
+        cells = [f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" if v else "-" for v in values]
+        rows.append([str(depth), *cells])
+    print("\n".join(markdown_table(["n", "image AUROC", "pixel AUROC", "AU-PRO"], rows)))
+
+
+if __name__ == "__main__":
+    main()
