@@ -538,7 +538,7 @@ def ablation(table: Ablation) -> Figure:
         found = [table.values(row.label, metric) or [np.nan] for row in table.rows]
         levels = range(len(found))
         paper = [np.nan if row.paper[place] is None else row.paper[place] for row in table.rows]
-        if not np.isnan(paper).all():
+        if any(row.paper[place] is not None for row in table.rows):
             ax.plot(paper, levels, "o", mfc="none", color=BASELINE, label="paper (MVTec AD)")
         ax.hlines(levels, [min(v) for v in found], [max(v) for v in found], color=DEFECTIVE)
         ax.plot([np.mean(v) for v in found], levels, "o", color=DEFECTIVE, label="here")
