@@ -22,7 +22,8 @@ def auroc(attempt: Attempt) -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
     wrong: dict[str, float] = {}
     right = 0.0
-    while len({right, *wrong.values()}) < 5:  # until every mistake gives another number
+    # Until every mistake gives another number, not only another rounding of the same.
+    while len({round(value, 6) for value in (right, *wrong.values())}) < 5:
         scores = attempt.random.integers(0, 9, 9) / 10
         pairs = scores[labels == 1][:, None] - scores[labels == 0]
         right = float(roc_auc_score(labels, scores))
