@@ -17,7 +17,7 @@ from data_utils import open_category
 from data_utils.synthetic import CATEGORIES
 from rcae_lite import SinglePassDetector
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[1]
 
 
