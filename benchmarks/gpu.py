@@ -49,10 +49,19 @@ def training_steps(
     crd = detector.crd
     joined = torch.rand(batch, crd.enter.in_channels, config.depth, size, size, device=device)
     joined = joined.contiguous(memory_format=torch.channels_last_3d)
-    losses = {
-        "rcae": lambda: reconstruction_loss(detector.rcae(images).float(), images),
-        "dpn": lambda: reconstruction_loss(detector.dpn(images, edges).float(), images),
-        "crd": lambda: bce_dice_loss(crd.map(joined).float(), masks),
+    parts = {  # the loss, and the bytes that go in and out
+        "rcae": (
+            lambda: reconstruction_loss(detector.rcae(images).float(), images),
+            2 * images.nbytes,
+        ),
+        "dpn": (
+            lambda: reconstruction_loss(detector.dpn(images, edges).float(), images),
+            2 * images.nbytes + edges.nbytes,
+        ),
+        "crd": (
+            lambda: bce_dice_loss(crd.map(joined).float(), masks),
+            joined.nbytes + masks.nbytes,
+        ),
     }
 
     def stepper(module: nn.Module, loss: Callable) -> Callable[[], None]:
@@ -68,13 +77,9 @@ def training_steps(
 
         return step
 
-    moved = {
-        "rcae": 2 * images.nbytes,
-        "dpn": 2 * images.nbytes + edges.nbytes,
-        "crd": joined.nbytes + masks.nbytes,
-    }
     return {
-        name: (stepper(detector.modules[name], loss), moved[name]) for name, loss in losses.items()
+        name: (stepper(detector.modules[name], loss), moved)
+        for name, (loss, moved) in parts.items()
     }
 
 
@@ -124,11 +129,11 @@ def main() -> None:
             infer()
         seconds = seconds_of(call, args.rounds, detector.device)
         print(row(name, args.batch, seconds, counter.get_total_flops(), moved), flush=True)
-    for name, (step, bytes_) in training_steps(detector, args.batch, args.size).items():
+    for name, (step, moved) in training_steps(detector, args.batch, args.size).items():
         with FlopCounterMode(display=False) as counter:
             step()
         seconds = seconds_of(step, args.rounds, detector.device)
-        text = row(f"training {name}", args.batch, seconds, counter.get_total_flops(), bytes_)
+        text = row(f"training {name}", args.batch, seconds, counter.get_total_flops(), moved)
         print(text, flush=True)
 
 

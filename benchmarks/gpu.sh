@@ -19,10 +19,6 @@ SECONDS_PER_CALL=${SECONDS_PER_CALL:-540}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p packed "$RUNS"
 
-keep() { # a run, as one archive
-    if [ -n "${OUT:-}" ]; then tar -cf "$OUT/$1.tar" -C "$RUNS" "$1"; fi
-}
-
 case ${1:-} in
 pack)
     "$PYTHON" benchmarks/pack_data.py "$2" "$3" "packed/$3.tar" --limit-mib 48
@@ -52,7 +48,7 @@ train)
     code=0
     timeout --signal=INT --kill-after=30 "$SECONDS_PER_CALL" "$PYTHON" -m rcae_lite train packed \
         "$category" --preset "$preset" --device "$DEVICE" --out "$run" "${resume[@]}" || code=$?
-    keep "$name"
+    if [ -n "${OUT:-}" ] && [ -d "$run" ]; then tar -cf "$OUT/$name.tar" -C "$RUNS" "$name"; fi
     case $code in
     124 | 130 | 137 | 143) echo "unfinished: $run; the same call goes on"; exit 75 ;;
     *) exit $code ;;

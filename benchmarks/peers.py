@@ -37,7 +37,7 @@ from torchvision.transforms.functional import normalize
 
 from data_utils import ImageSet, open_category
 from rcae_lite import RcAEDetector, get_config
-from rcae_lite.evaluation import code_version, smooth, to_native
+from rcae_lite.evaluation import code_version, native_pairs, smooth
 from rcae_lite.metrics import image_metrics, pixel_metrics
 from rcae_lite.training import generator_for
 
@@ -237,14 +237,9 @@ def metrics_of(answer: Callable[[Tensor], tuple[float, Tensor | None]], test: Im
     """Our protocol for a function that gives score and map (H, W) of one image."""
     with torch.inference_mode():
         found = [answer(image) for image in (test.images() / 255).split(1)]
-    scores = np.array([score for score, _ in found])
-    metrics = image_metrics(test.labels, scores)
-    masks = [test.native_mask(index) for index in range(len(test))]
-    if found[0][1] is not None:
-        known = [(one[1], mask) for one, mask in zip(found, masks, strict=True) if mask is not None]
-        native = [to_native(one.float(), mask.shape) for one, mask in known]
-        metrics |= pixel_metrics(native, [mask for _, mask in known])
-    return metrics
+    scores, maps = zip(*found, strict=True)
+    metrics = image_metrics(test.labels, np.array(scores))
+    return metrics if maps[0] is None else metrics | pixel_metrics(*native_pairs(test, maps))
 
 
 PEERS = {
@@ -295,8 +290,7 @@ def accuracy(args: argparse.Namespace) -> None:
 
 
 def report(name: str, seconds: float, steps: int, metrics: dict, columns: list[str]) -> None:
-    values = [metrics.get(column) for column in columns]
-    cells = [f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" if v else "-" for v in values]
+    cells = [str(metrics.get(column) or "-") for column in columns]
     print(f"| {name} | {seconds:.0f} | {steps} | {' | '.join(cells)} |", flush=True)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_utils import open_category
-from rcae_lite.evaluation import code_version, smooth, to_native
+from rcae_lite.evaluation import code_version, native_pairs, smooth
 from rcae_lite.metrics import image_metrics, pixel_metrics
 from rcae_lite.tables import markdown_table
 
@@ -38,8 +38,6 @@ def main() -> None:
     args = parser.parse_args()
     test = open_category(args.data, args.category, size=args.size).test
     images = test.images() / 255
-    masks = [test.native_mask(index) for index in range(len(test))]
-    known = [index for index, mask in enumerate(masks) if mask is not None]
     print(f"# Residual of plain resizing: {args.category}\n")
     print(
         f"`python benchmarks/resize_residual.py {args.data} {args.category} --size {args.size}`, "
@@ -50,11 +48,9 @@ def main() -> None:
     for depth in DEPTHS:
         maps = smooth((images - resized(images, depth)).abs().mean(dim=1))  # (B, H, W)
         found = image_metrics(test.labels, maps.flatten(1).amax(dim=1).double().numpy())
-        native = [to_native(maps[index], masks[index].shape) for index in known]
-        found |= pixel_metrics(native, [masks[index] for index in known])
+        found |= pixel_metrics(*native_pairs(test, maps))
         values = (found[name] for name in ("image_auroc", "pixel_auroc", "au_pro"))
-        cells = [f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" if v else "-" for v in values]
-        rows.append([str(depth), *cells])
+        rows.append([str(depth), *(str(value or "-") for value in values)])
     print("\n".join(markdown_table(["n", "image AUROC", "pixel AUROC", "AU-PRO"], rows)))
 
 

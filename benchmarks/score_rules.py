@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from data_utils import open_category
-from rcae_lite.evaluation import code_version, smooth, to_native
+from rcae_lite.evaluation import code_version, native_pairs, smooth
 from rcae_lite.metrics import pixel_metrics
 from rcae_lite.runs import load_run
 
@@ -52,7 +52,6 @@ def write(run: str, target: str) -> None:
     test = open_category(
         description["data"], description["category"], size=detector.config.size
     ).test
-    masks = [test.native_mask(index) for index in range(len(test))]
     lines = [
         f"# Rules for the map: {description['category']}, preset {detector.config.preset}, "
         f"seed {detector.seed}\n",
@@ -62,8 +61,7 @@ def write(run: str, target: str) -> None:
         "|---|---|---|---|---|",
     ]
     for rule, maps in maps_by_rule(detector, test.images() / 255).items():
-        native = [to_native(m, mask.shape) for m, mask in zip(maps, masks, strict=True)]
-        pixels = pixel_metrics(native, masks, resamples=2)
+        pixels = pixel_metrics(*native_pairs(test, maps), resamples=2)
         image = roc_auc_score(test.labels, maps.flatten(1).amax(dim=1))
         values = [image, *(found.value for found in pixels.values())]
         lines.append(f"| {rule} | " + " | ".join(f"{value:.3f}" for value in values) + " |")

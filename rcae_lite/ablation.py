@@ -352,12 +352,10 @@ def ablate(
     from rcae_lite import plotting  # here, so that `import rcae_lite` stays quick
 
     out = Path(out).absolute()  # other processes may run elsewhere
-    foreign = out.is_dir() and any(out.iterdir()) and not (out / "stages").is_dir()
-    if foreign:
-        raise KitError(f"{out} holds other files; choose another folder for the table")
     if table == "cost":
-        (out / "stages").mkdir(parents=True, exist_ok=True)  # other tables may join
-        cost = measure(get_config(preset, **options), device=device, command=command)
+        config = get_config(preset, **options)
+        _claim(out)
+        cost = measure(config, device=device, command=command)
         _write(out, table, cost)
         plotting.cost(cost).savefig(out / "cost.png", dpi=110)
         return cost
@@ -370,6 +368,7 @@ def ablate(
     source = str(data) if str(data) == "synthetic" else str(Path(data).absolute())
     for name in categories:
         require_sound(source, name)
+    _claim(out)
     cells = [
         _Cell(row, name, seed, dataclasses.replace(config, **row.options), source, out, device)
         for seed in seeds
@@ -378,7 +377,6 @@ def ablate(
     ]
     made_by = command or f"rcae_lite.ablate({table!r}, {str(data)!r}, {list(categories)!r}, ...)"
     notes = [f"Command: `{made_by}`", _schedule(config, step_fraction, seeds, options)]
-    (out / "stages").mkdir(parents=True, exist_ok=True)  # marks the folder as ours from now on
     order = [row.label for row in rows]
     found: list[CellResult] = []
     result = Ablation(table, rows, categories, seeds, [], notes)
@@ -389,6 +387,14 @@ def ablate(
         _write(out, table, result)
     plotting.ablation(result).savefig(out / f"{table}.png", dpi=110)
     return result
+
+
+def _claim(out: Path) -> None:
+    """Refuse a folder with other files in it; mark it as one of tables, which they may share."""
+    stages = out / "stages"
+    if out.is_dir() and any(out.iterdir()) and not stages.is_dir():
+        raise KitError(f"{out} holds other files; choose another folder for the table")
+    stages.mkdir(parents=True, exist_ok=True)
 
 
 def _write(out: Path, table: str, result: Ablation | Cost) -> None:

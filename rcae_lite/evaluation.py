@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ __all__ = [
     "device_name",
     "evaluate",
     "map_limits",
+    "native_pairs",
     "smooth",
     "to_native",
 ]
@@ -160,7 +162,7 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 4) -> Eval
         residuals.append(smooth(trajectory.residuals.cpu()).flatten(2).amax(dim=2))  # (B, N)
     score = torch.cat(scores).double().numpy()
     maps = torch.cat(raw)
-    native, masks = _native_pairs(test, maps)
+    native, masks = native_pairs(test, maps)
     some = 0 < sum(mask.sum() for mask in masks) < sum(mask.size for mask in masks)
     pixels = pixel_curve(native, masks) if some else None
     curves = _curves(test.labels, score, pixels)
@@ -188,8 +190,23 @@ def evaluate(detector: Detector, test: ImageSet, *, batch_size: int = 4) -> Eval
     )
 
 
-def _native_pairs(test: ImageSet, raw: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Pair maps and masks at native size, leaving out defective images without a mask."""
+def native_pairs(
+    test: ImageSet, raw: Sequence[Tensor] | Tensor
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Pair maps and masks at native size, leaving out defective images without a mask.
+
+    Parameters
+    ----------
+    test : ImageSet
+        The images, n of them.
+    raw : Tensor or sequence of Tensor
+        A raw map (H, W) for each.
+
+    Returns
+    -------
+    maps, masks : list of np.ndarray
+        (h, w) each: float32, and bool.
+    """
     maps, masks = [], []
     for index in range(len(test)):
         mask = test.native_mask(index)

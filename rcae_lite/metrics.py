@@ -48,6 +48,9 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def rate_interval(events: int, trials: int) -> Interval:
     """Share of the trials in which something happened, with its exact interval (Clopper-Pearson).
