@@ -71,12 +71,12 @@ def test_the_pro_point_is_what_the_threshold_does_to_the_pixels(
     state, tiny_detector, tiny_category
 ):
     """Against counting pixels above the threshold, at the thresholds that are kept."""
-    from rcae_lite.evaluation import _native_pairs
+    from rcae_lite.evaluation import native_pairs
     from rcae_lite.metrics import component_weights
 
     test = tiny_category.test
     raw = tiny_detector.predict(test.images() / 255).anomaly_map
-    maps, masks = _native_pairs(test, raw)
+    maps, masks = native_pairs(test, raw)
     weights = [component_weights(mask) for mask in masks if mask.any()]
     kept = state.evaluation.curves["pro_thresholds"]
     assert len(kept) > 20
