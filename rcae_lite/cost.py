@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,10 +37,12 @@ QUANTITIES = {"gflop": "GFLOP", "milliseconds": "ms", "mebibytes": "MiB"}
 
 @dataclass(frozen=True)
 class Measured:
-    """One detector at one resolution, one image at a time.
+    """One detector at one resolution on one device, one image at a time.
 
     Parameters
     ----------
+    device : str
+        Name of the device.
     detector : {"single_pass", "rcae", "crd"}
         The baseline, RcAE with its plain residual, or the whole detector.
     depth, size : int
@@ -58,6 +59,7 @@ class Measured:
         resident memory on the CPU (None where the system does not tell).
     """
 
+    device: str
     detector: str
     depth: int
     size: int
@@ -80,7 +82,7 @@ class Cost:
     Parameters
     ----------
     measured : sequence of Measured
-        By detector, depth and size.
+        By device, detector, depth and size.
     notes : sequence of str
         How it was made.
     """
@@ -88,8 +90,17 @@ class Cost:
     measured: Sequence[Measured]
     notes: Sequence[str]
 
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices, in the order of measuring."""
+        return list(dict.fromkeys(m.device for m in self.measured))
+
+    def on(self, device: str) -> Cost:
+        """Return what was measured on one of `devices`."""
+        return Cost([m for m in self.measured if m.device == device], self.notes)
+
     def exponent(self, detector: str, quantity: str, over: str, **fixed: int) -> float | None:
-        """Fit ``quantity ~ x ** exponent`` by least squares on the logarithms.
+        """Fit ``quantity ~ x ** exponent`` by least squares on the logarithms, on one device.
 
         Parameters
         ----------
@@ -119,12 +130,16 @@ class Cost:
         return float(np.polyfit(x, y, 1)[0])
 
     def markdown(self) -> str:
-        """Return the tables: parameters, then a table per quantity, then the growth."""
+        """Return the tables: parameters, then per device each quantity and its growth."""
         lines = ["# Cost", "", *(f"- {note}" for note in self.notes)]
         lines += ["", "## Parameters", "", *self._parameters()]
-        for quantity, unit in QUANTITIES.items():
-            lines += ["", f"## {unit} per image", "", *self._by_size(quantity)]
-        return "\n".join([*lines, "", "## Growth", "", *self._growth()]) + "\n"
+        for device in self.devices:
+            here = self.on(device)
+            lines += ["", f"## On {device}"]
+            for quantity, unit in QUANTITIES.items():
+                lines += ["", f"### {unit} per image", "", *here._by_size(quantity)]
+            lines += ["", "### Growth", "", *here._growth()]
+        return "\n".join(lines) + "\n"
 
     def _parameters(self) -> list[str]:
         rows = {}
@@ -163,17 +178,18 @@ class Cost:
         return [text, "", *markdown_table(["detector", *head], body)]
 
     def csv(self) -> str:
-        """Return one line per detector, depth and size."""
+        """Return one line per device, detector, depth and size."""
         text = io.StringIO()
         modules = ("single_pass", "rcae", "dpn", "crd", "total")
-        head = ["detector", "depth", "size", *(f"parameters_{m}" for m in modules), *QUANTITIES]
+        counted = [f"parameters_{name}" for name in modules]
+        head = ["device", "detector", "depth", "size", *counted, *QUANTITIES]
         table = csv.writer(text, lineterminator="\n")
         table.writerow(head)
         for m in self.measured:
             counts = [m.parameters.get(name, "") for name in modules]
             memory = "" if m.mebibytes is None else f"{m.mebibytes:.1f}"
             values = [f"{m.gflop:.4f}", f"{m.milliseconds:.2f}", memory]
-            table.writerow([m.detector, m.depth, m.size, *counts, *values])
+            table.writerow([m.device, m.detector, m.depth, m.size, *counts, *values])
         return text.getvalue()
 
 
@@ -192,7 +208,7 @@ def measure(
     config : Config
         Widths and options; its depth is that of the single-pass baseline.
     device : str
-        See `rcae_lite.detector.Detector`.
+        See `rcae_lite.detector.Detector`; "auto" is the CPU and, where there is one, the GPU.
     sizes, depths : sequence of int
         Pixels on a side, and N.
     command : str
@@ -209,25 +225,32 @@ def measure(
         (kind, [dataclasses.replace(config, depth=depth, size=size, crop=0) for size in sizes])
         for kind, depth in wanted
     ]
+    devices = [device]
+    if device == "auto":
+        devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     measured: list[Measured] = []
-    about: dict[str, Any] = {}
-    for kind, several in tqdm(configs, desc="detectors"):
-        about = _in_a_fresh_process(kind, several, device)
-        measured += [Measured(**values) for values in about["measured"]]
+    todo = [(kind, several, where) for where in devices for kind, several in configs]
+    for kind, several, where in tqdm(todo, desc="detectors"):
+        measured += _in_a_fresh_process(kind, several, where)
     made_by = command or "rcae_lite.ablate('cost', ...)"
     notes = [
         f"Command: `{made_by}`",
         f"Preset `{config.preset}`, random weights, one image at a time.",
-        f"Measured on `{about['device']}`, {about['threads']} threads, PyTorch "
-        f"`{torch.__version__}`, code `{code_version()}`.",
+        f"Measured with {torch.get_num_threads()} threads, PyTorch `{torch.__version__}`, code "
+        f"`{code_version()}`.",
         "Operations are those of convolutions and matrix products (the smoothing of the map); a "
         "multiplication and an addition count as two.",
     ]
     return Cost(measured, notes)
 
 
-def _in_a_fresh_process(kind: str, configs: Sequence[Config], device: str) -> dict[str, Any]:
-    order = {"kind": kind, "device": device, "configs": [c.to_dict() for c in configs]}
+def _in_a_fresh_process(kind: str, configs: Sequence[Config], device: str) -> list[Measured]:
+    order = {
+        "kind": kind,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "configs": [c.to_dict() for c in configs],
+    }
     command = [sys.executable, "-m", "rcae_lite.cost"]
     done = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True)
     if done.returncode:
@@ -236,10 +259,10 @@ def _in_a_fresh_process(kind: str, configs: Sequence[Config], device: str) -> di
             f"measuring {DETECTORS[kind]} up to {configs[-1].size}x{configs[-1].size} failed: "
             f"{reason}; is the memory enough?"
         )
-    return json.loads(done.stdout.splitlines()[-1])
+    return [Measured(**values) for values in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _measure_here(kind: str, configs: Sequence[Config], device: str) -> dict[str, Any]:
+def _measure_here(kind: str, configs: Sequence[Config], device: str) -> list[Measured]:
     """Measure one detector at rising sizes: the peak of a larger size hides that of a smaller."""
     measured = []
     smallest = min(configs, key=lambda config: config.size)
@@ -259,6 +282,7 @@ def _measure_here(kind: str, configs: Sequence[Config], device: str) -> dict[str
         peak = _peak_bytes(detector.device)
         measured.append(
             Measured(
+                device_name(detector.device),
                 kind,
                 config.depth,
                 config.size,
@@ -268,11 +292,7 @@ def _measure_here(kind: str, configs: Sequence[Config], device: str) -> dict[str
                 None if peak is None or before is None else (peak - before) / 2**20,
             )
         )
-    return {
-        "measured": [dataclasses.asdict(m) for m in measured],
-        "device": device_name(detector.device),
-        "threads": torch.get_num_threads(),
-    }
+    return measured
 
 
 def _peak_bytes(device: torch.device) -> int | None:
@@ -289,5 +309,7 @@ def _peak_bytes(device: torch.device) -> int | None:
 
 if __name__ == "__main__":
     order = json.load(sys.stdin)
+    torch.set_num_threads(order["threads"])
     several = [config_from_dict(values) for values in order["configs"]]
-    print(json.dumps(_measure_here(order["kind"], several, order["device"])))
+    found = _measure_here(order["kind"], several, order["device"])
+    print(json.dumps([dataclasses.asdict(m) for m in found]))

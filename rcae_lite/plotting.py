@@ -556,14 +556,25 @@ def cost(table: Cost) -> Figure:
     Parameters
     ----------
     table : Cost
-        From `rcae_lite.ablate`.
+        From `rcae_lite.ablate`; a row of axes for each of its devices.
     """
+    devices = table.devices
     with sns.axes_style("whitegrid"):
-        figure = NotebookFigure(figsize=(9.5, 3.2), layout="constrained")
-        axes = figure.subplots(1, len(QUANTITIES))
+        figure = NotebookFigure(figsize=(9.5, 0.4 + 2.8 * len(devices)), layout="constrained")
+        axes = figure.subplots(len(devices), len(QUANTITIES), squeeze=False)
+    for row, device in zip(axes, devices, strict=True):
+        _cost_on(row, table.on(device))
+        row[0].set_title(device, loc="left", fontsize=9)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
+    return figure
+
+
+def _cost_on(row: Sequence[Axes], table: Cost) -> None:
+    """Draw one device's axes, one for each quantity."""
     shades = {"single_pass": [BASELINE] * 9, "rcae": sns.color_palette("Blues", 9)}
     shades["crd"] = sns.color_palette("Oranges", 9)
-    for ax, (quantity, unit) in zip(axes, QUANTITIES.items(), strict=True):
+    for ax, (quantity, unit) in zip(row, QUANTITIES.items(), strict=True):
         for one in {m.label: m for m in table.measured}.values():
             same = [m for m in table.measured if m.label == one.label]
             points = [(m.size, getattr(m, quantity) or np.nan) for m in same]
@@ -573,6 +584,3 @@ def cost(table: Cost) -> Figure:
         sizes = sorted({m.size for m in table.measured})
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
-    return figure
