@@ -6,7 +6,8 @@
 #   benchmarks/gpu.sh wheels                 here: .whl/, the kit and what that machine lacks
 #   benchmarks/gpu.sh setup                  there, once: installs .whl/
 #   benchmarks/gpu.sh test                   there: the tests that need CUDA
-#   benchmarks/gpu.sh train PRESET CATEGORY  there: standard or paper; again until it says "report:"
+#   benchmarks/gpu.sh train PRESET CATEGORY [STEP_FRACTION]
+#                                            there: standard or paper; again until it says "report:"
 #   benchmarks/gpu.sh speed                  there: images per second at 256 and 1024
 #
 # packed/, .whl/ and runs/gpu are ignored by git: name them as what travels with the working tree.
@@ -38,16 +39,17 @@ test)
     "$PYTHON" -m pytest -m gpu -q -p no:cacheprovider tests/rcae_lite/test_detector.py
     ;;
 train)
-    preset=$2 category=$3
+    preset=$2 category=$3 fraction=${4:-1}
     [ -d "packed/$category" ] || tar -xf "packed/$category.tar" -C packed
-    name="$category-$preset-0"
+    name="$category-$preset-0$([ "$fraction" = 1 ] || echo "-$fraction")"
     run="$RUNS/$name"
     if [ -e "$run/report.html" ]; then echo "report: $run/report.html"; exit 0; fi
     resume=(); [ -e "$run/run.json" ] && resume=(--resume)
     # A checkpoint is written every 20 seconds: little is lost when the time is up.
     code=0
     timeout --signal=INT --kill-after=30 "$SECONDS_PER_CALL" "$PYTHON" -m rcae_lite train packed \
-        "$category" --preset "$preset" --device "$DEVICE" --out "$run" "${resume[@]}" || code=$?
+        "$category" --preset "$preset" --step-fraction "$fraction" --device "$DEVICE" \
+        --out "$run" "${resume[@]}" || code=$?
     if [ -n "${OUT:-}" ] && [ -d "$run" ]; then tar -cf "$OUT/$name.tar" -C "$RUNS" "$name"; fi
     case $code in
     124 | 130 | 137 | 143) echo "unfinished: $run; the same call goes on"; exit 75 ;;
@@ -63,7 +65,7 @@ speed)
     done
     ;;
 *)
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -363,7 +363,7 @@ def ablate(
         raise KitError(f"unknown table {table!r}; choose from {', '.join(TABLES)}, cost")
     if not categories or not seeds:
         raise KitError(f"{len(categories)} categories and {len(seeds)} seeds: give one of each")
-    config = _shortened(get_config(preset, **options), step_fraction)
+    config = get_config(preset, **options).shortened(step_fraction)
     rows = TABLES[table](config)
     source = str(data) if str(data) == "synthetic" else str(Path(data).absolute())
     for name in categories:
@@ -376,7 +376,7 @@ def ablate(
         for row in rows
     ]
     made_by = command or f"rcae_lite.ablate({table!r}, {str(data)!r}, {list(categories)!r}, ...)"
-    notes = [f"Command: `{made_by}`", _schedule(config, step_fraction, seeds, options)]
+    notes = [f"Command: `{made_by}`", _schedule(config, seeds, options)]
     order = [row.label for row in rows]
     found: list[CellResult] = []
     result = Ablation(table, rows, categories, seeds, [], notes)
@@ -407,22 +407,7 @@ def _place(cell: CellResult, categories: Sequence[str], order: Sequence[str]) ->
     return categories.index(made.category), made.seed, order.index(cell.label)
 
 
-def _shortened(config: Config, fraction: float) -> Config:
-    """Shorten every stage to a fraction of its steps or epochs."""
-    if not 0 < fraction <= 1:
-        raise KitError(f"step_fraction {fraction} is outside (0, 1]; 0.5 halves every stage")
-    stages = {}
-    for name in ("rcae", "dpn", "crd"):
-        stage = getattr(config, name)
-        unit = "steps" if stage.steps else "epochs"
-        length = max(1, round(fraction * getattr(stage, unit)))
-        stages[name] = dataclasses.replace(stage, **{unit: length})
-    return dataclasses.replace(config, **stages)
-
-
-def _schedule(
-    config: Config, fraction: float, seeds: Sequence[int], options: Mapping[str, Any]
-) -> str:
+def _schedule(config: Config, seeds: Sequence[int], options: Mapping[str, Any]) -> str:
     stages = [(name, getattr(config, name)) for name in ("rcae", "dpn", "crd")]
     lengths = ", ".join(
         f"{name} {stage.steps or stage.epochs} {'steps' if stage.steps else 'epochs'}"
@@ -430,9 +415,8 @@ def _schedule(
     )
     names = ", ".join(f"{name} {_words(value)}" for name, value in options.items())
     changed = f"in all rows {names}; " if names else ""
-    part = "" if fraction == 1 else f", shortened to {100 * fraction:g}% of its steps"
     return (
-        f"Preset `{config.preset}` at {config.size}x{config.size}{part}: {lengths}; {changed}"
+        f"Preset `{config.preset}` at {config.size}x{config.size}: {lengths}; {changed}"
         f"seeds {', '.join(map(str, seeds))}; the last step is evaluated."
     )
 

@@ -37,6 +37,7 @@ def _train(args: argparse.Namespace) -> None:
 
     common = {
         "seed": args.seed,
+        "step_fraction": args.step_fraction,
         "device": args.device,
         "false_alarm_rate": args.false_alarm_rate,
     }
@@ -200,6 +201,10 @@ def _parser() -> argparse.ArgumentParser:
     def device(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
 
+    def step_fraction(sub: argparse.ArgumentParser) -> None:
+        text = "train for this fraction of the preset's steps; the results say so (default: 1)"
+        sub.add_argument("--step-fraction", type=float, default=1.0, metavar="F", help=text)
+
     train = command("train", _train, "train on one category, evaluate, write a report")
     train.add_argument("data", metavar="DATA", help="'synthetic' or a folder")
     train.add_argument(
@@ -211,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--preset", default="lite", choices=list(PRESETS))
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=_seed, default=0)
+    step_fraction(train)
     train.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
     train.add_argument(
         "--false-alarm-rate",
@@ -259,13 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
     ablate.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
-    ablate.add_argument(
-        "--step-fraction",
-        type=float,
-        default=1.0,
-        metavar="F",
-        help="train for this fraction of the preset's steps; the table says so (default: 1)",
-    )
+    step_fraction(ablate)
     ablate.add_argument(
         "--set",
         dest="options",

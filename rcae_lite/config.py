@@ -74,7 +74,7 @@ class Config:
     Parameters
     ----------
     preset : str
-        Name of the preset it comes from.
+        Name of the preset it comes from, and of how much of its steps is left, see `shortened`.
     size : int
         Working height and width in pixels, divisible by ``2 ** depth`` and by 16.
     rcae, dpn, crd : Stage
@@ -170,6 +170,32 @@ class Config:
     def side_multiple(self) -> int:
         """What height and width are multiples of: halved N times by RcAE, four by DPN and CRD."""
         return 2 ** max(self.depth, 4)
+
+    def shortened(self, fraction: float) -> Config:
+        """Shorten every stage to a fraction of its steps or epochs; the preset's name says so.
+
+        Parameters
+        ----------
+        fraction : float
+            In (0, 1]; 1 changes nothing.
+
+        Raises
+        ------
+        KitError
+            If the fraction is out of range.
+        """
+        if not 0 < fraction <= 1:
+            raise KitError(f"step_fraction {fraction} is outside (0, 1]; 0.5 halves every stage")
+        if fraction == 1:
+            return self
+        stages: dict[str, Any] = {}
+        for name in ("rcae", "dpn", "crd"):
+            stage = getattr(self, name)
+            unit = "steps" if stage.steps else "epochs"
+            length = max(1, round(fraction * getattr(stage, unit)))
+            stages[name] = dataclasses.replace(stage, **{unit: length})
+        preset = f"{self.preset} ({100 * fraction:g}% of its steps)"
+        return dataclasses.replace(self, preset=preset, **stages)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `config_from_dict` is the way back."""

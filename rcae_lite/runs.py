@@ -100,6 +100,7 @@ def train_run(
     *,
     out: str | Path | None = None,
     seed: int = 0,
+    step_fraction: float = 1.0,
     device: str = "auto",
     resume: bool = False,
     baseline: bool = False,
@@ -124,6 +125,9 @@ def train_run(
         The run's folder; ``runs/CATEGORY-PRESET-SEED`` by default.
     seed, device
         See `rcae_lite.detector.Detector`.
+    step_fraction : float
+        Train every stage for this fraction of the preset's steps, in (0, 1]; what comes of it
+        carries that with the preset's name.
     resume : bool
         Continue in a folder that is not empty.
     baseline : bool
@@ -140,9 +144,9 @@ def train_run(
     folder : Path
     evaluation : Evaluation
     """
-    detector = RcAEDetector(get_config(preset), seed, device)
+    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
     require_sound(data, category_name)
-    category, folder = _opened(detector, data, category_name, out)
+    category, folder = _opened(detector, preset, data, category_name, out)
     claim_folder(folder, resume=resume)
     detector.check_training_set(category.train, false_alarm_rate)
     category.decode()  # an image that cannot be read must not stop a training half-way
@@ -173,6 +177,7 @@ def follow_run(
     *,
     out: str | Path | None = None,
     seed: int = 0,
+    step_fraction: float = 1.0,
     device: str = "auto",
     false_alarm_rate: float | None = None,
 ) -> None:
@@ -180,11 +185,11 @@ def follow_run(
 
     Parameters
     ----------
-    data, category_name, preset, out, seed, device, false_alarm_rate
+    data, category_name, preset, out, seed, step_fraction, device, false_alarm_rate
         As there, the same in all processes.
     """
-    detector = RcAEDetector(get_config(preset), seed, device)
-    category, folder = _opened(detector, data, category_name, out)
+    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
+    category, folder = _opened(detector, preset, data, category_name, out)
     category.decode()
     distributed.wait()  # until the folder is ready
     if not (folder / "detector.json").exists():
@@ -197,12 +202,15 @@ def follow_run(
 
 
 def _opened(
-    detector: Detector, data: str | Path, category_name: str | None, out: str | Path | None
+    detector: Detector,
+    preset: str,
+    data: str | Path,
+    category_name: str | None,
+    out: str | Path | None,
 ) -> tuple[Category, Path]:
     """Open the category at the detector's size, and name the folder of the run."""
-    config = detector.config
-    category = open_category(data, category_name, size=config.size)
-    return category, Path(out or Path("runs") / f"{category.name}-{config.preset}-{detector.seed}")
+    category = open_category(data, category_name, size=detector.config.size)
+    return category, Path(out or Path("runs") / f"{category.name}-{preset}-{detector.seed}")
 
 
 def train_all(
@@ -217,8 +225,8 @@ def train_all(
     out : path, optional
         Folder for the runs and ``summary.csv``; ``runs/all-PRESET-SEED`` by default.
     **options
-        ``seed``, ``device``, ``resume``, ``false_alarm_rate``, ``command`` and ``listeners`` of
-        `train_run`.
+        ``seed``, ``step_fraction``, ``device``, ``resume``, ``false_alarm_rate``, ``command`` and
+        ``listeners`` of `train_run`.
 
     Returns
     -------

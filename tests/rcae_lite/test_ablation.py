@@ -196,7 +196,7 @@ def test_departures_name_every_option_that_differs_from_the_paper():
 
 def test_half_the_steps_are_said(data, tmp_path):
     found = table("components", data, tmp_path, step_fraction=0.5)
-    assert "shortened to 50% of its steps: rcae 3 steps" in found.markdown()
+    assert "(50% of its steps)` at 64x64: rcae 3 steps" in found.markdown()
     assert (
         len(json.loads(next((tmp_path / "stages").glob("*/stage.json")).read_text())["losses"]) == 3
     )

@@ -113,6 +113,19 @@ def test_train_evaluate_predict(data, capsys):
         assert predicted[name] == pytest.approx(image.score, rel=1e-4)
 
 
+def test_a_shortened_training_is_labelled_everywhere(data, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--step-fraction", "0.5") == 0
+    run, label = Path("runs/ring-tiny-0"), "tiny (50% of its steps)"
+    described = json.loads((run / "run.json").read_text())
+    assert described["config"]["preset"] == label
+    assert described["config"]["crd"]["steps"] == round(config.PRESETS["tiny"].crd.steps / 2)
+    assert Evaluation.load(run / "evaluation.json").provenance.preset == label
+    assert label in (run / "report.html").read_text()
+    capsys.readouterr()
+    assert "another config" in refused(capsys, "train", data, "--preset", "tiny", "--resume")
+    assert rcae("reproduce", run) == 0
+
+
 def test_evaluate_on_other_data_leaves_the_run_alone(data, tmp_path, capsys):
     assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "run") == 0
     files_before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
@@ -212,6 +225,7 @@ def test_synthesize_writes_what_train_reads(capsys):
         (["synthetic", "lid"], "'lid'"),
         (["{data}", "--false-alarm-rate", "0.001"], "needs 999 held-out normal images"),
         (["{data}", "--false-alarm-rate", "5"], "between 0 and 1"),
+        (["{data}", "--step-fraction", "2"], "step_fraction 2.0 is outside (0, 1]"),
         (["{data}", "ring", "--all"], "--all"),
     ],
 )

@@ -46,6 +46,17 @@ def test_overrides():
         config.depth = 4  # type: ignore[misc]
 
 
+def test_a_shortened_preset_says_so():
+    lite, paper = get_config("lite"), get_config("paper").shortened(0.01)
+    assert lite.shortened(1) is lite
+    half = lite.shortened(0.5)
+    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (400, 200, 800)
+    assert half.preset == "lite (50% of its steps)"
+    assert (paper.rcae.epochs, paper.dpn.epochs, paper.crd.epochs) == (15, 4, 3)
+    assert lite.shortened(1e-6).crd.steps == 1
+    assert config_from_dict(json.loads(json.dumps(half.to_dict()))) == half
+
+
 def test_steps_count_epochs_over_the_training_set():
     assert Stage(epochs=3, batch_size=4).optimiser_steps(9) == 9
     assert Stage(steps=50).optimiser_steps(9) == 50
@@ -57,6 +68,8 @@ def test_steps_count_epochs_over_the_training_set():
         (lambda: get_config("light"), "unknown preset 'light'; choose from demo, lite"),
         (lambda: get_config("lite", dept=3), "unknown option 'dept'; did you mean 'depth'"),
         (lambda: get_config("lite", crd={"step": 3}), "unknown option 'step'"),
+        (lambda: get_config("lite").shortened(0), r"step_fraction 0 is outside \(0, 1\]"),
+        (lambda: get_config("lite").shortened(1.5), "step_fraction 1.5 is outside"),
         (lambda: get_config("lite", size=100), "size 100 is not a multiple of 32.*use 96"),
         (lambda: get_config("lite", crop=40), "crop 40 must be a multiple of 16"),
         (lambda: get_config("lite", map_loss="l3"), "map_loss 'l3'"),
