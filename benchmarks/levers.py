@@ -1,0 +1,92 @@
+"""Try what the kit leaves out on one training: averaged weights of CRD, and scores of top pixels.
+
+python benchmarks/levers.py DATA CATEGORY [--step-fraction 0.5] > results/levers-CATEGORY.md
+
+The average is exponential, over the weights after every step of CRD. A top-k score is the mean of
+the largest values of the library's map instead of the largest one. Everything is compared on the
+test set: a study, not a way to choose on it.
+"""
+
+import argparse
+import platform
+
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from data_utils import open_category
+from rcae_lite import RcAEDetector, get_config
+from rcae_lite.evaluation import code_version, native_pairs
+from rcae_lite.metrics import pixel_metrics
+from rcae_lite.tables import markdown_table
+from rcae_lite.training import Event
+
+SHARES = (0.0, 0.001, 0.01, 0.05)  # of the pixels; the first is the maximum alone
+
+
+class Averages:
+    """Listener that keeps exponential averages of CRD's weights."""
+
+    def __init__(self, *decays: float) -> None:
+        self.decays = decays
+        self.models: dict[float, AveragedModel] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take part in every step of CRD."""
+        if event.stage != "crd":
+            return
+        for decay in self.decays:
+            if decay not in self.models:
+                average = get_ema_multi_avg_fn(decay)
+                self.models[decay] = AveragedModel(event.state.module, multi_avg_fn=average)
+            self.models[decay].update_parameters(event.state.module)
+
+
+def top(maps: Tensor, share: float) -> Tensor:
+    """Mean of the largest values of maps (n, H, W): (n,)."""
+    values = maps.flatten(1)
+    return values.topk(max(1, round(share * values.shape[1])), dim=1).values.mean(dim=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("category")
+    parser.add_argument("--preset", default="lite")
+    parser.add_argument("--step-fraction", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    config = get_config(args.preset).shortened(args.step_fraction)
+    category = open_category(args.data, args.category, size=config.size)
+    averages = Averages(0.99, 0.995)
+    detector = RcAEDetector(config, args.seed, "cpu").fit(category.train, listeners=[averages])
+    print("# Levers that the kit leaves out\n")
+    print(
+        f"`python benchmarks/levers.py {args.data} {args.category} --preset {args.preset} "
+        f"--step-fraction {args.step_fraction:g} --seed {args.seed}`\n"
+    )
+    print(
+        f"Preset `{config.preset}`, data `{category.fingerprint[:12]}`, {platform.machine()}, "
+        f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, code "
+        f"`{code_version()}`.\n"
+    )
+    head = ["weights of CRD", "pixel AUROC", "AU-PRO"]
+    head += ["image AUROC", *(f"top {100 * share:g}%" for share in SHARES[1:])]
+    print("\n".join(markdown_table(head, [])))
+    images, labels = category.test.images() / 255, category.test.labels
+    last = {name: value.clone() for name, value in detector.crd.state_dict().items()}
+    weights = {"of the last step (the library's)": last}
+    for decay, model in averages.models.items():
+        weights[f"averaged, decay {decay:g}"] = model.module.state_dict()
+    for name, state in weights.items():
+        detector.crd.load_state_dict(state)
+        maps = detector.predict(images).anomaly_map
+        pixels = pixel_metrics(*native_pairs(category.test, maps), resamples=2)
+        found = [pixels["pixel_auroc"].value, pixels["au_pro"].value]
+        found += [float(roc_auc_score(labels, top(maps, share))) for share in SHARES]
+        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in found)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
