@@ -580,7 +580,9 @@ def _cost_on(row: Sequence[Axes], table: Cost) -> None:
             points = [(m.size, getattr(m, quantity) or np.nan) for m in same]
             colour = shades[one.detector][one.depth + 2]
             ax.plot(*zip(*points, strict=True), ".-", color=colour, label=one.label)
-        ax.set(xscale="log", yscale="log", xlabel="pixels on a side", ylabel=f"{unit} per image")
+        ax.set(xscale="log", xlabel="pixels on a side", ylabel=f"{unit} per image")
+        if any(getattr(m, quantity) for m in table.measured):  # small sizes may need no more memory
+            ax.set_yscale("log")
         sizes = sorted({m.size for m in table.measured})
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()
