@@ -60,7 +60,9 @@ class PlainUNet(nn.Module):
         return self.fold(x).squeeze(2)
 
 
-def stepper(network, joined: Tensor, masks: Tensor, *, fused: bool = False, bf16: bool = False):
+def stepper(
+    network: nn.Module, joined: Tensor, masks: Tensor, *, fused: bool = False, bf16: bool = False
+):
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=fused)
     network.train()
 
@@ -90,21 +92,11 @@ def main() -> None:
     joined = torch.rand(batch, crd.enter.in_channels, crd.steps, side, side)
     masks = (torch.rand(batch, 1, side, side) > 0.95).float()
     seen = joined.contiguous(memory_format=torch.channels_last_3d)
-    networks = {
-        "CRD": crd,
-        "CRD, fused Adam": copy.deepcopy(crd),
-        "CRD, bfloat16": copy.deepcopy(crd),
-        "plain U-Net": plain,
-    }
     steps = {
-        name: stepper(
-            network,
-            joined if network is plain else seen,
-            masks,
-            fused=name.endswith("fused Adam"),
-            bf16=name.endswith("bfloat16"),
-        )
-        for name, network in networks.items()
+        "CRD": stepper(crd, seen, masks),
+        "CRD, fused Adam": stepper(copy.deepcopy(crd), seen, masks, fused=True),
+        "CRD, bfloat16": stepper(copy.deepcopy(crd), seen, masks, bf16=True),
+        "plain U-Net": stepper(plain, joined, masks),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(args.rounds + 1):
@@ -124,7 +116,8 @@ def main() -> None:
     )
     print("| | ms per step | lowest | parameters |\n| --- | --- | --- | --- |")
     for name, taken in seconds.items():
-        parameters = sum(p.numel() for p in networks[name].parameters())
+        network = plain if name == "plain U-Net" else crd
+        parameters = sum(p.numel() for p in network.parameters())
         print(f"| {name} | {1000 * median(taken):.0f} | {1000 * min(taken):.0f} | {parameters:,} |")
     pairs = zip(seconds["plain U-Net"], seconds["CRD"], strict=True)
     ratio = median(slow / quick for slow, quick in pairs)

@@ -7,17 +7,13 @@ the largest values of the library's map instead of the largest one. Everything i
 test set: a study, not a way to choose on it.
 """
 
-import argparse
-import platform
-
-import torch
+from setting import asked
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data_utils import open_category
-from rcae_lite import RcAEDetector, get_config
-from rcae_lite.evaluation import code_version, native_pairs
+from rcae_lite import RcAEDetector
+from rcae_lite.evaluation import native_pairs
 from rcae_lite.metrics import pixel_metrics
 from rcae_lite.tables import markdown_table
 from rcae_lite.training import Event
@@ -50,27 +46,12 @@ def top(maps: Tensor, share: float) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data")
-    parser.add_argument("category")
-    parser.add_argument("--preset", default="lite")
-    parser.add_argument("--step-fraction", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    config = get_config(args.preset).shortened(args.step_fraction)
-    category = open_category(args.data, args.category, size=config.size)
+    setting = asked(__doc__)
+    category = setting.category
     averages = Averages(0.99, 0.995)
-    detector = RcAEDetector(config, args.seed, "cpu").fit(category.train, listeners=[averages])
-    print("# Levers that the kit leaves out\n")
-    print(
-        f"`python benchmarks/levers.py {args.data} {args.category} --preset {args.preset} "
-        f"--step-fraction {args.step_fraction:g} --seed {args.seed}`\n"
-    )
-    print(
-        f"Preset `{config.preset}`, data `{category.fingerprint[:12]}`, {platform.machine()}, "
-        f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, code "
-        f"`{code_version()}`.\n"
-    )
+    detector = RcAEDetector(setting.config, setting.seed, "cpu")
+    detector.fit(category.train, listeners=[averages])
+    print(setting.heading("Levers that the kit leaves out"))
     head = ["weights of CRD", "pixel AUROC", "AU-PRO"]
     head += ["image AUROC", *(f"top {100 * share:g}%" for share in SHARES[1:])]
     print("\n".join(markdown_table(head, [])))

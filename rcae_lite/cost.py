@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from data_utils import KitError
 from rcae_lite.config import Config, config_from_dict
+from rcae_lite.detector import resolve_device
 from rcae_lite.evaluation import code_version, device_name
 from rcae_lite.residuals import VARIANTS
 from rcae_lite.tables import markdown_table
@@ -227,7 +228,7 @@ def measure(
     ]
     devices = [device]
     if device == "auto":
-        devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+        devices = list(dict.fromkeys(["cpu", resolve_device().type]))
     measured: list[Measured] = []
     todo = [(kind, several, where) for where in devices for kind, several in configs]
     for kind, several, where in tqdm(todo, desc="detectors"):
