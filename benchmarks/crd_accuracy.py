@@ -1,17 +1,19 @@
 """Evaluate CRD beside the plain 3-D U-Net of `crd_step.py` that it is faster than.
 
-python benchmarks/crd_accuracy.py DATA CATEGORY [--step-fraction 0.25] > results/crd_accuracy.md
+    python benchmarks/crd_accuracy.py DATA CATEGORY [--seeds 0 1 2] > results/crd_accuracy-NAME.md
 
 Both are trained for the same steps, on the same pseudo-anomalies, behind the same frozen RcAE and
 DPN, and with the same initial seed; then evaluated by the protocol.
 """
 
+import itertools
 import tempfile
 from pathlib import Path
 from shutil import rmtree
+from statistics import mean
 
 from crd_step import PlainUNet
-from setting import asked
+from setting import Setting, asked
 from torch import Tensor, nn
 
 from rcae_lite import RcAEDetector
@@ -46,23 +48,37 @@ class PlainDetector(RcAEDetector):
         return module.eval() if isinstance(module, PlainCRD) else super()._place(module)
 
 
+KINDS = {"ours": RcAEDetector, "plain U-Net": PlainDetector}
+
+
+def trained(kind: type[RcAEDetector], setting: Setting, seed: int, stages: str) -> RcAEDetector:
+    """Train a detector; RcAE and DPN come from ``stages`` where they are there, CRD never does."""
+    detector = kind(setting.config, seed, "cpu")
+    train = setting.category.train
+    rmtree(Path(stages) / detector.stage_keys(train)["crd"], ignore_errors=True)
+    return detector.fit(train, listeners=[], stages=stages)
+
+
 def main() -> None:
     setting = asked(__doc__)
-    config, category = setting.config, setting.category
-    remark = f"The same frozen RcAE and DPN, {config.crd.steps} steps of each CRD; 95% intervals."
+    remark = f"The same frozen RcAE and DPN, {setting.config.crd.steps} steps of each CRD."
     print(setting.heading("CRD beside a plain 3-D U-Net: accuracy", remark))
-    head = ["CRD", *COLUMNS, "parameters", "training s"]
+    head = ["seed", "CRD", *COLUMNS, "parameters", "training s"]
     print("\n".join(markdown_table(head, [])))
+    found: dict[str, list[list[float]]] = {name: [] for name in KINDS}
     with tempfile.TemporaryDirectory() as stages:
-        for name, kind in (("ours", RcAEDetector), ("plain U-Net", PlainDetector)):
-            detector = kind(config, setting.seed, "cpu")
-            crd = Path(stages) / detector.stage_keys(category.train)["crd"]
-            rmtree(crd, ignore_errors=True)  # RcAE and DPN are shared, CRD is not
-            detector.fit(category.train, listeners=[], stages=stages)
-            metrics = detector.evaluate(category.test).metrics
-            cells = [name, *(str(metrics[column]) for column in COLUMNS)]
-            cells += [f"{detector.parameters()['crd']:,}", f"{detector.trained['seconds']['crd']}"]
+        for seed, (name, kind) in itertools.product(setting.seeds, KINDS.items()):
+            detector = trained(kind, setting, seed, stages)
+            metrics = detector.evaluate(setting.category.test).metrics
+            seconds = detector.trained["seconds"]["crd"]
+            found[name].append([metrics[column].value for column in COLUMNS] + [seconds])
+            cells = [str(seed), name, *(str(metrics[column]) for column in COLUMNS)]
+            cells += [f"{detector.parameters()['crd']:,}", f"{seconds}"]
             print(f"| {' | '.join(cells)} |", flush=True)
+    for name, rows in found.items():
+        *means, seconds = (mean(column) for column in zip(*rows, strict=True))
+        cells = ["mean", name, *(f"{value:.3f}" for value in means), "", f"{seconds:.1f}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""Try what the kit leaves out on one training: averaged weights of CRD, and scores of top pixels.
+"""Try what the kit leaves out: averaged weights of CRD, and scores of top pixels.
 
-python benchmarks/levers.py DATA CATEGORY [--step-fraction 0.5] > results/levers-CATEGORY.md
+    python benchmarks/levers.py DATA CATEGORY [--seeds 0 1 2] > results/levers-CATEGORY.md
 
 The average is exponential, over the weights after every step of CRD. A top-k score is the mean of
 the largest values of the library's map instead of the largest one. Everything is compared on the
 test set: a study, not a way to choose on it.
 """
 
-from setting import asked
+from statistics import mean
+
+from setting import Setting, asked
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -45,28 +47,35 @@ def top(maps: Tensor, share: float) -> Tensor:
     return values.topk(max(1, round(share * values.shape[1])), dim=1).values.mean(dim=1)
 
 
-def main() -> None:
-    setting = asked(__doc__)
-    category = setting.category
-    averages = Averages(0.99, 0.995)
-    detector = RcAEDetector(setting.config, setting.seed, "cpu")
+def variants(setting: Setting, seed: int) -> dict[str, list[float]]:
+    """Train once and evaluate each set of weights: pixel AUROC, AU-PRO, image AUROC per share."""
+    category, averages = setting.category, Averages(0.99, 0.995)
+    detector = RcAEDetector(setting.config, seed, "cpu")
     detector.fit(category.train, listeners=[averages])
-    print(setting.heading("Levers that the kit leaves out"))
-    head = ["weights of CRD", "pixel AUROC", "AU-PRO"]
-    head += ["image AUROC", *(f"top {100 * share:g}%" for share in SHARES[1:])]
-    print("\n".join(markdown_table(head, [])))
-    images, labels = category.test.images() / 255, category.test.labels
     last = {name: value.clone() for name, value in detector.crd.state_dict().items()}
     weights = {"of the last step (the library's)": last}
     for decay, model in averages.models.items():
         weights[f"averaged, decay {decay:g}"] = model.module.state_dict()
+    images, found = category.test.images() / 255, {}
     for name, state in weights.items():
         detector.crd.load_state_dict(state)
         maps = detector.predict(images).anomaly_map
         pixels = pixel_metrics(*native_pairs(category.test, maps), resamples=2)
-        found = [pixels["pixel_auroc"].value, pixels["au_pro"].value]
-        found += [float(roc_auc_score(labels, top(maps, share))) for share in SHARES]
-        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in found)} |", flush=True)
+        found[name] = [pixels["pixel_auroc"].value, pixels["au_pro"].value]
+        found[name] += [roc_auc_score(category.test.labels, top(maps, share)) for share in SHARES]
+    return found
+
+
+def main() -> None:
+    setting = asked(__doc__)
+    runs = [variants(setting, seed) for seed in setting.seeds]
+    print(setting.heading("Levers that the kit leaves out", "Means over the seeds."))
+    head = ["weights of CRD", "pixel AUROC", "AU-PRO"]
+    head += ["image AUROC", *(f"top {100 * share:g}%" for share in SHARES[1:])]
+    print("\n".join(markdown_table(head, [])))
+    for name in runs[0]:
+        means = (mean(column) for column in zip(*(run[name] for run in runs), strict=True))
+        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in means)} |")
 
 
 if __name__ == "__main__":

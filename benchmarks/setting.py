@@ -15,18 +15,19 @@ from rcae_lite.evaluation import code_version
 
 @dataclass(frozen=True)
 class Setting:
-    """Configuration, seed and data of a benchmark."""
+    """Configuration, seeds and data of a benchmark."""
 
     config: Config
-    seed: int
+    seeds: list[int]
     category: Category
 
     def heading(self, title: str, remark: str = "") -> str:
         """Return title, command and provenance, ending with what else there is to say."""
         command = " ".join(["benchmarks/" + sys.argv[0].rpartition("/")[2], *sys.argv[1:]])
+        seeds = ", ".join(map(str, self.seeds))
         return (
             f"# {title}\n\n`python {command}`\n\n"
-            f"Preset `{self.config.preset}`, seed {self.seed}, data "
+            f"Preset `{self.config.preset}`, seeds {seeds}, data "
             f"`{self.category.fingerprint[:12]}`, {platform.machine()}, "
             f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, code "
             f"`{code_version()}`.{remark and ' ' + remark}\n"
@@ -40,8 +41,8 @@ def asked(description: str) -> Setting:
     parser.add_argument("category")
     parser.add_argument("--preset", default="lite")
     parser.add_argument("--step-fraction", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", dest="options")
     args = parser.parse_args()
     config = get_config(args.preset, **parse_options(args.options)).shortened(args.step_fraction)
-    return Setting(config, args.seed, open_category(args.data, args.category, size=config.size))
+    return Setting(config, args.seeds, open_category(args.data, args.category, size=config.size))
