@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import shlex
 import sys
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Setting:
 
     def heading(self, title: str, remark: str = "") -> str:
         """Return title, command and provenance, ending with what else there is to say."""
-        command = " ".join(["benchmarks/" + sys.argv[0].rpartition("/")[2], *sys.argv[1:]])
+        command = shlex.join(["benchmarks/" + sys.argv[0].rpartition("/")[2], *sys.argv[1:]])
         seeds = ", ".join(map(str, self.seeds))
         return (
             f"# {title}\n\n`python {command}`\n\n"

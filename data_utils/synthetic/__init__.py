@@ -14,7 +14,7 @@ import hashlib
 import zlib
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -102,6 +102,7 @@ def draw(
     size: int = NATIVE_SIZE,
     defect: str | None = None,
     severity: str | None = None,
+    spread: float = 1.0,
 ) -> Picture:
     """Draw a picture with a chosen defect.
 
@@ -121,6 +122,9 @@ def draw(
         One of `DEFECTS`, or "good"; by default what the split has at this index.
     severity : {"mild", "medium", "strong"}, optional
         By default what the split has at this index (of a normal index: "medium").
+    spread : float
+        How far light and pose wander from image to image, from 0. The categories have 1; another
+        light and place than a detector was trained with is 2.
 
     Raises
     ------
@@ -133,6 +137,8 @@ def draw(
         raise KitError(
             f"index {index}, seed {seed}, size {size}: index and seed start at 0, size at 32"
         )
+    if not 0 <= spread <= 3:
+        raise KitError(f"spread {spread} is outside [0, 3]; 1 is what the categories have")
     defect = _defect_of(split, index) if defect is None else defect
     severity = severity or severity_of(split, index) or "medium"
     _check_name("defect", defect, ("good", *DEFECTS))
@@ -140,8 +146,8 @@ def draw(
 
     grid = grid_of(size)
     camera_rng, scene_rng, defect_rng, sensor_rng = _generators(category, split, index, seed)
-    camera = draw_camera(camera_rng)
-    scene = SCENES[category](scene_rng, camera)
+    camera = draw_camera(camera_rng, spread)
+    scene = SCENES[category](scene_rng, camera, spread)
     surface = scene.surface(grid)
     part = surface.cover > 0.5
     photograph = expose(surface, camera, grid)
@@ -167,9 +173,14 @@ def _check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def render(
-    category: str, split: str, index: int, seed: int = 0, size: int = NATIVE_SIZE
+    category: str,
+    split: str,
+    index: int,
+    seed: int = 0,
+    size: int = NATIVE_SIZE,
+    spread: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Render image ``index`` of a split.
+    """Render image ``index`` of a split; see `draw` for the parameters.
 
     Returns
     -------
@@ -180,29 +191,29 @@ def render(
     defect : str
         "good" or one of `DEFECTS`.
     """
-    picture = draw(category, split, index, seed=seed, size=size)
+    picture = draw(category, split, index, seed=seed, size=size, spread=spread)
     return picture.image, picture.mask, _defect_of(split, index)
 
 
 _render_cached = lru_cache(maxsize=_CACHED)(render)
 
 
-def _read_image(category: str, split: str, index: int, seed: int) -> np.ndarray:
-    return _render_cached(category, split, index, seed)[0].copy()
+def _read_image(*arguments: Any) -> np.ndarray:
+    return _render_cached(*arguments)[0].copy()
 
 
-def _read_mask(category: str, split: str, index: int, seed: int) -> np.ndarray:
-    return _render_cached(category, split, index, seed)[1].copy()
+def _read_mask(*arguments: Any) -> np.ndarray:
+    return _render_cached(*arguments)[1].copy()
 
 
-def _digest(category: str, split: str, index: int, seed: int) -> str:
-    image, mask, _ = _render_cached(category, split, index, seed)
+def _digest(*arguments: Any) -> str:
+    image, mask, _ = _render_cached(*arguments)
     return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()
 
 
-def _record(category: str, split: str, index: int, seed: int) -> Record:
+def _record(category: str, split: str, index: int, seed: int, spread: float) -> Record:
     defect = _defect_of(split, index)
-    arguments = (category, split, index, seed)
+    arguments = (category, split, index, seed, NATIVE_SIZE, spread)
     return Record(
         path=f"{category}/{split}/{defect}/{index:03d}.png",
         label=int(defect != "good"),
@@ -213,8 +224,12 @@ def _record(category: str, split: str, index: int, seed: int) -> Record:
     )
 
 
-def records(category: str, seed: int = 0) -> tuple[list[Record], list[Record]]:
+def records(
+    category: str, seed: int = 0, *, spread: float = 1.0
+) -> tuple[list[Record], list[Record]]:
     """Return the train and test records of a category, rendered when they are read.
+
+    See `draw` for the parameters.
 
     Raises
     ------
@@ -222,9 +237,9 @@ def records(category: str, seed: int = 0) -> tuple[list[Record], list[Record]]:
         If the category is unknown.
     """
     _check_name("synthetic category", category, CATEGORIES)
-    train = [_record(category, "train", index, seed) for index in range(TRAIN_IMAGES)]
+    train = [_record(category, "train", index, seed, spread) for index in range(TRAIN_IMAGES)]
     tested = range(TEST_GOOD + TEST_DEFECTIVE)
-    return train, [_record(category, "test", index, seed) for index in tested]
+    return train, [_record(category, "test", index, seed, spread) for index in tested]
 
 
 def write(out: Path, category: str | None = None, seed: int = 0) -> list[Path]:

@@ -64,14 +64,14 @@ class Camera:
     noise: float
 
 
-def draw_camera(rng: np.random.Generator) -> Camera:
-    """Draw the camera's settings of one image."""
+def draw_camera(rng: np.random.Generator, spread: float) -> Camera:
+    """Draw the camera's settings of one image; light wanders ``spread`` times as far as usual."""
     return Camera(
-        lamp=(0.34 + rng.normal(0, 0.05), 0.30 + rng.normal(0, 0.05)),
-        azimuth=-2.3 + rng.normal(0, 0.12),
-        slant=(-0.16 + rng.normal(0, 0.06), -0.12 + rng.normal(0, 0.06)),
-        exposure=float(np.exp(rng.normal(0, 0.06))),
-        balance=np.exp(rng.normal(0, 0.008, 3)),
+        lamp=(0.34 + spread * rng.normal(0, 0.05), 0.30 + spread * rng.normal(0, 0.05)),
+        azimuth=-2.3 + spread * rng.normal(0, 0.12),
+        slant=(-0.16 + spread * rng.normal(0, 0.06), -0.12 + spread * rng.normal(0, 0.06)),
+        exposure=float(np.exp(spread * rng.normal(0, 0.06))),
+        balance=np.exp(spread * rng.normal(0, 0.008, 3)),
         vignette=rng.uniform(0.25, 0.45),
         blur=rng.uniform(0.0022, 0.0034),
         noise=rng.uniform(0.012, 0.018),

@@ -39,16 +39,18 @@ class Scene(ABC):
         Source of all its randomness.
     camera : Camera
         Where the lamp stands; grain mirrors it.
+    spread : float
+        How far the pose wanders from image to image; 1 is usual.
     """
 
     damage = 1.0  # strength of its defects: less where the surface would show them too plainly
 
-    def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
+    def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
         self.rng = rng
         self.camera = camera
-        self.tilt = rng.normal(0, 0.04)
-        self.centre = 0.5 + rng.normal(0, 0.009, 2)
-        self.scale = float(np.exp(rng.normal(0, 0.010)))
+        self.tilt = spread * rng.normal(0, 0.04)
+        self.centre = 0.5 + spread * rng.normal(0, 0.009, 2)
+        self.scale = float(np.exp(spread * rng.normal(0, 0.010)))
         self.batch = np.exp(rng.normal(0, 0.05) + rng.normal(0, 0.008, 3))
 
     def local(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +75,8 @@ class Scene(ABC):
 class Washer(Scene):
     """A turned steel flange with a hub, a bore and six shallow sinks on a rubber belt."""
 
-    def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
-        super().__init__(rng, camera)
+    def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
+        super().__init__(rng, camera, spread)
         angles = np.arange(6) * np.pi / 3 + rng.normal(0, 0.03)
         self.sinks = 0.305 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
@@ -117,8 +119,8 @@ class Washer(Scene):
 class Bracket(Scene):
     """A stamped brass bracket with two holes, a raised bead and a row of dimples on a table."""
 
-    def __init__(self, rng: np.random.Generator, camera: Camera) -> None:
-        super().__init__(rng, camera)
+    def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
+        super().__init__(rng, camera, spread)
         self.holes = np.array([[-0.27, 0.0], [0.27, 0.0]])
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -215,7 +217,7 @@ def _rounded_box(
     return outside + np.minimum(np.maximum(du, dv), 0) - corner
 
 
-SCENES: dict[str, Callable[[np.random.Generator, Camera], Scene]] = {
+SCENES: dict[str, Callable[[np.random.Generator, Camera, float], Scene]] = {
     "washer": Washer,
     "bracket": Bracket,
     "twill": Twill,

@@ -97,6 +97,21 @@ def test_a_texture_fills_the_frame_and_an_object_does_not(category):
     assert share == 1 if category in TEXTURES else 0.25 < share < 0.6
 
 
+@pytest.mark.parametrize("category", OBJECTS)
+def test_spread_is_how_far_light_and_pose_wander(category):
+    def wandering(spread: float) -> tuple[float, float]:
+        pictures = [draw(category, "train", i, size=64, spread=spread) for i in range(12)]
+        places = [np.argwhere(picture.part).mean(axis=0) for picture in pictures]
+        return float(np.std(places, axis=0).mean()), float(
+            np.std([p.image for p in pictures], 0).mean()
+        )
+
+    still, usual, far = wandering(0), wandering(1), wandering(2)
+    assert still[0] == 0  # every part lies in the same place
+    assert 1.5 < far[0] / usual[0] < 2.5
+    assert still[1] < usual[1] < far[1]
+
+
 @pytest.mark.parametrize("size", [32, 100, 177, 512])
 def test_any_size(size):
     picture = draw("twill", "test", FIRST_DEFECTIVE, size=size)
