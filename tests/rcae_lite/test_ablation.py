@@ -191,6 +191,7 @@ def test_departures_name_every_option_that_differs_from_the_paper():
     paper, lite = PRESETS["paper"], PRESETS["lite"]
     differing = {name for name in named if getattr(paper, name) != getattr(lite, name)}
     assert {"variation", "families", "residual_input", "normality", "map_loss", "crop"} <= differing
+    assert {"rcae", "dpn", "crd", "pool_chunk", "pool_chunks", "pool_every"} <= named
     assert rows[-1].options.keys() == named and rows[0].options == {}
 
 
