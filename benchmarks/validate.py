@@ -1,16 +1,20 @@
 """Validate a change on all synthetic categories, as they are and under another light and pose.
 
-    python benchmarks/validate.py [--preset demo] [--seed 0] [--set NAME=VALUE ...]
+    python benchmarks/validate.py [--preset demo] [--seed 0] [--set NAME=VALUE ...] [--set ...]
 
-Every category is trained once. Its test images are then evaluated as they are, and again drawn
-with light and pose that wander twice as far as in the training images: a detector that took its
+The preset and, beside it, what each --set makes of it are trained on every category, sharing the
+stages that are the same. The test images are then evaluated as they are, and again drawn with
+light and pose that wander twice as far as in the training images: a detector that took its
 training's light for normality loses there. What counts is the mean, and that CRD is nowhere more
 than 2 points below the best depth of the plain residual (an oracle). A change of the kit is judged
 by this before any real test set is looked at.
 """
 
 import argparse
+import itertools
 import shlex
+import sys
+import tempfile
 from statistics import mean
 
 import torch
@@ -20,13 +24,14 @@ from data_utils import ImageSet, open_category
 from data_utils.samples import fingerprint_of
 from data_utils.synthetic import CATEGORIES, records
 from rcae_lite import RcAEDetector, get_config
-from rcae_lite.config import parse_options
+from rcae_lite.config import Config, parse_options
 from rcae_lite.evaluation import code_version, smooth
 from rcae_lite.tables import markdown_table
 
 HARDER = 2.0  # how far light and pose wander in the second test set, beside the training's
 
-COLUMNS = ["image AUROC", "pixel AUROC", "CRD above the best residual"]
+MEASURES = ["image AUROC", "pixel AUROC", "CRD above the best residual"]
+COLUMNS = [*MEASURES, *(f"{measure}, harder" for measure in MEASURES), "training s"]
 
 
 def aurocs(detector: RcAEDetector, test: ImageSet) -> list[float]:
@@ -51,33 +56,45 @@ def harder(test: ImageSet) -> ImageSet:
     )
 
 
+def variants(preset: str, changes: list[list[str]]) -> dict[str, Config]:
+    """Return the preset's configuration and the changed ones, by what they are called."""
+    return {
+        " ".join(words) or f"`{preset}`": get_config(preset, **parse_options(words))
+        for words in ([], *changes)
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", dest="options")
-    args = parser.parse_args()
-    config = get_config(args.preset, **parse_options(args.options))
-    words = f"--preset {args.preset} --seed {args.seed}"
-    if args.options:
-        words += f" --set {shlex.join(args.options)}"
-    print(
-        f"# Synthetic categories\n\n`python benchmarks/validate.py {words}`, code "
-        f"`{code_version()}`, CPU, {torch.get_num_threads()} threads.\n"
+    parser.add_argument(
+        "--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="changes"
     )
-    head = ["category", *COLUMNS, *(f"{column}, harder" for column in COLUMNS)]
-    print("\n".join(markdown_table(head, [])))
-    rows = []
-    for name in CATEGORIES:
-        category = open_category("synthetic", name, size=config.size)
-        detector = RcAEDetector(config, args.seed, "cpu").fit(category.train, listeners=[])
-        rows.append(aurocs(detector, category.test) + aurocs(detector, harder(category.test)))
-        print(line(name, rows[-1]), flush=True)
-    print(line("mean", [mean(column) for column in zip(*rows, strict=True)]))
+    args = parser.parse_args()
+    command = shlex.join(["python", "benchmarks/validate.py", *sys.argv[1:]])
+    print(
+        f"# Synthetic categories\n\n`{command}`, preset `{args.preset}`, seed {args.seed}, "
+        f"code `{code_version()}`, CPU, {torch.get_num_threads()} threads.\n"
+    )
+    print("\n".join(markdown_table(["category", "variant", *COLUMNS], [])))
+    rows: dict[str, list[list[float]]] = {}
+    with tempfile.TemporaryDirectory() as stages:
+        for name, (variant, config) in itertools.product(
+            CATEGORIES, variants(args.preset, args.changes).items()
+        ):
+            category = open_category("synthetic", name, size=config.size)
+            detector = RcAEDetector(config, args.seed, "cpu")
+            detector.fit(category.train, listeners=[], stages=stages)
+            found = aurocs(detector, category.test) + aurocs(detector, harder(category.test))
+            rows.setdefault(variant, []).append([*found, sum(detector.trained["seconds"].values())])
+            print(line(name, variant, rows[variant][-1]), flush=True)
+    for variant, values in rows.items():
+        print(line("mean", variant, [mean(column) for column in zip(*values, strict=True)]))
 
 
-def line(name: str, values: list[float]) -> str:
-    return f"| {name} | " + " | ".join(f"{value:.1f}" for value in values) + " |"
+def line(category: str, variant: str, values: list[float]) -> str:
+    return f"| {category} | {variant} | " + " | ".join(f"{value:.1f}" for value in values) + " |"
 
 
 if __name__ == "__main__":
