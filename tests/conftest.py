@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+ROOT = Path(__file__).parents[1]
 SIDE = (12, 20)  # height, width
 
 Save = Callable[..., Path]
@@ -130,11 +131,14 @@ def folder_root(tmp_path: Path, save_image: Save, save_mask: Save) -> Path:
 
 @pytest.fixture(scope="session")
 def realdata() -> Path:
-    """Root of the real data sets, with `mvtec/bottle` and `mtd/magnetic_tile` in it."""
+    """Root of the real data sets, with `mvtec/bottle` and `mtd/magnetic_tile` in it.
+
+    A relative RCAE_DATA_ROOT counts from the repository, because tests run in folders of their own.
+    """
     root = os.environ.get("RCAE_DATA_ROOT")
     if not root:
         pytest.skip("RCAE_DATA_ROOT is not set: it names the folder with real data sets")
-    return Path(root)
+    return (ROOT / root).resolve()
 
 
 def chromium() -> str | None:
