@@ -14,6 +14,12 @@ from rcae_lite.config import Config, parse_options
 from rcae_lite.evaluation import code_version
 
 
+def command() -> str:
+    """Return the command that runs this benchmark from the repository, as it was typed."""
+    script = "benchmarks/" + sys.argv[0].rpartition("/")[2]
+    return shlex.join(["python", script, *sys.argv[1:]])
+
+
 @dataclass(frozen=True)
 class Setting:
     """Configuration, seeds and data of a benchmark."""
@@ -24,10 +30,9 @@ class Setting:
 
     def heading(self, title: str, remark: str = "") -> str:
         """Return title, command and provenance, ending with what else there is to say."""
-        command = shlex.join(["benchmarks/" + sys.argv[0].rpartition("/")[2], *sys.argv[1:]])
         seeds = ", ".join(map(str, self.seeds))
         return (
-            f"# {title}\n\n`python {command}`\n\n"
+            f"# {title}\n\n`{command()}`\n\n"
             f"Preset `{self.config.preset}`, seeds {seeds}, data "
             f"`{self.category.fingerprint[:12]}`, {platform.machine()}, "
             f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, code "

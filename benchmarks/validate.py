@@ -12,12 +12,12 @@ by this before any real test set is looked at.
 
 import argparse
 import itertools
-import shlex
-import sys
 import tempfile
+from functools import lru_cache
 from statistics import mean
 
 import torch
+from setting import command
 from sklearn.metrics import roc_auc_score
 
 from data_utils import ImageSet, open_category
@@ -47,13 +47,14 @@ def aurocs(detector: RcAEDetector, test: ImageSet) -> list[float]:
     return [100 * image, 100 * pixel, 100 * (image - best)]
 
 
-def harder(test: ImageSet) -> ImageSet:
-    """Draw the same parts and defects of a synthetic test set in another light and place."""
-    name = test.category
+@lru_cache(maxsize=1)
+def opened(name: str, size: int) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """Training images, test images, and the same parts and defects in another light and place."""
+    category = open_category("synthetic", name, size=size)
     drawn = records(name, spread=HARDER)[1]
-    return ImageSet(
-        drawn, test.size, category=name, split="test", fingerprint=fingerprint_of([], drawn)
-    )
+    fingerprint = fingerprint_of([], drawn)
+    harder = ImageSet(drawn, size, category=name, split="test", fingerprint=fingerprint)
+    return category.train, category.test, harder
 
 
 def variants(preset: str, changes: list[list[str]]) -> dict[str, Config]:
@@ -72,9 +73,8 @@ def main() -> None:
         "--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="changes"
     )
     args = parser.parse_args()
-    command = shlex.join(["python", "benchmarks/validate.py", *sys.argv[1:]])
     print(
-        f"# Synthetic categories\n\n`{command}`, preset `{args.preset}`, seed {args.seed}, "
+        f"# Synthetic categories\n\n`{command()}`, preset `{args.preset}`, seed {args.seed}, "
         f"code `{code_version()}`, CPU, {torch.get_num_threads()} threads.\n"
     )
     print("\n".join(markdown_table(["category", "variant", *COLUMNS], [])))
@@ -83,10 +83,10 @@ def main() -> None:
         for name, (variant, config) in itertools.product(
             CATEGORIES, variants(args.preset, args.changes).items()
         ):
-            category = open_category("synthetic", name, size=config.size)
+            train, test, harder = opened(name, config.size)
             detector = RcAEDetector(config, args.seed, "cpu")
-            detector.fit(category.train, listeners=[], stages=stages)
-            found = aurocs(detector, category.test) + aurocs(detector, harder(category.test))
+            detector.fit(train, listeners=[], stages=stages)
+            found = aurocs(detector, test) + aurocs(detector, harder)
             rows.setdefault(variant, []).append([*found, sum(detector.trained["seconds"].values())])
             print(line(name, variant, rows[variant][-1]), flush=True)
     for variant, values in rows.items():

@@ -9,10 +9,8 @@ used, which computes as long as a trained one. The browser is Chromium, headless
 import argparse
 import gc
 import os
-import shlex
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from playwright.sync_api import sync_playwright
+from setting import command
 
 from rcae_lite import RcAEDetector
 from rcae_lite.evaluation import code_version
@@ -143,7 +142,7 @@ def main() -> None:
 
     print(f"""# Latencies of the widgets at 128x128, N = 5
 
-`{shlex.join(["python", *sys.argv])}`, code {code_version()}, torch {torch.__version__} on
+`{command()}`, code {code_version()}, torch {torch.__version__} on
 {torch.get_num_threads()} CPU threads; load of the machine: {os.getloadavg()[0]:.1f} processes on
 {os.cpu_count()} cores.
 
