@@ -61,7 +61,8 @@ def trained(kind: type[RcAEDetector], setting: Setting, seed: int, stages: str) 
 
 def main() -> None:
     setting = asked(__doc__)
-    remark = f"The same frozen RcAE and DPN, {setting.config.crd.steps} steps of each CRD."
+    steps = setting.config.crd.steps
+    remark = f"The same frozen RcAE and DPN, {steps} steps of each CRD; 95% intervals."
     print(setting.heading("CRD beside a plain 3-D U-Net: accuracy", remark))
     head = ["seed", "CRD", *COLUMNS, "parameters", "training s"]
     print("\n".join(markdown_table(head, [])))
