@@ -101,10 +101,9 @@ def test_a_texture_fills_the_frame_and_an_object_does_not(category):
 def test_spread_is_how_far_light_and_pose_wander(category):
     def wandering(spread: float) -> tuple[float, float]:
         pictures = [draw(category, "train", i, size=64, spread=spread) for i in range(12)]
-        places = [np.argwhere(picture.part).mean(axis=0) for picture in pictures]
-        return float(np.std(places, axis=0).mean()), float(
-            np.std([p.image for p in pictures], 0).mean()
-        )
+        places = np.std([np.argwhere(picture.part).mean(axis=0) for picture in pictures], axis=0)
+        values = np.std([picture.image for picture in pictures], axis=0)
+        return float(places.mean()), float(values.mean())
 
     still, usual, far = wandering(0), wandering(1), wandering(2)
     assert still[0] == 0  # every part lies in the same place
