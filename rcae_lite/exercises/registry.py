@@ -49,11 +49,14 @@ class NotYet(AssertionError):
         Key of the mistake that was recognised.
     hint : str
         What the student reads.
+    unclear : bool
+        Another mistake gives by chance the same value in this round.
     """
 
-    def __init__(self, name: str, mistake: str, hint: str) -> None:
+    def __init__(self, name: str, mistake: str, hint: str, *, unclear: bool = False) -> None:
         super().__init__(f"{name}: not yet. {hint[:1].upper()}{hint[1:]}.")
         self.mistake = mistake
+        self.unclear = unclear
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]  # IPython's hook
@@ -176,9 +179,14 @@ class Attempt:
         """
         if same(got, expected):
             return
-        for mistake, value in wrong.items():
-            if any(same(got, one) for one in (value if isinstance(value, tuple) else (value,))):
-                self.refuse(mistake)
+        fitting = [
+            mistake
+            for mistake, value in wrong.items()
+            if any(same(got, one) for one in (value if isinstance(value, tuple) else (value,)))
+        ]
+        if fitting:
+            hint = self.exercise.mistakes[fitting[0]]
+            raise NotYet(self.exercise.name, fitting[0], hint, unclear=len(fitting) > 1)
         if kind_of(got) != kind_of(expected):
             self.refuse("kind", expected=kind_of(expected), got=kind_of(got))
         self.refuse("value", expected=excerpt(expected), got=excerpt(got))
@@ -242,8 +250,16 @@ def check(name: str, answer: Any, *, seed: int | None = None) -> None:
         raise KitError(f"no exercise {name!r}; choose from {', '.join(sorted(EXERCISES))}")
     chosen = EXERCISES[name]
     start = secrets.randbits(32) if seed is None else seed
+    unclear: NotYet | None = None
     for number in range(ROUNDS):
         attempt = Attempt(chosen, answer, start + number)
         attempt.expect(callable(answer), "result", got=kind_of(answer))
-        chosen.judge(attempt)
+        try:
+            chosen.judge(attempt)
+        except NotYet as error:
+            if not error.unclear:
+                raise
+            unclear = error  # another round tells the two mistakes apart
+    if unclear:
+        raise unclear
     print(f"{name}: right.")
