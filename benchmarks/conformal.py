@@ -17,7 +17,7 @@ import torch
 from data_utils import synthetic
 from data_utils.samples import to_working_size
 from rcae_lite import RcAEDetector
-from rcae_lite.thresholds import conformal_threshold, p_values
+from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
 
 IMAGES, SPLITS, SEED = 240, 200, 20260101
 

@@ -17,8 +17,8 @@ from setting import Setting, asked
 from torch import Tensor, nn
 
 from rcae_lite import RcAEDetector
-from rcae_lite.detection import CrossRecursionDetector
-from rcae_lite.tables import markdown_table
+from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.study.summary import markdown_table
 
 COLUMNS = ["image_auroc", "pixel_auroc", "au_pro"]
 
@@ -56,7 +56,7 @@ def trained(kind: type[RcAEDetector], setting: Setting, seed: int, stages: str) 
     detector = kind(setting.config, seed, "cpu")
     train = setting.category.train
     rmtree(Path(stages) / detector.stage_keys(train)["crd"], ignore_errors=True)
-    return detector.fit(train, listeners=[], stages=stages)
+    return detector.fit(train, callbacks=[], stages=stages)
 
 
 def main() -> None:

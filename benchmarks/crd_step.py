@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from rcae_lite import get_config
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.evaluation import code_version
-from rcae_lite.losses import bce_dice_loss
+from rcae_lite.model.losses import bce_dice_loss
+from rcae_lite.storage.provenance import code_version
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:

@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rcae_lite import get_config
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.evaluation import code_version, device_name
-from rcae_lite.losses import bce_dice_loss, gradient, reconstruction_loss
+from rcae_lite.model.losses import bce_dice_loss, gradient, reconstruction_loss
+from rcae_lite.storage.provenance import code_version, device_name
 
 FLOPS, BYTES = 790e12, 4.3e12
 

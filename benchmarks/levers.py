@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rcae_lite import RcAEDetector
-from rcae_lite.evaluation import native_pairs
-from rcae_lite.metrics import pixel_metrics
-from rcae_lite.tables import markdown_table
-from rcae_lite.training import Event
+from rcae_lite.evaluation.metrics import pixel_metrics
+from rcae_lite.evaluation.protocol import native_pairs
+from rcae_lite.study.summary import markdown_table
+from rcae_lite.training.loop import Event
 
 SHARES = (0.0, 0.001, 0.01, 0.05)  # of the pixels; the first is the maximum alone
 
 
 class Averages:
-    """Listener that keeps exponential averages of CRD's weights."""
+    """Callback that keeps exponential averages of CRD's weights."""
 
     def __init__(self, *decays: float) -> None:
         self.decays = decays
@@ -51,7 +51,7 @@ def variants(setting: Setting, seed: int) -> dict[str, list[float]]:
     """Train once and evaluate each set of weights: pixel AUROC, AU-PRO, image AUROC per share."""
     category, averages = setting.category, Averages(0.99, 0.995)
     detector = RcAEDetector(setting.config, seed, "cpu")
-    detector.fit(category.train, listeners=[averages])
+    detector.fit(category.train, callbacks=[averages])
     last = {name: value.clone() for name, value in detector.crd.state_dict().items()}
     weights = {"of the last step (the library's)": last}
     for decay, model in averages.models.items():

@@ -24,7 +24,8 @@ import torch
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from rcae_lite.metrics import area_under_pro, image_auroc, image_f1_max, pixel_curve
+from rcae_lite.evaluation.curves import area_under_pro, pixel_curve
+from rcae_lite.evaluation.metrics import image_auroc, image_f1_max
 
 CASES = 1000
 

@@ -37,9 +37,11 @@ from torchvision.transforms.functional import normalize
 
 from data_utils import ImageSet, open_category
 from rcae_lite import RcAEDetector, get_config
-from rcae_lite.evaluation import code_version, native_pairs, smooth
-from rcae_lite.metrics import image_metrics, pixel_metrics
-from rcae_lite.training import generator_for
+from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
+from rcae_lite.evaluation.protocol import native_pairs
+from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.storage.provenance import code_version
+from rcae_lite.training.loop import generator_for
 
 LAYERS = ["layer2", "layer3"]
 
@@ -265,7 +267,7 @@ def accuracy(args: argparse.Namespace) -> None:
     size = get_config(args.preset).size
     category = open_category(args.data, args.category, size=size)
     detector = RcAEDetector.from_preset(args.preset, seed=0, device="cpu")
-    detector.fit(category.train, listeners=[])
+    detector.fit(category.train, callbacks=[])
     budget = sum(detector.trained["seconds"].values())
     print(f"# Beside anomalib's models that learn from scratch: {category.name}\n")
     print(

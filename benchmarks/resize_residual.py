@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data_utils import open_category
-from rcae_lite.evaluation import code_version, native_pairs, smooth
-from rcae_lite.metrics import image_metrics, pixel_metrics
-from rcae_lite.tables import markdown_table
+from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
+from rcae_lite.evaluation.protocol import native_pairs
+from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.storage.provenance import code_version
+from rcae_lite.study.summary import markdown_table
 
 DEPTHS = range(1, 6)
 

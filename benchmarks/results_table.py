@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from rcae_lite.tables import markdown_table
+from rcae_lite.study.summary import markdown_table
 
 RESULTS = Path(__file__).parent.parent / "results"
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "au_pro", "image_f1_max")

@@ -13,9 +13,11 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from data_utils import open_category
-from rcae_lite.evaluation import code_version, native_pairs, smooth
-from rcae_lite.metrics import pixel_metrics
-from rcae_lite.runs import load_run
+from rcae_lite.commands.run import load_run
+from rcae_lite.evaluation.metrics import pixel_metrics
+from rcae_lite.evaluation.protocol import native_pairs
+from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.storage.provenance import code_version
 
 
 def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ import torch
 from data_utils import Category, open_category
 from rcae_lite import get_config
 from rcae_lite.config import Config, parse_options
-from rcae_lite.evaluation import code_version
+from rcae_lite.storage.provenance import code_version
 
 
 def command() -> str:

@@ -25,8 +25,9 @@ from data_utils.samples import fingerprint_of
 from data_utils.synthetic import CATEGORIES, records
 from rcae_lite import RcAEDetector, get_config
 from rcae_lite.config import Config, parse_options
-from rcae_lite.evaluation import code_version, smooth
-from rcae_lite.tables import markdown_table
+from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.storage.provenance import code_version
+from rcae_lite.study.summary import markdown_table
 
 HARDER = 2.0  # how far light and pose wander in the second test set, beside the training's
 
@@ -85,7 +86,7 @@ def main() -> None:
         ):
             train, test, harder = opened(name, config.size)
             detector = RcAEDetector(config, args.seed, "cpu")
-            detector.fit(train, listeners=[], stages=stages)
+            detector.fit(train, callbacks=[], stages=stages)
             found = aurocs(detector, test) + aurocs(detector, harder)
             rows.setdefault(variant, []).append([*found, sum(detector.trained["seconds"].values())])
             print(line(name, variant, rows[variant][-1]), flush=True)

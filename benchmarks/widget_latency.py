@@ -21,8 +21,8 @@ from playwright.sync_api import sync_playwright
 from setting import command
 
 from rcae_lite import RcAEDetector
-from rcae_lite.evaluation import code_version
-from rcae_lite.thresholds import Threshold
+from rcae_lite.evaluation.thresholds import Threshold
+from rcae_lite.storage.provenance import code_version
 from rcae_lite.widgets import RecursionExplorer
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.paint import write_paint_page

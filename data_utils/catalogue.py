@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from data_utils import btad, folder, loco, mvtec, visa
-from data_utils.errors import Complain, DataError, refuse
+from data_utils.errors import DataError, OnFault, refuse
+from data_utils.formats import btad, folder, loco, mvtec, visa
 from data_utils.samples import Category, ImageSet, Record, fingerprint_of
 
 __all__ = [
@@ -37,7 +37,7 @@ class Format(Protocol):
         """List its categories; none where the layout is another."""
 
     def records(
-        self, root: Path, category: str, complain: Complain = refuse
+        self, root: Path, category: str, on_fault: OnFault = refuse
     ) -> tuple[list[Record], list[Record]]:
         """Return the train and test records of a category.
 
@@ -47,7 +47,7 @@ class Format(Protocol):
             A folder that `recognises` accepts.
         category : str
             One of its `categories`.
-        complain : callable
+        on_fault : callable
             Gets the faults of the layout; by default the first one is raised.
         """
 
@@ -119,7 +119,7 @@ def open_category(
     if place.format == SYNTHETIC:
         name = name or place.categories[0]
     name = place.choose(name)
-    return _category(place, name, size, place.records(name, seed=seed))
+    return category_of(place, name, size, *place.records(name, seed=seed))
 
 
 @dataclass(frozen=True)
@@ -157,14 +157,14 @@ class Place:
         return name
 
     def records(
-        self, name: str, *, seed: int = 0, complain: Complain = refuse
+        self, name: str, *, seed: int = 0, on_fault: OnFault = refuse
     ) -> tuple[list[Record], list[Record]]:
         """Return the train and test records of a category; see `Format.records`."""
         if self.format == SYNTHETIC:
             from data_utils import synthetic
 
             return synthetic.records(name, seed)
-        return FORMATS[self.format].records(Path(self.root), name, complain)
+        return FORMATS[self.format].records(Path(self.root), name, on_fault)
 
 
 def locate(data: str | Path) -> Place:
@@ -205,10 +205,10 @@ def locate(data: str | Path) -> Place:
     )
 
 
-def _category(
-    place: Place, name: str, size: int, splits: tuple[list[Record], list[Record]]
+def category_of(
+    place: Place, name: str, size: int, train: list[Record], test: list[Record]
 ) -> Category:
-    train, test = splits
+    """Make a category of its records; errors as `open_category`."""
     if not train:
         raise DataError(
             f"category {name!r} in {place.root} has no images to train on; expected JPEG, PNG, BMP "

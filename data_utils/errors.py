@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Complain", "DataError", "KitError", "printable", "refuse"]
+__all__ = ["OnFault", "DataError", "KitError", "printable", "refuse"]
 
 
 class KitError(ValueError):
@@ -16,7 +16,7 @@ class DataError(KitError):
     """Something is wrong with the data: a folder, an image or a mask."""
 
 
-Complain = Callable[[str, Path], None]
+OnFault = Callable[[str, Path], None]
 """What a reader calls with a fault of the layout and the file at fault: `refuse`, or a collector.
 
 A reader goes on after the call as if the file were not there.

@@ -76,6 +76,8 @@ class Record:
         Gives (h, w) bool at native size; None for a normal image, and where the mask is unknown.
     digest : callable
         Gives the sha256, in hexadecimal, of everything the image and its mask are made of.
+    image_digest : callable or None
+        Gives that of the image file alone; None where the image is drawn.
     file : Path or None
         The image on disk; None where it is drawn.
     mask_files : tuple of Path
@@ -88,6 +90,7 @@ class Record:
     read_image: Callable[[], np.ndarray]
     read_mask: Callable[[], np.ndarray] | None
     digest: Callable[[], str]
+    image_digest: Callable[[], str] | None = None
     file: Path | None = None
     mask_files: tuple[Path, ...] = ()
 

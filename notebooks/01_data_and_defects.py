@@ -43,7 +43,7 @@ from torch.nn import functional as F
 
 from data_utils import open_category
 from rcae_lite import plotting
-from rcae_lite.evaluation import smooth
+from rcae_lite.evaluation.scoring import smooth
 
 sns.set_theme(style="whitegrid")
 

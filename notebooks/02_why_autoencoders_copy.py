@@ -44,9 +44,9 @@ from sklearn.metrics import roc_auc_score
 
 from data_utils import open_category
 from rcae_lite import plotting
-from rcae_lite.evaluation import smooth
+from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
-from rcae_lite.losses import gradient, reconstruction_loss
+from rcae_lite.model.losses import gradient, reconstruction_loss
 
 sns.set_theme(style="whitegrid")
 

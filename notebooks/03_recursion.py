@@ -39,7 +39,7 @@ from torch.nn import functional as F
 from data_utils import open_category
 from rcae_lite import RcAE, plotting
 from rcae_lite.example import detector_for
-from rcae_lite.losses import reconstruction_loss
+from rcae_lite.model.losses import reconstruction_loss
 
 sns.set_theme(style="whitegrid")
 category = open_category(DATA, CATEGORY, size=128)

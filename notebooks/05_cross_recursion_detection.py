@@ -42,11 +42,11 @@ from torch.nn import functional as F
 
 from data_utils import open_category
 from rcae_lite import RcAEDetector, plotting
-from rcae_lite.evaluation import map_limits, smooth
+from rcae_lite.evaluation.scoring import map_limits, smooth
 from rcae_lite.example import detector_for
-from rcae_lite.losses import bce_dice_loss, map_loss
-from rcae_lite.pseudo_anomalies import FAMILIES, PAPER_FAMILIES, paint
-from rcae_lite.stages import StageStore
+from rcae_lite.model.losses import bce_dice_loss, map_loss
+from rcae_lite.training.checkpoint import StageStore
+from rcae_lite.training.pseudo_anomalies import FAMILIES, PAPER_FAMILIES, paint
 
 sns.set_theme(style="whitegrid")
 
@@ -203,7 +203,7 @@ for name, steps in {"all steps": (), "last step": (detector.config.depth,)}.item
         for stage in ("rcae", "dpn"):
             record = {"seconds": 0.0, "losses": [[1, 0.0]]}  # loaded, not trained here
             StageStore(folder).save(keys[stage], stage, detector.modules[stage], record)
-        trained[name] = new.fit(train, listeners=[], stages=folder)
+        trained[name] = new.fit(train, callbacks=[], stages=folder)
 
 # %%
 evaluations = {name: new.evaluate(test) for name, new in trained.items()}

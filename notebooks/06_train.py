@@ -18,7 +18,7 @@
 #
 # - say what the three stages train, on what, and what is frozen meanwhile,
 # - predict how long a training takes before you start it,
-# - watch a training through a *listener*, without touching the loop,
+# - watch a training through a *callback*, without touching the loop,
 # - interrupt a training, resume it, and prove that nothing was lost.
 #
 # *Measured on a 2-core CPU: 4.5 minutes, 1.7 GB.*
@@ -39,8 +39,9 @@ import torch
 from IPython.display import display
 
 from data_utils import open_category
-from rcae_lite import RcAEDetector, checkpoint, plotting
-from rcae_lite.thresholds import holdout_size
+from rcae_lite import RcAEDetector, plotting
+from rcae_lite.evaluation.thresholds import holdout_size
+from rcae_lite.training import checkpoint
 
 # %% [markdown]
 # ## 1. The data
@@ -108,7 +109,7 @@ probe = {
 }
 trial = RcAEDetector.from_preset("demo", seed=0, **(options | probe))
 done_at = {name: [] for name in probe}
-trial.fit(train, listeners=[lambda event: done_at[event.stage].append(time.perf_counter())])
+trial.fit(train, callbacks=[lambda event: done_at[event.stage].append(time.perf_counter())])
 per_step = {name: np.median(np.diff(times)) for name, times in done_at.items()}
 
 # %%
@@ -121,10 +122,10 @@ print(f"the pool: {pool:.0f} s at the start, {chunks:.1f} times that in all")
 print(f"a guess for the whole training: {guess / 60:.1f} minutes")
 
 # %% [markdown]
-# ## 3. A listener
+# ## 3. A callback
 #
 # The training loop knows nothing of bars, plots or files. After every step it hands an `Event` to
-# each *listener*: any callable. Ours remembers the losses and redraws the curves every few seconds.
+# each *callback*: any callable. Ours remembers the losses and redraws the curves every few seconds.
 
 
 # %%
@@ -146,7 +147,7 @@ class LiveCurves:
 started = time.monotonic()
 data = f"{category.name}-{category.fingerprint[:8]}"  # other data, another folder
 folder = Path("runs") / f"06-{data}-{'fast' if FAST else config.preset}"
-detector.fit(train, listeners=[LiveCurves()], checkpoint=folder / "checkpoint")
+detector.fit(train, callbacks=[LiveCurves()], checkpoint=folder / "checkpoint")
 print(f"{(time.monotonic() - started) / 60:.1f} minutes; guessed: {guess / 60:.1f}")
 print(detector.trained["seconds"])
 
@@ -167,7 +168,7 @@ print(detector.trained["seconds"])
 # was interrupted at step 56 should go on exactly as if nothing had happened, if the weights *and*
 # Adam's moments come back. We claim: the same weights, bit for bit. Let us try to refute it.
 #
-# The stop button of Jupyter raises `KeyboardInterrupt`. A listener can do that, too, at the step
+# The stop button of Jupyter raises `KeyboardInterrupt`. A callback can do that, too, at the step
 # that we like.
 
 # %%
@@ -176,18 +177,18 @@ few_parts = train.subset(range(min(20, len(train))))  # enough for this question
 tiny = {"rcae": short, "dpn": short, "crd": short, "pool_chunk": 4, "pool_chunks": 1}
 
 
-def train_short(folder, *listeners):
+def train_short(folder, *callbacks):
     """One short training; goes on from the folder's checkpoint if there is one."""
     new = RcAEDetector.from_preset("demo", seed=3, device="cpu", **tiny)
-    return new.fit(few_parts, listeners=listeners, checkpoint=Path(folder) / "checkpoint")
+    return new.fit(few_parts, callbacks=callbacks, checkpoint=Path(folder) / "checkpoint")
 
 
 def stop_at(stage, step):
-    def listener(event):
+    def callback(event):
         if (event.stage, event.done) == (stage, step):
             raise KeyboardInterrupt
 
-    return listener
+    return callback
 
 
 # %% [markdown]
@@ -221,7 +222,7 @@ print(f"the same weights, losses and threshold, to the last bit; {again} steps w
 
 # %% [markdown]
 # **Interpret:** each interrupt costs the one step that was under way when it came: the checkpoint
-# is written after the listeners have been told. Would it still be the same with other data, or
+# is written after the callbacks have been told. Would it still be the same with other data, or
 # another preset? Try it: the kit refuses to resume, because the checkpoint carries preset, seed
 # and a fingerprint of the data. In the terminal the same is called `rcae train ... --resume`.
 
@@ -287,7 +288,7 @@ for name, duration in detector.trained["seconds"].items():
 # Open [exercises/06_train.ipynb](exercises/06_train.ipynb): `06.depth` (easy), `06.step` (medium),
 # `06.snapshot` (hard), and an open question about generators. Then, here:
 #
-# 1. Write a listener that stops the training as soon as the mean of the last 50 losses of `rcae`
+# 1. Write a callback that stops the training as soon as the mean of the last 50 losses of `rcae`
 #    has not fallen for 100 steps. Which part of the promise "a preset is the same training
 #    everywhere" does it break?
 # 2. Train twice, with seeds 0 and 1. Which is larger: the difference between the seeds, or the

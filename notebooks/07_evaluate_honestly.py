@@ -39,10 +39,11 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from data_utils import ImageSet, open_category
-from rcae_lite import SinglePassDetector, metrics, plotting
-from rcae_lite.evaluation import to_native
+from rcae_lite import SinglePassDetector, plotting
+from rcae_lite.evaluation import metrics
+from rcae_lite.evaluation.scoring import to_native
+from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
-from rcae_lite.thresholds import conformal_threshold, holdout_size
 
 sns.set_theme(style="whitegrid")
 
@@ -217,7 +218,7 @@ def watch(event):
 # %%
 few = {"steps": 4, "batch_size": 4} if FAST else {"steps": 200}
 single = SinglePassDetector.from_preset("demo", seed=0, rcae=few)
-single.fit(category.train, listeners=[watch])
+single.fit(category.train, callbacks=[watch])
 curve = np.array(history)
 chosen = curve[:, 0].argmax()
 for column, name in enumerate("AB"):
@@ -264,7 +265,7 @@ def trained_on(records):
     """AUROC and scores of the baseline, trained on these normal images."""
     names = {"category": category.name, "split": "train", "fingerprint": category.fingerprint}
     new = SinglePassDetector.from_preset("demo", seed=0, variation=0.0, rcae=few)
-    s = new.fit(ImageSet(records, 128, **names), listeners=[]).predict(images).score.numpy()
+    s = new.fit(ImageSet(records, 128, **names), callbacks=[]).predict(images).score.numpy()
     return roc_auc_score(labels, s), s
 
 

@@ -42,7 +42,7 @@ from scipy.stats import chi2
 
 from data_utils import open_category
 from rcae_lite import ablate, get_config, plotting
-from rcae_lite.metrics import image_auroc
+from rcae_lite.evaluation.metrics import image_auroc
 
 sns.set_theme(style="whitegrid")
 

@@ -43,8 +43,8 @@ from PIL import Image, ImageFilter
 from data_utils import KitError, diagnose, open_category
 from data_utils.synthetic import draw
 from rcae_lite import RcAEDetector, plotting
-from rcae_lite.prediction import predict_files
-from rcae_lite.thresholds import conformal_threshold, p_values
+from rcae_lite.commands.prediction import predict_files
+from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
 
 # %% [markdown]
 # ## 1. The folder
@@ -294,7 +294,7 @@ if metric:
 # `export_onnx` compares its answers with PyTorch's before it writes anything.
 
 # %%
-from rcae_lite.export import export_onnx
+from rcae_lite.commands.export import export_onnx
 
 detector.save(work)
 on_cpu = RcAEDetector.load(work, device="cpu")  # the export wants it there, also after a GPU

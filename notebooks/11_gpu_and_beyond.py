@@ -44,9 +44,9 @@ from torch.nn import functional as F
 from data_utils import open_category
 from rcae_lite import RcAE, ablate, plotting
 from rcae_lite.example import detector_for
-from rcae_lite.losses import reconstruction_loss
-from rcae_lite.pseudo_anomalies import VISIBLE
-from rcae_lite.training import generator_for
+from rcae_lite.model.losses import reconstruction_loss
+from rcae_lite.training.loop import generator_for
+from rcae_lite.training.pseudo_anomalies import VISIBLE
 
 # %%
 # Recent GPUs round what goes into a convolution to 10 bits of mantissa ("TF32") unless this is off,
@@ -197,7 +197,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from rcae_lite import RcAE
-from rcae_lite.losses import reconstruction_loss
+from rcae_lite.model.losses import reconstruction_loss
 
 torch.set_num_threads(1)
 dist.init_process_group("gloo")

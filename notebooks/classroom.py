@@ -15,7 +15,7 @@ import generate
 
 from data_utils import KitError
 from rcae_lite.exercises import EXERCISES
-from rcae_lite.files import claim_folder, write_text
+from rcae_lite.storage.atomic import require_empty_folder, write_text
 
 ROOT = generate.FOLDER.parent
 RELEASED = (
@@ -58,7 +58,7 @@ easy, medium and hard exercise, {open} per open question. Points: 1, 2, 3, and 3
 - [rubric.md](rubric.md): what the open questions are graded by.
 
 The checks help to learn; they do not supervise. The kit that students install holds reference code
-(`rcae_lite.losses.gradient`, for example), and a check accepts it as it accepts any right answer.
+(`rcae_lite.model.losses.gradient`, for example), and a check accepts it as it accepts any right answer.
 """
 
 RUBRIC = """\
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     out = parser.parse_args(arguments).out
     try:
-        claim_folder(out)
+        require_empty_folder(out)
         student(out / "student")
         teacher(out / "teacher")
     except KitError as error:

@@ -14,9 +14,9 @@ import torch
 
 from data_utils import KitError
 from data_utils.errors import printable
-from rcae_lite import __version__
 from rcae_lite.config import PRESETS, parse_options
-from rcae_lite.results import Evaluation
+from rcae_lite.evaluation.results import Evaluation
+from rcae_lite.version import __version__
 
 __all__ = ["main"]
 
@@ -32,8 +32,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _train(args: argparse.Namespace) -> None:
-    from rcae_lite.distributed import is_leader, process_group, world_size
-    from rcae_lite.runs import follow_run, train_all, train_run
+    from rcae_lite.commands.run import follow_run, train_all, train_run
+    from rcae_lite.training.distributed import is_leader, process_group, world_size
 
     common = {
         "seed": args.seed,
@@ -61,7 +61,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from rcae_lite.runs import evaluate_run
+    from rcae_lite.commands.run import evaluate_run
 
     evaluation = evaluate_run(
         args.run, data=args.data, device=args.device, command=args.command_line
@@ -71,7 +71,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 def _doctor(args: argparse.Namespace) -> int:
     from data_utils.doctor import diagnose, to_html
-    from rcae_lite.files import write_text
+    from rcae_lite.storage.atomic import write_text
 
     diagnosis = diagnose(args.data, args.category, size=PRESETS[args.preset].size)
     if args.out:
@@ -84,8 +84,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from rcae_lite.prediction import predict_files
-    from rcae_lite.runs import load_run
+    from rcae_lite.commands.prediction import predict_files
+    from rcae_lite.commands.run import load_run
 
     _, detector = load_run(args.run, args.device)
     count = predict_files(detector, args.images, args.out)
@@ -104,8 +104,8 @@ def _explore(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from rcae_lite.export import export_onnx
-    from rcae_lite.runs import load_run
+    from rcae_lite.commands.export import export_onnx
+    from rcae_lite.commands.run import load_run
 
     _, detector = load_run(args.run, "cpu")
     path = args.out or args.run / "detector.onnx"
@@ -114,7 +114,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _reproduce(args: argparse.Namespace) -> int:
-    from rcae_lite.reproduction import reproduce_run
+    from rcae_lite.commands.reproduction import reproduce_run
 
     found = reproduce_run(args.run, out=args.out, device=args.device)
     print(found.summary())
@@ -123,9 +123,9 @@ def _reproduce(args: argparse.Namespace) -> int:
 
 def _synthesize(args: argparse.Namespace) -> None:
     from data_utils import synthetic
-    from rcae_lite.files import claim_folder
+    from rcae_lite.storage.atomic import require_empty_folder
 
-    claim_folder(args.out)
+    require_empty_folder(args.out)
     synthetic.write(args.out, args.category)
     print(
         f"written to {args.out}; train with: rcae train {args.out} "
@@ -140,8 +140,8 @@ def _download(args: argparse.Namespace) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from rcae_lite.detector import resolve_device
-    from rcae_lite.runs import forget_demo, train_run
+    from rcae_lite.commands.run import forget_demo, train_run
+    from rcae_lite.storage.provenance import resolve_device
 
     resolve_device(args.device)  # a device that is not there must not cost the earlier demo
     forget_demo(args.out, args.category)
@@ -162,7 +162,7 @@ def _demo(args: argparse.Namespace) -> None:
 def _ablate(args: argparse.Namespace) -> None:
     from joblib import parallel_config
 
-    from rcae_lite.ablation import ablate
+    from rcae_lite.study.ablation import ablate
 
     with parallel_config(n_jobs=args.jobs):
         table = ablate(

@@ -1,26 +1,61 @@
-"""Presets: everything a training depends on, as frozen dataclasses.
+"""Presets: everything a training depends on, nested in the shape of the method.
 
 A preset counts optimiser steps (or epochs, the paper's unit), never seconds, so that the same
-preset and seed mean the same training on a fast and on a slow machine.
+preset and seed mean the same training on a fast and on a slow machine. What a stage depends on is a
+prefix of the configuration: ``size`` and ``augmentation``, then the stages up to and with it.
 """
 
 from __future__ import annotations
 
 import ast
-import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from data_utils.errors import KitError
-from rcae_lite.pseudo_anomalies import FAMILIES, PAPER_FAMILIES
+from rcae_lite.storage.records import convert
 
-__all__ = ["PRESETS", "Config", "Stage", "config_from_dict", "get_config", "parse_options"]
+__all__ = [
+    "DETECTOR_NAMES",
+    "FAMILIES",
+    "PRESETS",
+    "CRDConfig",
+    "Config",
+    "DPNConfig",
+    "RcAEConfig",
+    "SinglePassConfig",
+    "Stage",
+    "config_from_dict",
+    "get_config",
+    "parse_options",
+]
+
+DETECTOR_NAMES = {
+    "single_pass": "single-pass autoencoder",
+    "rcae": "RcAE",
+    "rcae_dpn": "RcAE + DPN",
+    "full": "RcAE + DPN + CRD",
+}
+"""The detectors, by the last network that is trained; the one registry of their names."""
+
+PAPER_FAMILIES = ("colour_patches", "copy_paste", "random_lines")
+FAMILIES = (*PAPER_FAMILIES, "local_distortion")
+"""Families of pseudo-anomalies, see `rcae_lite.training.pseudo_anomalies`; the last is ours."""
+
+# Upper bounds are generous: a detector beyond them fits into no memory. They keep a file that was
+# tampered with from asking for all of it.
+Count = Annotated[int, Meta(ge=0, le=2**31)]
+Positive = Annotated[int, Meta(ge=1, le=1 << 20)]
+Width = Annotated[int, Meta(ge=8, le=4096, multiple_of=8)]
+Depth = Annotated[int, Meta(ge=1, le=13)]
+Strength = Annotated[float, Meta(ge=0, le=1e6)]
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Schedule of one training stage.
 
     Parameters
@@ -40,35 +75,124 @@ class Stage:
         Gradients are scaled down to this norm where theirs is larger (ours); 0 turns it off.
     """
 
-    steps: int = 0
-    epochs: int = 0
-    batch_size: int = 16
-    learning_rate: float = 1e-4
-    schedule: str = "cosine"
-    clip: float = 0.0
+    steps: Count = 0
+    epochs: Count = 0
+    batch_size: Positive = 16
+    learning_rate: Annotated[float, Meta(gt=0, le=1e6)] = 1e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip: Strength = 0.0
 
     def __post_init__(self) -> None:
         if (self.steps > 0) == (self.epochs > 0):
             raise KitError(
                 f"steps {self.steps} and epochs {self.epochs}: give exactly one of them, above 0"
             )
-        if self.batch_size < 1 or self.learning_rate <= 0:
-            raise KitError(
-                f"batch_size {self.batch_size} and learning_rate {self.learning_rate} "
-                "must be above 0"
-            )
-        if self.clip < 0:
-            raise KitError(f"clip {self.clip} is negative; 0 turns clipping off")
-        if self.schedule not in ("cosine", "constant"):
-            raise KitError(f"schedule {self.schedule!r}: choose 'cosine' or 'constant'")
 
     def optimiser_steps(self, images: int) -> int:
         """Optimiser steps for a training set of ``images`` images."""
         return self.steps or self.epochs * -(-images // self.batch_size)
 
+    @property
+    def length(self) -> str:
+        """Steps or epochs, in words."""
+        return f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
 
-@dataclass(frozen=True)
-class Config:
+
+class SinglePassConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The single-pass baseline and its stage; see `rcae_lite.model.single_pass`.
+
+    Parameters
+    ----------
+    levels : int
+        Number of halvings.
+    width : int
+        Feature channels of every level, a multiple of 8.
+    """
+
+    levels: Depth = 5
+    width: Width = 40
+
+
+class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """RcAE and stage 1; see `rcae_lite.model.rcae`.
+
+    Parameters
+    ----------
+    depth : int
+        N, the recursion depth.
+    width : int
+        Feature channels inside E and D, a multiple of 8.
+    channels : int
+        C, the channels of a compressed image.
+    skips, shared : bool
+        Identity paths inside E and D, and one E and D for all levels.
+    """
+
+    depth: Depth = 5
+    width: Width = 32
+    channels: Annotated[int, Meta(ge=1, le=4096)] = 3
+    skips: bool = True
+    shared: bool = True
+
+
+class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """DPN and stage 2; see `rcae_lite.model.dpn`.
+
+    Parameters
+    ----------
+    width : int
+        Feature channels of the first level, a multiple of 8.
+    """
+
+    width: Width = 16
+
+
+class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CRD and stage 3; see `rcae_lite.model.crd`.
+
+    Parameters
+    ----------
+    width : int
+        Feature channels of the first level, a multiple of 8.
+    depths : tuple of int
+        Depths n whose I_D^n CRD sees, increasing; empty for all of 1..N (ablation ``steps``).
+    families : tuple of str
+        Pseudo-anomaly families, out of `FAMILIES`.
+    residual_input : bool
+        Give ``|I_D^n - I|`` to CRD (ours).
+    z_score_weight : float
+        Weight of per-position z-scores of residual and colour: inputs of CRD, added to its logits
+        after training (ours; 0 disables both).
+    map_loss : {"bce_dice", "l2"}
+        Loss of CRD: ours, or the paper's map and map-gradient L2.
+    crop : int
+        Side of the square crops that CRD trains on, divisible by 16; 0 for whole images.
+    pool_chunk, pool_chunks, pool_every : int
+        CRD trains on a pool of ``pool_chunks`` chunks of ``pool_chunk`` pseudo-anomalous images;
+        every ``pool_every`` steps the oldest chunk gives way to a new one.
+    """
+
+    width: Width = 16
+    depths: tuple[Depth, ...] = ()
+    families: tuple[str, ...] = PAPER_FAMILIES
+    residual_input: bool = True
+    z_score_weight: Strength = 8.0
+    map_loss: Literal["bce_dice", "l2"] = "bce_dice"
+    crop: Annotated[int, Meta(ge=0, le=8192, multiple_of=16)] = 0
+    pool_chunk: Positive = 64
+    pool_chunks: Positive = 8
+    pool_every: Positive = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = set(self.families) - set(FAMILIES)
+        if unknown or not self.families:
+            raise KitError(
+                f"families {sorted(unknown) or 'none'}: choose from {', '.join(FAMILIES)}"
+            )
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a detector and its training depend on, besides the data and the seed.
 
     Parameters
@@ -77,99 +201,50 @@ class Config:
         Name of the preset it comes from, and of how much of its steps is left, see `shortened`.
     size : int
         Working height and width in pixels, divisible by ``2 ** depth`` and by 16.
-    rcae, dpn, crd : Stage
-        Schedules of the three stages; the single-pass baseline uses that of ``rcae``.
-    depth : int
-        N, the recursion depth.
-    rcae_width, dpn_width, crd_width : int
-        Feature channels, see the modules.
-    channels : int
-        C, the channels of a compressed image.
-    skips, shared : bool
-        Identity paths inside E and D, and one E and D for all levels.
-    variation : float
-        Strength of benign variation in all stages (ours; 0 in the paper).
-    families : tuple of str
-        Pseudo-anomaly families.
-    residual_input : bool
-        Give ``|I_D^n - I|`` to CRD (ours).
-    normality : float
-        How far each residual and each colour is from what normal images show at that place is given
-        to CRD as an input, and added to its logits with this weight once it is trained (ours; 0
-        turns both off).
-    crd_depths : tuple of int
-        Depths n whose I_D^n CRD sees, increasing; empty for all of 1..N (ablation ``steps``).
-    map_loss : {"bce_dice", "l2"}
-        Loss of CRD: ours, or the paper's map and map-gradient L2.
-    crop : int
-        Side of the square crops that CRD trains on, divisible by 16; 0 for whole images.
-    pool_chunk, pool_chunks, pool_every : int
-        The sequences that CRD trains on live in a pool of ``pool_chunks`` chunks of ``pool_chunk``
-        pseudo-anomalous images; every ``pool_every`` steps the oldest chunk gives way to a new one.
+    augmentation : float
+        Strength of benign augmentation in all stages (ours; 0 in the paper).
+    single_pass : SinglePassConfig
+        The baseline.
+    rcae, dpn, crd : RcAEConfig, DPNConfig, CRDConfig
+        The three stages, in the order of their training.
     """
 
     preset: str
-    size: int
-    rcae: Stage
-    dpn: Stage
-    crd: Stage
-    depth: int = 5
-    rcae_width: int = 32
-    dpn_width: int = 16
-    crd_width: int = 16
-    channels: int = 3
-    skips: bool = True
-    shared: bool = True
-    variation: float = 1.0
-    families: tuple[str, ...] = PAPER_FAMILIES
-    residual_input: bool = True
-    normality: float = 8.0
-    crd_depths: tuple[int, ...] = ()
-    map_loss: str = "bce_dice"
-    crop: int = 0
-    pool_chunk: int = 64
-    pool_chunks: int = 8
-    pool_every: int = 100
+    size: Annotated[int, Meta(ge=16, le=8192)]
+    augmentation: Strength = 1.0
+    single_pass: SinglePassConfig
+    rcae: RcAEConfig
+    dpn: DPNConfig
+    crd: CRDConfig
 
     def __post_init__(self) -> None:
         divisor = self.side_multiple
-        if self.size < divisor or self.size % divisor:
+        if self.size % divisor:
             raise KitError(
-                f"size {self.size} is not a multiple of {divisor} (depth {self.depth}, four levels "
-                f"of DPN and CRD); use {max(divisor, round(self.size / divisor) * divisor)}"
+                f"size {self.size} is not a multiple of {divisor} (depth {self.rcae.depth}, four "
+                f"levels of DPN and CRD); use {max(divisor, round(self.size / divisor) * divisor)}"
             )
-        widths = ("rcae_width", "dpn_width", "crd_width")
-        for name in widths:
-            value = getattr(self, name)
-            if value < 8 or value % 8:
-                raise KitError(f"{name} {value} is not a positive multiple of 8; use 16 or 32")
-        if self.depth < 1 or self.channels < 1:
-            raise KitError(f"depth {self.depth} and channels {self.channels} must be at least 1")
-        seen = list(self.crd_depths)
-        if seen != sorted(set(seen) & set(range(1, self.depth + 1))):
-            raise KitError(f"crd_depths {seen} must increase and lie in 1..{self.depth}")
-        for name in ("rcae", "dpn", "crd"):
-            if not isinstance(getattr(self, name), Stage):
-                raise KitError(f"{name} {getattr(self, name)!r} is no stage; use {{'steps': 100}}")
-        if self.crop % 16 or not 0 <= self.crop <= self.size:
-            raise KitError(f"crop {self.crop} must be a multiple of 16 up to the size {self.size}")
-        if self.map_loss not in ("bce_dice", "l2"):
-            raise KitError(f"map_loss {self.map_loss!r}: choose 'bce_dice' or 'l2'")
-        unknown = set(self.families) - set(FAMILIES)
-        if unknown or not self.families:
-            raise KitError(
-                f"families {sorted(unknown) or 'none'}: choose from {', '.join(FAMILIES)}"
-            )
-        if min(self.pool_chunk, self.pool_chunks, self.pool_every) < 1:
-            raise KitError("pool_chunk, pool_chunks and pool_every must be at least 1")
-        for name in ("variation", "normality"):
-            if getattr(self, name) < 0:
-                raise KitError(f"{name} {getattr(self, name)} is negative; 0 turns it off")
+        if self.crd.crop > self.size:
+            raise KitError(f"crop {self.crd.crop} is larger than the size {self.size}")
+        seen = list(self.crd.depths)
+        if seen != sorted(set(seen) & set(range(1, self.rcae.depth + 1))):
+            raise KitError(f"crd.depths {seen} must increase and lie in 1..{self.rcae.depth}")
 
     @property
     def side_multiple(self) -> int:
         """What height and width are multiples of: halved N times by RcAE, four by DPN and CRD."""
-        return 2 ** max(self.depth, 4)
+        return 2 ** max(self.rcae.depth, 4)
+
+    def prefix(self, stages: Sequence[str]) -> dict[str, Any]:
+        """Return what the weights of the last of some stages depend on, as plain values.
+
+        Parameters
+        ----------
+        stages : sequence of str
+            The stages up to and with it, for example ``("rcae", "dpn")``.
+        """
+        values = self.to_dict()
+        return {name: values[name] for name in ("size", "augmentation", *stages)}
 
     def shortened(self, fraction: float) -> Config:
         """Shorten every stage to a fraction of its steps or epochs; the preset's name says so.
@@ -188,71 +263,94 @@ class Config:
             raise KitError(f"step_fraction {fraction} is outside (0, 1]; 0.5 halves every stage")
         if fraction == 1:
             return self
-        stages: dict[str, Any] = {}
-        for name in ("rcae", "dpn", "crd"):
-            stage = getattr(self, name)
+
+        def shorter(stage: Any) -> Any:
             unit = "steps" if stage.steps else "epochs"
-            length = max(1, round(fraction * getattr(stage, unit)))
-            stages[name] = dataclasses.replace(stage, **{unit: length})
+            return replace(stage, **{unit: max(1, round(fraction * getattr(stage, unit)))})
+
+        stages = {name: shorter(getattr(self, name)) for name in _STAGES}
         preset = f"{self.preset} ({100 * fraction:g}% of its steps)"
-        return dataclasses.replace(self, preset=preset, **stages)
+        return replace(self, preset=preset, **stages)
+
+    def updated(self, options: Mapping[str, Any]) -> Config:
+        """Replace some options.
+
+        Parameters
+        ----------
+        options : mapping
+            Fields of `Config`, or of a stage by its path (``"crd.width"``); for a stage a dict of
+            its fields is enough: ``{"crd": {"steps": 100}}``.
+
+        Raises
+        ------
+        KitError
+            If an option is unknown, or a value has another type or is out of range.
+        """
+        values = self.to_dict()
+        for name, value in options.items():
+            _set(values, Config, name.split("."), value)
+        return config_from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `config_from_dict` is the way back."""
-        return dataclasses.asdict(self)
+        return msgspec.to_builtins(self)
 
 
+_STAGES = ("single_pass", "rcae", "dpn", "crd")
+_FAST: dict[str, Any] = {"learning_rate": 2e-3, "clip": 1.0}
 _LITE = Config(
     preset="lite",
     size=128,
-    rcae=Stage(steps=800, batch_size=16, learning_rate=2e-3, clip=1.0),
-    dpn=Stage(steps=400, batch_size=16, learning_rate=2e-3, clip=1.0),
-    crd=Stage(steps=1600, batch_size=16, learning_rate=2e-3, clip=1.0),
-    families=(*PAPER_FAMILIES, "local_distortion"),  # the last one is ours
-    crop=64,
+    single_pass=SinglePassConfig(steps=800, **_FAST),
+    rcae=RcAEConfig(steps=800, **_FAST),
+    dpn=DPNConfig(steps=400, **_FAST),
+    crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
+_PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
 
 PRESETS: dict[str, Config] = {
-    "demo": dataclasses.replace(
+    "demo": replace(
         _LITE,
         preset="demo",
-        rcae=Stage(steps=300, batch_size=16, learning_rate=2e-3, clip=1.0),
-        dpn=Stage(steps=200, batch_size=16, learning_rate=2e-3, clip=1.0),
-        crd=Stage(steps=900, batch_size=16, learning_rate=2e-3, clip=1.0),
-        pool_chunk=32,
-        pool_every=50,
+        single_pass=SinglePassConfig(steps=300, **_FAST),
+        rcae=RcAEConfig(steps=300, **_FAST),
+        dpn=DPNConfig(steps=200, **_FAST),
+        crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
-    "standard": dataclasses.replace(
+    "standard": replace(
         _LITE,
         preset="standard",
         size=256,
-        rcae=Stage(steps=6000, batch_size=16, learning_rate=2e-3, clip=1.0),
-        dpn=Stage(steps=3000, batch_size=16, learning_rate=2e-3, clip=1.0),
-        crd=Stage(steps=8000, batch_size=32, learning_rate=2e-3, clip=1.0),
-        crop=128,
-        pool_chunks=16,
+        single_pass=SinglePassConfig(steps=6000, **_FAST),
+        rcae=RcAEConfig(steps=6000, **_FAST),
+        dpn=DPNConfig(steps=3000, **_FAST),
+        crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
     ),
     # The paper's settings. Its batch size is unknown; we use 4.
     "paper": Config(
         preset="paper",
         size=1024,
-        rcae=Stage(epochs=1500, batch_size=4, learning_rate=1e-4, schedule="constant"),
-        dpn=Stage(epochs=400, batch_size=4, learning_rate=1e-4, schedule="constant"),
-        crd=Stage(epochs=300, batch_size=4, learning_rate=1e-4, schedule="constant"),
-        variation=0.0,
-        residual_input=False,
-        normality=0.0,
-        map_loss="l2",
-        pool_chunk=4,
-        pool_chunks=1,
-        pool_every=1,
+        augmentation=0.0,
+        single_pass=SinglePassConfig(epochs=1500, **_PAPER),
+        rcae=RcAEConfig(epochs=1500, **_PAPER),
+        dpn=DPNConfig(epochs=400, **_PAPER),
+        crd=CRDConfig(
+            epochs=300,
+            residual_input=False,
+            z_score_weight=0.0,
+            map_loss="l2",
+            pool_chunk=4,
+            pool_chunks=1,
+            pool_every=1,
+            **_PAPER,
+        ),
     ),
 }
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:
-    """Read options of a configuration as typed: ``["normality=0", "map_loss=l2"]``.
+    """Read options of a configuration as typed: ``["crd.width=24", "crd.map_loss=l2"]``.
 
     Parameters
     ----------
@@ -268,21 +366,12 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example normality=0")
+            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example crd.width=24")
         try:
             options[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             options[name] = value
     return options
-
-
-def _check_names(given: Mapping[str, Any], kind: type) -> None:
-    known = [field.name for field in dataclasses.fields(kind)]
-    for name in given:
-        if name not in known:
-            guess = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {guess[0]!r}?" if guess else "."
-            raise KitError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
 
 
 def get_config(preset: str, **overrides: Any) -> Config:
@@ -293,8 +382,8 @@ def get_config(preset: str, **overrides: Any) -> Config:
     preset : {"demo", "lite", "standard", "paper"}
         Name of the preset.
     **overrides
-        Fields of `Config`. For ``rcae``, ``dpn`` and ``crd`` a dict of `Stage` fields is enough:
-        ``get_config("lite", crd={"steps": 100})``.
+        See `Config.updated`: ``get_config("lite", size=64, crd={"steps": 100})``, or by path:
+        ``get_config("lite", **{"crd.steps": 100})``.
 
     Raises
     ------
@@ -303,13 +392,7 @@ def get_config(preset: str, **overrides: Any) -> Config:
     """
     if preset not in PRESETS:
         raise KitError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
-    config = PRESETS[preset]
-    _check_names(overrides, Config)
-    for name, value in overrides.items():
-        if isinstance(value, Mapping):
-            _check_names(value, Stage)
-            overrides[name] = dataclasses.replace(getattr(config, name), **value)
-    return dataclasses.replace(config, **overrides)
+    return PRESETS[preset].updated(overrides)
 
 
 def config_from_dict(values: Mapping[str, Any]) -> Config:
@@ -318,16 +401,26 @@ def config_from_dict(values: Mapping[str, Any]) -> Config:
     Raises
     ------
     KitError
-        If a field is unknown, missing or out of range.
+        If a field is unknown, missing, of another type or out of range.
     """
-    _check_names(values, Config)
-    fields = dict(values)
-    try:
-        for name in ("rcae", "dpn", "crd"):
-            _check_names(fields[name], Stage)
-            fields[name] = Stage(**fields[name])
-        for name in ("families", "crd_depths"):
-            fields[name] = tuple(fields.get(name, ()))
-        return Config(**fields)
-    except (KeyError, TypeError) as error:
-        raise KitError(f"not a complete configuration: {error}; was it edited by hand?") from None
+    return convert(dict(values), Config)
+
+
+def _set(values: dict[str, Any], kind: type[Struct], path: Sequence[str], value: Any) -> None:
+    """Replace one option, or several of a stage, in plain values; refuse unknown names."""
+    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    name, rest = path[0], path[1:]
+    if name not in known:
+        guess = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {guess[0]!r}?" if guess else "."
+        raise KitError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
+    nested: type[Struct] | None = known[name] if name in _STAGES else None
+    if rest and nested is None:
+        raise KitError(f"option {name!r} has no part {'.'.join(rest)!r}; write {name}=VALUE")
+    if nested is not None and rest:
+        _set(values[name], nested, rest, value)
+    elif nested is not None and isinstance(value, Mapping):
+        for inner, one in value.items():
+            _set(values[name], nested, [inner], one)
+    else:
+        values[name] = msgspec.to_builtins(value)

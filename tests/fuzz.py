@@ -45,12 +45,13 @@ from PIL import Image
 
 from data_utils import Category, ImageSet, KitError
 from data_utils.images import image_size, preview, read_image, read_mask
-from rcae_lite.checkpoint import load_checkpoint, load_modules, restore_optimiser
+from rcae_lite.commands.run import _description, read_run
 from rcae_lite.config import Config, config_from_dict
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.results import Evaluation
-from rcae_lite.runs import _description, read_run
-from rcae_lite.training import new_state
+from rcae_lite.evaluation.results import Evaluation
+from rcae_lite.storage.tensors import load_modules
+from rcae_lite.training.checkpoint import load_checkpoint, restore_optimiser
+from rcae_lite.training.loop import new_state
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 SECONDS = 10  # of CPU time, for one file
@@ -130,7 +131,7 @@ def run_files() -> tuple[Files, Files]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         detector = RcAEDetector(CONFIG, 0, "cpu")
-        detector.fit(category.train, listeners=[], checkpoint=folder / "checkpoint")
+        detector.fit(category.train, callbacks=[], checkpoint=folder / "checkpoint")
         detector.save(folder)
         detector.evaluate(category.test).save(folder)
         description = _description(detector, category, None, "rcae train synthetic tiny")

@@ -60,7 +60,7 @@ def test_synthetic_categories_are_neither_trivial_nor_impossible(name):
     """The plain residual of the single-pass baseline ranks images between 0.60 and 0.90."""
     category = open_category("synthetic", name, size=128)
     detector = SinglePassDetector.from_preset("demo", seed=0, device="cpu")
-    detector.fit(category.train, listeners=[])
+    detector.fit(category.train, callbacks=[])
     scores = detector.predict(category.test.images() / 255).score
     auroc = roc_auc_score(category.test.labels, scores)
     print(f"\n{name}: single-pass image AUROC {auroc:.4f}")

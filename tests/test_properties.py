@@ -11,10 +11,11 @@ from torchvision.transforms import v2
 
 from data_utils import ImageSet, KitError, Record
 from data_utils.samples import to_working_size
-from rcae_lite.autoencoder import RcAE, check_divisible
 from rcae_lite.config import Stage, config_from_dict, get_config
-from rcae_lite.files import load_tensors, save_tensors
-from rcae_lite.metrics import area_under_pro, image_metrics, pixel_curve, pixel_metrics
+from rcae_lite.evaluation.curves import area_under_pro, pixel_curve
+from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
+from rcae_lite.model.rcae import RcAE, check_divisible
+from rcae_lite.storage.tensors import load_tensors, save_tensors
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

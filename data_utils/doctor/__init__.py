@@ -14,7 +14,14 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from data_utils.catalogue import FORMATS, SYNTHETIC, Place, locate
+from data_utils.catalogue import (
+    FORMATS,
+    SYNTHETIC,
+    Place,
+    category_of,
+    locate,
+    open_category,
+)
 from data_utils.doctor.checks import Case, check
 from data_utils.doctor.examine import Facts, examine
 from data_utils.doctor.findings import KINDS, CategorySummary, Diagnosis, Finding
@@ -22,13 +29,14 @@ from data_utils.doctor.page import to_html
 from data_utils.errors import DataError
 from data_utils.images import list_images
 from data_utils.published import PUBLISHED
+from data_utils.samples import Category
 
 __all__ = [
     "CategorySummary",
     "Diagnosis",
     "Finding",
     "diagnose",
-    "require_sound",
+    "check_dataset",
     "to_html",
 ]
 
@@ -72,27 +80,35 @@ def diagnose(
         raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
     place = locate(data)
     names = place.categories if category is None else [place.choose(category)]
-    cases = [_case(place, name, size, pixels) for name in names]
+    return _diagnosis(place, [_case(place, name, size, pixels) for name in names])
+
+
+def _diagnosis(place: Place, cases: list[Case]) -> Diagnosis:
     order = list(KINDS)
     findings = [found for case in cases for found in check(case)]
     return Diagnosis(
         format=place.format,
         root=place.root,
-        size=size,
+        size=cases[0].size,
         categories=tuple(_summary(case) for case in cases),
         findings=tuple(sorted(findings, key=lambda found: order.index(found.kind))),
     )
 
 
-def require_sound(data: str | Path, category: str | None = None) -> None:
-    """Refuse a category that a training would fail on, or whose result would mean nothing.
+def check_dataset(data: str | Path, category: str | None = None, *, size: int = 128) -> Category:
+    """Open a category; refuse one that a training would fail on or whose result would mean nothing.
 
-    This is the cheap part of `diagnose`: hashes and headers. Raises nothing for warnings.
+    This is the cheap part of `diagnose`: hashes and headers, read once for both. Raises nothing for
+    warnings.
 
     Parameters
     ----------
-    data, category
+    data, category, size
         As in `data_utils.open_category`.
+
+    Returns
+    -------
+    Category
 
     Raises
     ------
@@ -101,21 +117,27 @@ def require_sound(data: str | Path, category: str | None = None) -> None:
     """
     place = locate(data)
     if place.format == SYNTHETIC:
-        return
+        return open_category(data, category, size=size)
     name = place.choose(category)
-    errors = diagnose(data, name, pixels=False).errors
+    case = _case(place, name, size, pixels=False)
+    errors = _diagnosis(place, [case]).errors
     if errors:
         more = f"{len(errors) - 1} more of {len(errors)} errors" if len(errors) > 1 else "details"
         raise DataError(
             f"{errors[0].message}; {errors[0].remedy} ({more}: rcae doctor {data} {name})"
         )
+    train, test = (
+        [facts.record for facts in case.facts if facts.split == split]
+        for split in ("train", "test")
+    )
+    return category_of(place, name, size, train, test)
 
 
 def _case(place: Place, name: str, size: int, pixels: bool) -> Case:
     """Read a category whole; what its reader complains about is noted."""
     root = Path(place.root)
     complaints: list[tuple[str, Path]] = []
-    train, test = place.records(name, complain=lambda *fault: complaints.append(fault))
+    train, test = place.records(name, on_fault=lambda *fault: complaints.append(fault))
     todo = [("train", record) for record in train] + [("test", record) for record in test]
     progress = {"desc": f"examining {name}", "unit": "image", "leave": False}
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from data_utils.doctor.similar import perceptual_hash
 from data_utils.errors import DataError
-from data_utils.files import read_bytes
+from data_utils.formats.common import read_bytes
 from data_utils.images import Header, image_header, mask_values, preview, shrunk
 from data_utils.samples import Record
 
@@ -123,11 +123,15 @@ def examine(record: Record, split: str, root: Path, *, pixels: bool) -> Facts:
         if record.file is None:
             digest, header, grey = _drawn(record)
             look = _look(grey)
-        else:
+        elif pixels:
             content = read_bytes(record.file)
             digest = hashlib.sha256(content).hexdigest()
             header = image_header(record.file, content)
-            look = _look(preview(record.file, _SIDE, content)) if pixels else None
+            look = _look(preview(record.file, _SIDE, content))
+        else:
+            assert record.image_digest is not None
+            digest = record.image_digest()  # kept: the fingerprint of the category needs it, too
+            header = image_header(record.file)
     except DataError as error:
         fault = str(error)
     masks, defects = _masks(record, root, pixels)
@@ -159,7 +163,7 @@ def _masks(
         name = path.relative_to(root).as_posix()
         header, values, area, share = None, 0, None, 0.0
         try:
-            content = read_bytes(path)
+            content = read_bytes(path) if pixels else None
             header = image_header(path, content)
             if pixels:
                 stored, foreground = mask_values(path, content)  # (h, w)

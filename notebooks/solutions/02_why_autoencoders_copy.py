@@ -66,7 +66,7 @@ check("02.gradient", gradient)
 # ## 3 · `02.loss` (medium, with 2 at hand)
 #
 # The paper's loss: $\|I - R\|_1 + \|\nabla I - \nabla R\|_1$, both as means. You may use your own
-# `gradient`, or `rcae_lite.losses.gradient`.
+# `gradient`, or `rcae_lite.model.losses.gradient`.
 
 
 # %%

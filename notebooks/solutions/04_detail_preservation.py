@@ -20,7 +20,7 @@
 import torch
 
 from rcae_lite.exercises import check
-from rcae_lite.losses import gradient
+from rcae_lite.model.losses import gradient
 
 # %% [markdown]
 # ## 1 · `04.psnr` (easy)

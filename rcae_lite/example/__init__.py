@@ -10,24 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from data_utils import Category, KitError
-from rcae_lite.detector import Detector, RcAEDetector, SinglePassDetector
+from rcae_lite.baselines import DETECTORS
+from rcae_lite.detector import Detector
 
 __all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
 
 SHIPPED = Path(__file__).parent
-KINDS: dict[str, type[Detector]] = {"rcae": RcAEDetector, "single_pass": SinglePassDetector}
+KINDS = ("full", "single_pass")
 
 # Enough steps to go through every line of a training, for the tests of the notebooks.
 _FEW = {"steps": 3, "batch_size": 4}
-_FAST: dict[str, Any] = {"rcae": _FEW, "dpn": _FEW, "crd": _FEW, "pool_chunk": 8, "pool_chunks": 1}
+_FAST: dict[str, Any] = dict.fromkeys(("single_pass", "rcae", "dpn", "crd"), _FEW)
+_FAST["crd"] = _FEW | {"pool_chunk": 8, "pool_chunks": 1}
 
 
-def load_example(kind: str = "rcae", *, device: str = "auto") -> Detector:
+def load_example(kind: str = "full", *, device: str = "auto") -> Detector:
     """Load a detector that ships with the kit.
 
     Parameters
     ----------
-    kind : {"rcae", "single_pass"}
+    kind : {"full", "single_pass"}
         The method of the paper, or the ConvAE baseline.
     device : str
         As in `rcae_lite.detector.Detector`.
@@ -45,7 +47,7 @@ def load_example(kind: str = "rcae", *, device: str = "auto") -> Detector:
     if kind not in KINDS:
         raise KitError(f"unknown detector {kind!r}; choose from {', '.join(KINDS)}")
     try:
-        return KINDS[kind].load(SHIPPED / kind, device=device)
+        return DETECTORS[kind].load(SHIPPED / kind, device=device)
     except KitError as error:
         raise KitError(
             f"the shipped detector {kind!r} does not fit this kit ({error}); make it again: "
@@ -55,7 +57,7 @@ def load_example(kind: str = "rcae", *, device: str = "auto") -> Detector:
 
 def detector_for(
     category: Category,
-    kind: str = "rcae",
+    kind: str = "full",
     *,
     fast: bool = False,
     stages: str | Path = Path("runs") / "stages",
@@ -67,7 +69,7 @@ def detector_for(
     category : Category
         For the synthetic category that the shipped detectors know, they are returned. For any
         other one the preset ``demo`` is trained, in minutes on a CPU.
-    kind : {"rcae", "single_pass"}
+    kind : {"full", "single_pass"}
         As in `load_example`.
     fast : bool
         Train a few steps only: for tests of the code around it.
@@ -83,5 +85,5 @@ def detector_for(
     known = ("synthetic", shipped.trained["category"], shipped.config.size)
     if (category.format, category.name, category.size) == known:
         return shipped
-    detector = KINDS[kind].from_preset("demo", **(_FAST if fast else {}))
+    detector = DETECTORS[kind].from_preset("demo", **(_FAST if fast else {}))
     return detector.fit(category.train, stages=stages)

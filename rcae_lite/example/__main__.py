@@ -6,8 +6,8 @@ python -m rcae_lite.example
 from __future__ import annotations
 
 from data_utils import open_category
+from rcae_lite.baselines import DETECTORS
 from rcae_lite.config import get_config
-from rcae_lite.evaluation import code_version
 from rcae_lite.example import KINDS, SHIPPED
 
 COMMAND = "python -m rcae_lite.example"
@@ -17,10 +17,10 @@ def make() -> None:
     """Train, write and evaluate each detector."""
     config = get_config("demo")
     category = open_category("synthetic", size=config.size)
-    for kind, detector_class in KINDS.items():
-        code = code_version()
+    for kind in KINDS:
+        detector_class = DETECTORS[kind]
         detector = detector_class(config).fit(category.train)
-        detector.trained |= {"command": COMMAND, "code_version": code}
+        detector.data["command"] = COMMAND
         detector.save(SHIPPED / kind, half=True)
         loaded = detector_class.load(SHIPPED / kind)
         files = [file.stat().st_size for file in (SHIPPED / kind).glob("detector.*")]

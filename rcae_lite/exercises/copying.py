@@ -3,8 +3,8 @@
 import torch
 from torch.nn import functional as F
 
-from rcae_lite import losses
 from rcae_lite.exercises.registry import Attempt, exercise
+from rcae_lite.model import losses
 
 
 @exercise(

@@ -5,8 +5,8 @@ import copy
 import torch
 from torch import nn
 
-from rcae_lite import losses
 from rcae_lite.exercises.registry import Attempt, exercise
+from rcae_lite.model import losses
 
 
 @exercise(

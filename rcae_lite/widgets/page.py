@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from data_utils import Category, KitError, open_category
 from data_utils.html import render
-from rcae_lite.detector import RcAEDetector, SinglePassDetector
-from rcae_lite.files import write_text
-from rcae_lite.plotting import DETECTORS
-from rcae_lite.prediction import find_images, working_image
-from rcae_lite.results import Evaluation
-from rcae_lite.runs import load_run
+from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.commands.prediction import find_images, working_image
+from rcae_lite.commands.run import RunRecord, load_run
+from rcae_lite.config import DETECTOR_NAMES
+from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation.results import Evaluation
+from rcae_lite.storage.atomic import write_text
 from rcae_lite.widgets.packing import module, pack_for_page, style
 from rcae_lite.widgets.state.base import State, Tree
 from rcae_lite.widgets.state.comparison import Compared, ComparisonState
@@ -109,18 +109,18 @@ def explore_run(
     if (baseline / "detector.json").exists():
         single = SinglePassDetector.load(baseline, device=device)
         seen = (detector, frames), (single, record(single, images, names))
-        both = [Compared.of(DETECTORS[entry.kind], entry, made) for entry, made in seen]
+        both = [Compared.of(DETECTOR_NAMES[entry.kind], entry, made) for entry, made in seen]
         widgets.append(("comparison", ComparisonState(both)))
     if (Path(run) / "evaluation.json").exists():
         evaluation = Evaluation.load(Path(run) / "evaluation.json")
         test = None if category is None else category.test
         widgets.append(("threshold", ThresholdState(evaluation, test)))
-    return write_page(out, widgets, f"{description['category']}: the recursion")
+    return write_page(out, widgets, f"{description.category}: the recursion")
 
 
 def open_images(
     run: str | Path, sources: Sequence[str | Path], device: str
-) -> tuple[dict[str, Any], RcAEDetector, Tensor, list[str]]:
+) -> tuple[RunRecord, RcAEDetector, Tensor, list[str]]:
     """Open a run's description and detector, and images at its size: (B, 3, H, W), their names."""
     description, detector = load_run(run, device)
     found = find_images(sources)
@@ -128,10 +128,10 @@ def open_images(
     return description, detector, images, [name for _, name in found]
 
 
-def _unchanged_data(description: dict[str, Any], side: int) -> Category | None:
+def _unchanged_data(description: RunRecord, side: int) -> Category | None:
     """Open the data of a run; None if they are gone or have changed."""
     try:
-        category = open_category(description["data"], description["category"], size=side)
+        category = open_category(description.data, description.category, size=side)
     except (KitError, OSError):
         return None
-    return category if category.fingerprint == description["data_fingerprint"] else None
+    return category if category.fingerprint == description.data_fingerprint else None

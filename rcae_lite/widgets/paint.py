@@ -1,8 +1,8 @@
 """A page that carries the detector itself: paint on an image, and it answers without Python.
 
-RcAE, DPN and CRD are one ONNX model (`rcae_lite.export`); onnxruntime-web runs it in a worker. The
-runtime is Microsoft's package from npm, of one version with one sha256. It is fetched once, at the
-first page, into the user's cache folder.
+RcAE, DPN and CRD are one ONNX model (`rcae_lite.commands.export`); onnxruntime-web runs it in a
+worker. The runtime is Microsoft's package from npm, of one version with one sha256. It is fetched
+once, at the first page, into the user's cache folder.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pooch
 from torch import Tensor
 
 from data_utils import KitError
+from rcae_lite.commands.export import export_onnx
 from rcae_lite.detector import Detector
-from rcae_lite.export import export_onnx
-from rcae_lite.pseudo_anomalies import VISIBLE
+from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets.packing import source
 from rcae_lite.widgets.page import open_images, write_parts
 from rcae_lite.widgets.state.painter import PainterState
@@ -52,7 +52,7 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     Raises
     ------
     KitError
-        If the runtime cannot be fetched, or as `rcae_lite.export.export_onnx`.
+        If the runtime cannot be fetched, or as `rcae_lite.commands.export.export_onnx`.
     """
     script, wasm = _runtime()
     state = PainterState(detector, image)
@@ -92,7 +92,7 @@ def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     description, detector, pictures, names = open_images(run, images, "cpu")
     if len(pictures) != 1:
         raise KitError(f"{len(pictures)} images; --paint takes one to paint on")
-    title = f"{description['category']}: paint on {names[0]}"
+    title = f"{description.category}: paint on {names[0]}"
     return write_paint_page(detector, pictures[0], out, title)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from data_utils import ImageSet, KitError
 from rcae_lite.detector import Detector
-from rcae_lite.results import Evaluation
+from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.packing import module, pack, style
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.base import State

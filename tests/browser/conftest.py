@@ -137,7 +137,7 @@ def shots() -> Path:
 def tiny_baseline(tiny_category) -> SinglePassDetector:
     """Return a single-pass detector that has gone through its training."""
     return SinglePassDetector(tiny_config(rcae=TINY_STAGE), 0, "cpu").fit(
-        tiny_category.train, listeners=[]
+        tiny_category.train, callbacks=[]
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from data_utils import DataError, diagnose, open_category, synthetic
-from data_utils.doctor import Diagnosis, Finding, require_sound, to_html
+from data_utils.doctor import Diagnosis, Finding, check_dataset, to_html
 from data_utils.doctor.findings import KINDS
 from data_utils.doctor.similar import near_duplicates, perceptual_hash
 from data_utils.download import ARCHIVES
@@ -231,7 +231,7 @@ def test_a_healthy_set_has_no_findings(root: Path) -> None:
     assert (category.name, category.counts) == ("lid", (TRAIN, GOOD, BAD))
     assert (category.masks, category.defects, category.small_defects) == (BAD, BAD, 0)
     assert (category.sizes, category.modes) == ("60x80", "8-bit RGB")
-    require_sound(root)
+    check_dataset(root)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -328,17 +328,17 @@ def test_training_is_refused_in_one_line(root: Path) -> None:
     shutil.copy(root / TRAIN_0, root / GOOD_0)
     (root / TRAIN_1).write_text("hello")
     with pytest.raises(DataError) as refusal:
-        require_sound(root, "lid")
+        check_dataset(root, "lid")
     line = str(refusal.value)
     assert "\n" not in line and TRAIN_1 in line and f"rcae doctor {root} lid" in line
     assert "1 more of 2 errors" in line
-    require_sound("synthetic")
+    check_dataset("synthetic")
 
 
 def test_warnings_do_not_stop_a_training(root: Path) -> None:
     shutil.copy(root / TRAIN_0, root / TRAIN_1)
     (root / MASK_0).unlink()
-    require_sound(root)
+    check_dataset(root)
 
 
 def test_nothing_is_changed(root: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_site_holds_lectures_exercises_reference_and_paper(site):
     paper = (site / "paper.html").read_text(encoding="utf-8")
     assert "RcAE.forward" in paper
     reference = (site / "reference_the_method.html").read_text(encoding="utf-8")
-    assert 'id="rcae_lite.autoencoder.RcAE.trajectory"' in reference
+    assert 'id="rcae_lite.model.rcae.RcAE.trajectory"' in reference
 
 
 def test_formulas_are_drawn_by_the_browser_itself(site):

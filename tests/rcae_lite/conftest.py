@@ -12,20 +12,15 @@ TINY_STAGE = {"steps": 6, "batch_size": 4, "learning_rate": 2e-3}
 
 def tiny_config(**overrides) -> Config:
     """Return the smallest configuration that goes through every line of a training."""
+    crd = {"width": 8, "crop": 16, "pool_chunk": 4, "pool_chunks": 2, "pool_every": 2}
     options = {
         "size": 32,
-        "rcae_width": 16,
-        "dpn_width": 8,
-        "crd_width": 8,
-        "crop": 16,
-        "pool_chunk": 4,
-        "pool_chunks": 2,
-        "pool_every": 2,
-        "rcae": TINY_STAGE,
-        "dpn": TINY_STAGE,
-        "crd": TINY_STAGE,
+        "single_pass": TINY_STAGE,
+        "rcae": TINY_STAGE | {"width": 16},
+        "dpn": TINY_STAGE | {"width": 8},
+        "crd": TINY_STAGE | crd,
     }
-    return get_config("demo", **(options | overrides))
+    return get_config("demo", **options).updated(overrides)
 
 
 def tiny_records(count: int, defective: int = 0) -> list[Record]:
@@ -69,4 +64,4 @@ def tiny_category() -> Category:
 @pytest.fixture(scope="session")
 def tiny_detector(tiny_category) -> RcAEDetector:
     """Return a detector that has gone through all stages."""
-    return RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[])
+    return RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])

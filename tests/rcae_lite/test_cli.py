@@ -13,12 +13,12 @@ import tifffile
 import torch
 from PIL import Image
 
-from rcae_lite import config, files
+from rcae_lite import config
 from rcae_lite.cli import main
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.results import METRICS, Evaluation
-
-from .conftest import tiny_config, tiny_records
+from rcae_lite.evaluation.results import METRICS, Evaluation
+from rcae_lite.storage import atomic as files
+from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 
 @pytest.fixture(autouse=True)
@@ -138,13 +138,13 @@ def test_evaluate_on_other_data_leaves_the_run_alone(data, tmp_path, capsys):
 
 def test_interrupted_and_resumed_it_is_the_same_run(data, tmp_path, monkeypatch, capsys):
     assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "whole") == 0
-    monkeypatch.setattr("rcae_lite.checkpoint.SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr("rcae_lite.training.Progress.__call__", stop_at("crd", 3))
+    monkeypatch.setattr("rcae_lite.training.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("rcae_lite.training.callbacks.Progress.__call__", stop_at("crd", 3))
     assert rcae("train", data, "--preset", "tiny", "--out", tmp_path / "parts") == 130
     assert "--resume" in capsys.readouterr().err
     assert "no finished training" in refused(capsys, "evaluate", tmp_path / "parts")
     assert {p.name for p in (tmp_path / "parts").iterdir()} == {"run.json", "checkpoint"}
-    monkeypatch.setattr("rcae_lite.training.Progress.__call__", lambda *_: None)
+    monkeypatch.setattr("rcae_lite.training.callbacks.Progress.__call__", lambda *_: None)
     assert "--resume" in refused(
         capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "parts"
     )

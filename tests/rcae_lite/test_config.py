@@ -7,7 +7,7 @@ import pytest
 
 from data_utils import KitError
 from rcae_lite.config import PRESETS, Stage, config_from_dict, get_config
-from rcae_lite.pseudo_anomalies import PAPER_FAMILIES
+from rcae_lite.training.pseudo_anomalies import PAPER_FAMILIES
 
 
 @pytest.mark.parametrize("preset", PRESETS)

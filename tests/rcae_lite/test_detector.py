@@ -8,11 +8,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_utils import KitError
-from rcae_lite.detector import RcAEDetector, SinglePassDetector, resolve_device
-from rcae_lite.evaluation import smooth
-from rcae_lite.training import Event
-
-from .conftest import tiny_config, tiny_records
+from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.storage.provenance import resolve_device
+from rcae_lite.training.loop import Event
+from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 DETECTORS = [RcAEDetector, SinglePassDetector]
 
@@ -36,7 +37,7 @@ def images(count: int = 2) -> torch.Tensor:
 def test_stages_run_one_after_the_other(tiny_category):
     events: list[Event] = []
     detector = RcAEDetector(tiny_config(), 0, "cpu").fit(
-        tiny_category.train, listeners=[events.append]
+        tiny_category.train, callbacks=[events.append]
     )
     assert [e.stage for e in events] == ["rcae"] * 6 + ["dpn"] * 6 + ["crd"] * 6
     assert list(detector.trained["seconds"]) == ["rcae", "dpn", "crd"]
@@ -50,7 +51,7 @@ def test_earlier_modules_are_frozen_in_later_stages(tiny_category):
         if event.done == event.steps:
             seen[event.stage] = [t.clone() for t in event.state.module.state_dict().values()]
 
-    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[remember])
+    detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[remember])
     for name, tensors in seen.items():
         final = detector.modules[name].state_dict().values()
         assert all(torch.equal(a, b) for a, b in zip(tensors, final, strict=True)), name
@@ -69,7 +70,7 @@ def test_trajectory_is_typed_and_consistent(tiny_detector):
 
 @pytest.mark.parametrize("kind", DETECTORS)
 def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kind):
-    detector = kind(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[])
+    detector = kind(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
     detection = detector.predict(images(5), batch_size=2)
     assert detection.anomaly_map.shape == detection.probability.shape == (5, 32, 32)
     assert detection.anomaly_map.dtype == torch.float32
@@ -99,7 +100,7 @@ def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category
 
 def test_without_what_is_ours_the_map_is_crds_alone(tiny_category):
     config = tiny_config(normality=0.0, residual_input=False, variation=0.0, map_loss="l2", crop=0)
-    detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, listeners=[])
+    detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, callbacks=[])
     assert detector.crd.normality is None
     sample = tiny_category.test.images()[:1] / 255
     with torch.inference_mode():
@@ -109,10 +110,10 @@ def test_without_what_is_ours_the_map_is_crds_alone(tiny_category):
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
-    again = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, listeners=[])
+    again = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
     assert same_weights(tiny_detector, again)
     assert again.calibration_scores == tiny_detector.calibration_scores
-    other = RcAEDetector(tiny_config(), 1, "cpu").fit(tiny_category.train, listeners=[])
+    other = RcAEDetector(tiny_config(), 1, "cpu").fit(tiny_category.train, callbacks=[])
     assert not same_weights(tiny_detector, other)
 
 
@@ -120,7 +121,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, t
 def test_a_resumed_training_equals_an_uninterrupted_one(
     tiny_category, tiny_detector, tmp_path, monkeypatch, stop
 ):
-    monkeypatch.setattr("rcae_lite.checkpoint.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("rcae_lite.training.checkpoint.SECONDS_BETWEEN", 0.0)
 
     class Killed(Exception):
         pass
@@ -131,10 +132,10 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 
     with pytest.raises(Killed):
         RcAEDetector(tiny_config(), 0, "cpu").fit(
-            tiny_category.train, listeners=[kill], checkpoint=tmp_path / "checkpoint"
+            tiny_category.train, callbacks=[kill], checkpoint=tmp_path / "checkpoint"
         )
     resumed = RcAEDetector(tiny_config(), 0, "cpu").fit(
-        tiny_category.train, listeners=[], checkpoint=tmp_path / "checkpoint"
+        tiny_category.train, callbacks=[], checkpoint=tmp_path / "checkpoint"
     )
     assert same_weights(tiny_detector, resumed)
     assert resumed.losses["crd"] == tiny_detector.losses["crd"]
@@ -144,7 +145,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 def test_fitting_again_starts_afresh(tiny_category, tiny_detector):
     twice = RcAEDetector(tiny_config(), 0, "cpu")
     for _ in range(2):
-        twice.fit(tiny_category.train, listeners=[])
+        twice.fit(tiny_category.train, callbacks=[])
     assert same_weights(tiny_detector, twice)
 
 
@@ -156,7 +157,7 @@ def test_held_out_normals_are_never_trained_on(tiny_category):
 
 @pytest.mark.parametrize("kind", DETECTORS)
 def test_saved_and_loaded_it_is_the_same(tiny_category, tmp_path, kind):
-    detector = kind(tiny_config(), 3, "cpu").fit(tiny_category.train, listeners=[])
+    detector = kind(tiny_config(), 3, "cpu").fit(tiny_category.train, callbacks=[])
     detector.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["detector.json", "detector.safetensors"]
     loaded = kind.load(tmp_path, device="cpu")
@@ -258,7 +259,7 @@ def test_cuda_asked_for_and_absent():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_trains_and_agrees_with_the_cpu(tiny_category, tmp_path):
-    detector = RcAEDetector(tiny_config(), 0, "cuda").fit(tiny_category.train, listeners=[])
+    detector = RcAEDetector(tiny_config(), 0, "cuda").fit(tiny_category.train, callbacks=[])
     detector.save(tmp_path)
     on_cpu = RcAEDetector.load(tmp_path, device="cpu")
     torch.testing.assert_close(

@@ -8,8 +8,8 @@ import torch
 from data_utils import KitError, open_category
 from rcae_lite import RcAEDetector, SinglePassDetector, example, load_example
 from rcae_lite.detector import FORMAT_VERSION
-from rcae_lite.evaluation import smooth
-from rcae_lite.metrics import image_auroc
+from rcae_lite.evaluation.metrics import image_auroc
+from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.comparison import compare
 from rcae_lite.widgets.state.explorer import ExplorerState

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data_utils import ImageSet, KitError
 from rcae_lite.detector import Detector
-from rcae_lite.evaluation import map_limits
+from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.widgets.state.base import Tree
 
 __all__ = ["COLOURS", "Frames", "Scale", "levels", "lookup", "record", "scale_of", "to_bytes"]
@@ -184,7 +184,7 @@ class Scale:
 def scale_of(frames: Frames, threshold: float | None) -> Scale:
     """Choose the scale: residuals to their 99.9% quantile, the map from 0 to twice the threshold.
 
-    Without a threshold the map's scale comes from `rcae_lite.evaluation.map_limits`.
+    Without a threshold the map's scale comes from `rcae_lite.evaluation.scoring.map_limits`.
     """
     difference = max(1, int(np.quantile(frames.residuals, 0.999)))
     low, high = (0.0, 2 * threshold) if threshold else map_limits(frames.maps)

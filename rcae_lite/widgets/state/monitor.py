@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_utils import ImageSet, KitError
 from rcae_lite.detector import Detector
-from rcae_lite.training import Event, Stopped
+from rcae_lite.training.loop import Event, Stopped
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, lookup, to_bytes
 
@@ -137,7 +137,7 @@ class MonitorState(State):
 
     def _train(self) -> None:
         try:
-            self.detector.fit(self.train, listeners=[self], checkpoint=self.checkpoint)
+            self.detector.fit(self.train, callbacks=[self], checkpoint=self.checkpoint)
             self.status = "finished"
         except Stopped:
             self.status = "stopped"

@@ -15,9 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from data_utils.errors import KitError
+from rcae_lite.config import FAMILIES
 from rcae_lite.detector import Detector
-from rcae_lite.files import write_bytes
-from rcae_lite.pseudo_anomalies import FAMILIES, VISIBLE, paint
+from rcae_lite.storage.atomic import write_bytes
+from rcae_lite.training.pseudo_anomalies import VISIBLE, add_pseudo_anomalies
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, UNIT, record, scale_of, to_bytes
 
@@ -125,8 +126,8 @@ class PainterState(State):
         generator = torch.Generator().manual_seed(seed)
         altered, mask = picture, picture.new_zeros(1)
         while not mask.any():  # some draws are too faint to be seen
-            altered, mask = paint(
-                picture, generator, families=list(FAMILIES), probability=1, layers=1
+            altered, mask = add_pseudo_anomalies(
+                picture, generator, families=FAMILIES, probability=1, layers=1
             )
         self.paint(to_bytes(altered)[0])
 

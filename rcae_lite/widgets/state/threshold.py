@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_utils import ImageSet, KitError
-from rcae_lite.metrics import PRO_LIMIT, Interval, rate_interval
-from rcae_lite.results import Evaluation
+from rcae_lite.evaluation.bootstrap import Interval, rate_interval
+from rcae_lite.evaluation.curves import PRO_LIMIT
+from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.state.base import Control, State, Tree
 
 __all__ = ["BINS", "THUMBNAIL", "Confusion", "ThresholdState", "thumbnails"]

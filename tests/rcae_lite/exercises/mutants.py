@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
 
-from rcae_lite.losses import gradient
+from rcae_lite.model.losses import gradient
 
 
 def signs(x):

@@ -9,7 +9,7 @@ from rcae_lite.detector import RcAEDetector
 pytest.importorskip("anywidget", reason="needs the extra lab")
 from rcae_lite.widgets import ModelComparison, ThresholdExplorer, TrainingMonitor  # noqa: E402
 from tests.rcae_lite.conftest import tiny_config  # noqa: E402
-from tests.rcae_lite.test_results import make_evaluation  # noqa: E402
+from tests.rcae_lite.evaluation.test_results import make_evaluation  # noqa: E402
 from tests.rcae_lite.widgets.test_views import receive, sent  # noqa: E402
 
 __all__ = ["sent"]  # a fixture

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from data_utils import KitError
-from rcae_lite.detector import RcAEDetector, SinglePassDetector
+from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.widgets.state.frames import lookup, to_bytes
 from rcae_lite.widgets.state.monitor import MOMENTS, POINTS, MonitorState, moments
 from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
@@ -67,7 +68,7 @@ def test_stopped_anywhere_and_resumed_it_ends_the_same(
     assert same_weights(fresh, tiny_detector)
     assert len(state.moments) > seen or (stage, step) == ("crd", 6)
     other = RcAEDetector(tiny_config(), 0, "cpu")
-    other.fit(tiny_category.train, listeners=[], checkpoint=tmp_path / "checkpoint")
+    other.fit(tiny_category.train, callbacks=[], checkpoint=tmp_path / "checkpoint")
     assert same_weights(other, tiny_detector)
 
 

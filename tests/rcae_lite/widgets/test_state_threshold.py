@@ -7,7 +7,7 @@ from sklearn.metrics import confusion_matrix
 
 from data_utils import KitError
 from rcae_lite.widgets.state.threshold import BINS, ThresholdState, thumbnails
-from tests.rcae_lite.test_results import make_evaluation
+from tests.rcae_lite.evaluation.test_results import make_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_the_pro_point_is_what_the_threshold_does_to_the_pixels(
     state, tiny_detector, tiny_category
 ):
     """Against counting pixels above the threshold, at the thresholds that are kept."""
-    from rcae_lite.evaluation import native_pairs
-    from rcae_lite.metrics import component_weights
+    from rcae_lite.evaluation.curves import component_weights
+    from rcae_lite.evaluation.protocol import native_pairs
 
     test = tiny_category.test
     raw = tiny_detector.predict(test.images() / 255).anomaly_map

@@ -1,0 +1,44 @@
+"""BTAD (Mishra et al., ISIE 2021): ``ok`` and ``ko``, .bmp and .png mixed.
+
+::
+
+    01/train/ok/0000.bmp
+    01/test/ok/0000.bmp
+    01/test/ko/0000.bmp
+    01/ground_truth/ko/0000.png
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_utils.errors import OnFault, refuse
+from data_utils.formats.common import file_records, masks_by_stem, subfolders
+from data_utils.samples import GOOD, Record
+
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+MARKER = "CATEGORY/train/ok"
+CLASS_IDS = False
+
+
+def recognises(root: Path) -> bool:
+    """Tell whether a folder holds categories in this layout."""
+    return bool(categories(root))
+
+
+def categories(root: Path) -> list[str]:
+    """List the categories: the folders with ``train/ok``."""
+    return [folder.name for folder in subfolders(root) if (folder / "train" / "ok").is_dir()]
+
+
+def records(
+    root: Path, category: str, on_fault: OnFault = refuse
+) -> tuple[list[Record], list[Record]]:
+    """Return the train and test records; the only defect is called "ko"."""
+    base = root / category
+    train = file_records(root, base / "train" / "ok", GOOD)
+    test = []
+    for folder, defect in (("ok", GOOD), ("ko", "ko")):
+        masks = masks_by_stem(base / "ground_truth" / folder, on_fault)
+        test += file_records(root, base / "test" / folder, defect, masks)
+    return train, test

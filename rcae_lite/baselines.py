@@ -1,0 +1,86 @@
+"""The single-pass baseline, and detectors that stop before CRD: their map is a plain residual."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from rcae_lite.config import Config
+from rcae_lite.detector import Detector, RcAEDetector
+from rcae_lite.model.outputs import Trajectory
+from rcae_lite.model.single_pass import SinglePassAutoencoder
+
+__all__ = [
+    "DETECTORS",
+    "EnhancedResidualDetector",
+    "RcAEResidualDetector",
+    "ResidualDetector",
+    "SinglePassDetector",
+]
+
+
+class ResidualDetector(Detector):
+    """A detector whose map is the plain residual of its last reconstruction."""
+
+    def _raw_map(self, trajectory: Trajectory) -> Tensor:
+        return (trajectory.images - trajectory.last).abs().mean(dim=1)  # (B, H, W)
+
+    def _probability(self, raw: Tensor) -> Tensor:
+        return raw.clamp(0, 1)
+
+
+class SinglePassDetector(ResidualDetector):
+    """The ConvAE baseline: one pass, and the residual ``|I - I_R|`` is the map.
+
+    See `Detector` for the parameters and methods.
+    """
+
+    kind = "single_pass"
+    stage_names = ("single_pass",)
+
+    @classmethod
+    def _build(cls, config: Config) -> dict[str, nn.Module]:
+        options = config.single_pass
+        return {"single_pass": SinglePassAutoencoder(options.levels, width=options.width)}
+
+    def _trajectory(self, images: Tensor) -> Trajectory:
+        module: Any = self.modules["single_pass"]
+        return Trajectory(images, module.trajectory(images))
+
+
+class RcAEResidualDetector(ResidualDetector, RcAEDetector):
+    """RcAE alone: the map is ``|I - I_R^N|``.
+
+    Trained on the same configuration and seed, it holds the same weights as the whole detector.
+    """
+
+    kind = "rcae"
+    stage_names: ClassVar[tuple[str, ...]] = ("rcae",)
+
+    @classmethod
+    def _build(cls, config: Config) -> dict[str, nn.Module]:
+        modules = super()._build(config)  # all of them: each gets the same initial weights
+        return {name: modules[name] for name in cls.stage_names}
+
+    def _trajectory(self, images: Tensor) -> Trajectory:
+        return Trajectory(images, self.rcae.trajectory(images))
+
+
+class EnhancedResidualDetector(RcAEResidualDetector):
+    """RcAE and DPN: the map is ``|I - I_D^N|``."""
+
+    kind = "rcae_dpn"
+    stage_names = ("rcae", "dpn")
+
+    def _trajectory(self, images: Tensor) -> Trajectory:
+        return RcAEDetector._trajectory(self, images)
+
+
+DETECTORS: dict[str, type[Detector]] = {
+    "single_pass": SinglePassDetector,
+    "rcae": RcAEResidualDetector,
+    "rcae_dpn": EnhancedResidualDetector,
+    "full": RcAEDetector,
+}
+"""The detectors by name; `rcae_lite.config.DETECTOR_NAMES` says them in words."""

@@ -1,0 +1,388 @@
+"""A run: one training with its evaluation, in one folder that says how to repeat it.
+
+``run.json`` (everything needed to repeat it), ``detector.safetensors`` and ``detector.json``,
+``checkpoint/`` (while training), ``evaluation.json``, ``scores.csv`` and ``report.html``.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from msgspec import Meta
+from msgspec.structs import replace
+
+from data_utils import Category, ImageSet, KitError, list_categories, open_category
+from data_utils.doctor import check_dataset
+from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.commands.report import Example, write_report
+from rcae_lite.config import Config, get_config
+from rcae_lite.detector import Detector, RcAEDetector
+from rcae_lite.evaluation.results import METRICS, Evaluation
+from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
+from rcae_lite.storage.provenance import code_version, environment, machine
+from rcae_lite.storage.records import Count, Rate, Record, read_record, write_record
+from rcae_lite.training import distributed
+from rcae_lite.training.loop import Callback
+from rcae_lite.version import __version__
+
+__all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]
+
+
+class RunRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``run.json``: everything that it takes to repeat a run."""
+
+    kind = "rcae-lite-run"
+    format_version = 2
+
+    command: str
+    data: str
+    format: str
+    category: str
+    data_fingerprint: str
+    seed: Count
+    config: Config
+    false_alarm_rate: Rate | None = None
+    device: str
+    machine: str
+    version: str
+    code_version: str | None = None
+    python: str
+    torch: str
+    torchvision: str
+    numpy: str
+    scipy: str
+    pillow: str
+    threads: Annotated[int, Meta(ge=1, le=4096)]
+    resumed_with: list[dict[str, Any]] = []
+
+    @property
+    def here(self) -> dict[str, Any]:
+        """What other bits may come of: device, machine, code and the environment."""
+        names = ("device", "machine", "code_version", *environment())
+        return {name: getattr(self, name) for name in names}
+
+
+def _describe(
+    detector: Detector, category: Category, false_alarm_rate: float | None, command: str
+) -> RunRecord:
+    return RunRecord(
+        command=command,
+        data=category.root,
+        format=category.format,
+        category=category.name,
+        data_fingerprint=category.fingerprint,
+        seed=detector.seed,
+        config=detector.config,
+        false_alarm_rate=false_alarm_rate,
+        device=detector.device.type,
+        machine=machine(),
+        version=__version__,
+        code_version=code_version(),
+        python=platform.python_version(),
+        **environment(),
+    )
+
+
+def _resumable(folder: Path, now: RunRecord) -> RunRecord:
+    """Read the description of a run; refuse other data, another configuration or another seed."""
+    if not (folder / "run.json").exists():
+        raise KitError(f"{folder} holds other files and no run; choose another --out")
+    before = read_run(folder)
+    for name in ("category", "data_fingerprint", "seed", "config", "false_alarm_rate"):
+        if getattr(before, name) != getattr(now, name):
+            raise KitError(
+                f"{folder} holds a run with another {name}; resume it with the command in its "
+                f"run.json ({before.command}), or choose another --out"
+            )
+    if before.here != now.here:  # other bits may come out
+        return replace(before, resumed_with=[*before.resumed_with, now.here])
+    return before
+
+
+def train_run(
+    data: str | Path,
+    category_name: str | None = None,
+    preset: str = "lite",
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    step_fraction: float = 1.0,
+    device: str = "auto",
+    resume: bool = False,
+    baseline: bool = False,
+    false_alarm_rate: float | None = None,
+    command: str = "",
+    callbacks: Iterable[Callback] | None = None,
+) -> tuple[Path, Evaluation]:
+    """Train, evaluate and report in one folder.
+
+    Everything that can be wrong with the input is found before the folder is made. The folder is
+    locked during training.
+
+    Parameters
+    ----------
+    data : str or Path
+        "synthetic" or a folder; see `data_utils.open_category`.
+    category_name : str, optional
+        May be left out when there is only one.
+    preset : str
+        Name of a preset.
+    out : path, optional
+        The run's folder; ``runs/CATEGORY-PRESET-SEED`` by default.
+    seed, device
+        See `rcae_lite.detector.Detector`.
+    step_fraction : float
+        Train every stage for this fraction of the preset's steps, in (0, 1]; results record the
+        fraction.
+    resume : bool
+        Continue in a folder that is not empty.
+    baseline : bool
+        Train and evaluate the single-pass baseline beside it (in ``baseline/``).
+    false_alarm_rate : float, optional
+        See `Detector.fit`.
+    command : str
+        The command line, for the record.
+    callbacks : iterable of callable, optional
+        See `Detector.fit`.
+
+    Returns
+    -------
+    folder : Path
+    evaluation : Evaluation
+    """
+    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
+    category = check_dataset(data, category_name, size=detector.config.size)
+    folder = _folder_of(detector, preset, category, out)
+    require_empty_folder(folder, resume=resume)
+    detector.check_training_set(category.train, false_alarm_rate)
+    category.decode()  # an image that cannot be read must not stop a training half-way
+    description = _describe(detector, category, false_alarm_rate, command)
+    with locked(folder):
+        require_empty_folder(folder, resume=resume)  # another run may have come and gone meanwhile
+        if contents(folder):
+            description = _resumable(folder, description)
+        write_record(folder / "run.json", description)
+
+        options = {"callbacks": callbacks, "false_alarm_rate": false_alarm_rate}
+        origin = command, description.code_version
+        compared = None
+        if baseline:
+            single: Detector = SinglePassDetector(detector.config, seed, device)
+            single = fit_or_load(single, category, folder / "baseline", **options)
+            compared = single.evaluate(category.test).with_provenance(*origin)
+            compared.save(folder / "baseline")
+        distributed.wait()  # for those in `follow_run`
+        detector = fit_or_load(detector, category, folder, **options)
+        return folder, _evaluate_and_report(detector, category, folder, origin, compared)
+
+
+def follow_run(
+    data: str | Path,
+    category_name: str | None = None,
+    preset: str = "lite",
+    *,
+    out: str | Path | None = None,
+    seed: int = 0,
+    step_fraction: float = 1.0,
+    device: str = "auto",
+    false_alarm_rate: float | None = None,
+) -> None:
+    """Take part in the training of `train_run` in another process; writes and shows nothing.
+
+    Parameters
+    ----------
+    data, category_name, preset, out, seed, step_fraction, device, false_alarm_rate
+        As there, the same in all processes.
+    """
+    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
+    category = open_category(data, category_name, size=detector.config.size)
+    folder = _folder_of(detector, preset, category, out)
+    category.decode()
+    distributed.wait()  # until the folder is ready
+    if not (folder / "detector.json").exists():
+        detector.fit(
+            category.train,
+            callbacks=[],
+            checkpoint=folder / "checkpoint",
+            false_alarm_rate=false_alarm_rate,
+        )
+
+
+def _folder_of(detector: Detector, preset: str, category: Category, out: str | Path | None) -> Path:
+    return Path(out or Path("runs") / f"{category.name}-{preset}-{detector.seed}")
+
+
+def train_all(
+    data: str | Path, preset: str = "lite", *, out: str | Path | None = None, **options: Any
+) -> str:
+    """Train and evaluate every category of a data set.
+
+    Parameters
+    ----------
+    data, preset
+        See `train_run`.
+    out : path, optional
+        Folder for the runs and ``summary.csv``; ``runs/all-PRESET-SEED`` by default.
+    **options
+        ``seed``, ``step_fraction``, ``device``, ``resume``, ``false_alarm_rate``, ``command`` and
+        ``callbacks`` of `train_run`.
+
+    Returns
+    -------
+    str
+        The table: a line per category and their mean.
+    """
+    folder = Path(out or Path("runs") / f"all-{preset}-{options.get('seed', 0)}")
+    require_empty_folder(folder, resume=options.get("resume", False))
+    names, rows = list_categories(data), []
+    size = get_config(preset).size
+    for name in names:  # what is wrong with the last one must not be found out after hours
+        check_dataset(data, name, size=size).decode()
+    for name in names:
+        _, evaluation = train_run(data, name, preset, out=folder / name, **options)
+        found = [evaluation.metrics[metric] for metric in METRICS]
+        rows.append([interval.value if interval else np.nan for interval in found])
+        print(f"{name}\n{evaluation.summary()}")
+    rows.append(np.nanmean(rows, axis=0).tolist())
+    table = pd.DataFrame(rows, index=[*names, "mean"], columns=list(METRICS)).rename_axis(
+        "category"
+    )
+    write_text(folder / "summary.csv", table.to_csv(float_format="%.4f"))
+    return table.reset_index().to_string(index=False, float_format="%.4f", justify="left")
+
+
+def fit_or_load(detector: Detector, category: Category, folder: Path, **options: Any) -> Any:
+    """Train into a folder with the options of `Detector.fit`, or load what is finished there."""
+    if (folder / "detector.json").exists():
+        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        return type(detector).load(folder, device=str(detector.device))
+    detector.fit(category.train, checkpoint=folder / "checkpoint", **options)
+    detector.save(folder)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    return detector
+
+
+def _evaluate_and_report(
+    detector: Detector,
+    category: Category,
+    folder: Path,
+    origin: tuple[str, str | None],
+    baseline: Evaluation | None,
+) -> Evaluation:
+    evaluation = detector.evaluate(category.test).with_provenance(*origin)
+    evaluation.save(folder)
+    write_report(
+        folder,
+        evaluation,
+        examples=_examples(detector, category.test, evaluation),
+        losses=detector.losses,
+        limits=evaluation.map_limits,
+        baseline=baseline,
+    )
+    return evaluation
+
+
+def _examples(detector: Detector, test: ImageSet, evaluation: Evaluation) -> list[Example]:
+    """Pick what the report shows: a typical image of each kind, and the two worst mistakes."""
+    scores = np.array([image.score for image in evaluation.images])
+    labels, defects = test.labels, np.array(test.defects)
+    chosen = []
+    for defect in dict.fromkeys(test.defects):
+        members = np.flatnonzero(defects == defect)
+        chosen.append(int(members[np.argsort(scores[members])[len(members) // 2]]))
+    for label, worst in ((0, np.argmax), (1, np.argmin)):
+        members = np.flatnonzero(labels == label)
+        if len(members):
+            chosen.append(int(members[worst(scores[members])]))
+    return [_example(detector, test, index, scores[index]) for index in dict.fromkeys(chosen)]
+
+
+def _example(detector: Detector, test: ImageSet, index: int, score: float) -> Example:
+    sample = test[index]
+    trajectory = detector.trajectory(sample.image.unsqueeze(0))
+    enhanced = trajectory.enhanced
+    return Example(
+        path=sample.path,
+        defect=sample.defect,
+        label=sample.label,
+        score=float(score),
+        image=sample.image.numpy(),
+        mask=sample.mask.numpy(),
+        anomaly_map=detector.detect(trajectory).anomaly_map[0].numpy(),
+        reconstructions=trajectory.reconstructions[0].cpu().numpy(),
+        enhanced=None if enhanced is None else enhanced[0].cpu().numpy(),
+    )
+
+
+def forget_demo(folder: Path, category: str | None) -> None:
+    """Remove an earlier demo from a folder, and nothing else: a demo is there to be run again."""
+    open_category("synthetic", category)  # a misspelt name must not cost the earlier demo
+    if not (folder / "run.json").exists():
+        return
+    before = read_run(folder)
+    if before.format != "synthetic" or before.config.preset != "demo":
+        raise KitError(f"{folder} holds a training that is no demo; choose another --out")
+    with locked(folder):
+        for path in contents(folder):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read and check a run's description."""
+    return read_record(folder / "run.json", RunRecord)
+
+
+def load_run(folder: str | Path, device: str = "auto") -> tuple[RunRecord, RcAEDetector]:
+    """Read a run's description and its detector."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise KitError(f"{folder} is not a folder; name the folder that `rcae train` wrote")
+    description = read_run(folder)
+    if not (folder / "detector.json").exists():
+        raise KitError(
+            f"{folder} holds no finished training; resume it with: {description.command} --resume"
+        )
+    return description, RcAEDetector.load(folder, device=device)
+
+
+def evaluate_run(
+    folder: str | Path, *, data: str | Path | None = None, device: str = "auto", command: str = ""
+) -> Evaluation:
+    """Evaluate a finished run again.
+
+    Parameters
+    ----------
+    folder : path
+        The run.
+    data : path, optional
+        Another copy of the data, or other data; the files of the run then stay as they are.
+        Without it the run's own data are used and its files are renewed.
+    device : str
+        See `rcae_lite.detector.Detector`.
+    command : str
+        The command line, for the record.
+    """
+    folder = Path(folder)
+    description, detector = load_run(folder, device)
+    name, size = description.category, description.config.size
+    commands = " && ".join(filter(None, (description.command, command)))
+    origin = commands, description.code_version
+    if data is not None:
+        known = name in list_categories(data)
+        category = open_category(data, name if known else None, size=size)
+        return detector.evaluate(category.test).with_provenance(*origin)
+    category = open_category(description.data, name, size=size)
+    if category.fingerprint != description.data_fingerprint:
+        raise KitError(
+            f"the data in {category.root} have changed since the training; to evaluate them as "
+            f"other data: rcae evaluate {folder} --data {category.root}"
+        )
+    baseline = folder / "baseline" / "evaluation.json"
+    compared = Evaluation.load(baseline) if baseline.exists() else None
+    return _evaluate_and_report(detector, category, folder, origin, compared)

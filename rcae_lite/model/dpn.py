@@ -1,0 +1,103 @@
+"""DPN, the detail preservation network: gives a smooth reconstruction its fine detail back.
+
+It sees the reconstruction I_R^n and the gradient of the input, and outputs a residual:
+``I_D^n = I_R^n + Res^n`` (paper, section 2). Trained on normal images only, it knows how the
+gradients of normal texture continue; a defect's gradients it never learned.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rcae_lite.model.losses import gradient
+from rcae_lite.model.rcae import check_divisible
+
+__all__ = ["DetailPreservationNetwork"]
+
+
+def _block(inputs: int, outputs: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.GELU()
+    )
+
+
+class DetailPreservationNetwork(nn.Module):
+    """A light four-level convolutional autoencoder with skips.
+
+    The input is rearranged from (H, W) to (H/2, W/2) with four times the channels, so that the
+    most expensive level costs a quarter; the output is rearranged back (our reading; the paper
+    says only "light, 4 levels, skips").
+
+    Parameters
+    ----------
+    width : int
+        Feature channels of the first level, a multiple of 8; deeper levels have twice as many.
+    """
+
+    LEVELS = 4
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        image_channels, gradient_channels = 3, 6
+        widths = [width] + [2 * width] * (self.LEVELS - 1)
+        self.stem = _block(4 * (image_channels + gradient_channels), width)
+        self.down = nn.ModuleList(
+            _block(before, after) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            _block(before + after, before)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.head = nn.Conv2d(width, 4 * image_channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)  # Res^n = 0 at first: I_D^n starts as I_R^n
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, reconstruction: Tensor, image_gradient: Tensor) -> Tensor:
+        """Enhance one depth: I_D^n = I_R^n + Res^n.
+
+        Parameters
+        ----------
+        reconstruction : Tensor
+            I_R^n, (B, 3, H, W); H and W divisible by 16.
+        image_gradient : Tensor
+            ∇I of the input image, (B, 6, H, W), from `rcae_lite.model.losses.gradient`.
+
+        Returns
+        -------
+        Tensor
+            I_D^n, (B, 3, H, W), not clamped.
+        """
+        check_divisible(reconstruction, self.LEVELS)
+        joined = torch.cat([reconstruction, image_gradient], dim=1)  # (B, 9, H, W)
+        x = self.stem(F.pixel_unshuffle(joined, 2))  # (B, width, H/2, W/2)
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(F.avg_pool2d(x, 2))  # (B, 2 width, H/4 ... H/16, ...)
+        for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = up(torch.cat([skip, x], dim=1))
+        residual = F.pixel_shuffle(self.head(x), 2)  # Res^n, (B, 3, H, W)
+        return reconstruction + residual
+
+    def enhance(self, images: Tensor, reconstructions: Tensor) -> Tensor:
+        """Enhance a whole trajectory at once.
+
+        Parameters
+        ----------
+        images : Tensor
+            I, (B, 3, H, W).
+        reconstructions : Tensor
+            I_R^1 ... I_R^N, (B, 3, N, H, W).
+
+        Returns
+        -------
+        Tensor
+            I_D^1 ... I_D^N, (B, 3, N, H, W).
+        """
+        depths = reconstructions.shape[2]
+        flat = reconstructions.transpose(1, 2).flatten(0, 1)  # (B * N, 3, H, W)
+        edges = gradient(images).repeat_interleave(depths, dim=0)  # (B * N, 6, H, W)
+        return self(flat, edges).unflatten(0, (-1, depths)).transpose(1, 2)  # (B, 3, N, H, W)

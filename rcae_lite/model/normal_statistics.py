@@ -1,0 +1,137 @@
+"""What normal images show at each place (**ours**): inputs of CRD where parts lie still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["NormalStatistics", "match_exposure"]
+
+
+def _mean3(x: Tensor) -> Tensor:
+    """Mean over 3x3 pixels."""
+    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+
+
+class NormalStatistics(nn.Module):
+    """What normal images look like at each place, and what residual is normal there (**ours**).
+
+    A part that lies still has edges and highlights which never reconstruct well; the same residual
+    elsewhere is a defect. And a colour that is normal in one place is a defect in another, however
+    well it reconstructs. Where parts lie anywhere, the statistics are nearly the same everywhere,
+    their spread is wide, and they say little.
+
+    Parameters
+    ----------
+    steps : int
+        N, recursion steps.
+    size : int
+        Height and width of the images that the statistics are taken from.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, steps: int, size: int) -> None:
+        super().__init__()
+        # (N + 3, H, W): the residual at each depth, then the three colours.
+        self.register_buffer("mean", torch.zeros(steps + 3, size, size))
+        self.register_buffer("spread", torch.ones(steps + 3, size, size))
+
+    @staticmethod
+    def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
+        """Join ``|I_D^n - I|`` to the colours at the exposure of a normal image (3, H, W).
+
+        Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
+        """
+        residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
+        return torch.cat([_mean3(residual), match_exposure(_mean3(images), normal)], dim=1)
+
+    def fit(self, normal: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take the statistics.
+
+        Parameters
+        ----------
+        normal : Tensor
+            The mean normal image, (3, H, W).
+        batches : iterable of (Tensor, Tensor)
+            Normal images (B, 3, H, W) and their enhanced trajectories (B, 3, N, H, W).
+        """
+        normal = _mean3(normal)
+        count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
+        for images, enhanced in batches:
+            seen = self._observe(images, enhanced, normal)
+            count += len(seen)
+            total += seen.sum(dim=0)
+            squares += seen.square().sum(dim=0)
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp_min(0).sqrt()
+        smooth = [
+            F.avg_pool2d(s, 5, stride=1, padding=2, count_include_pad=False) for s in (mean, spread)
+        ]
+        steps = len(mean) - 3
+        # Residuals wander by a few pixels, so their mean is smoothed; colours have sharp edges.
+        self.mean.copy_(torch.cat([smooth[0][:steps], mean[steps:]]))
+        # Add 30% of the mean spread, so a pixel that hardly varied in training does not dominate.
+        self.spread.copy_(smooth[1] + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
+
+    def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
+        """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].
+
+        Parameters
+        ----------
+        images, enhanced : Tensor
+            (B, 3, H, W) and (B, 3, N, H, W).
+
+        Returns
+        -------
+        Tensor
+            (B, N + 1, H, W): the residual at each depth (below 0 where it is smaller than normal),
+            then the colour (the mean over the three of them, never below 0).
+        """
+        mean, spread = (
+            F.interpolate(s[None], images.shape[-2:], mode="bilinear", align_corners=False)
+            for s in (self.mean, self.spread)
+        )
+        seen = self._observe(images, enhanced, mean[0, -3:])
+        z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
+        colour = z_scores[:, -3:].abs().mean(dim=1, keepdim=True)
+        return torch.cat([z_scores[:, :-3], colour], dim=1)
+
+
+def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Tensor:
+    """Bring images to the exposure of a reference: the best gain and offset per channel.
+
+    Weighted least squares, weighted anew each round so that what fits badly (a defect, a part that
+    lies elsewhere) hardly counts.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, C, H, W).
+    reference : Tensor
+        (C, H, W).
+    rounds : int
+        Fits, one after the other.
+
+    Returns
+    -------
+    Tensor
+        (B, C, H, W).
+    """
+    x, y = images.flatten(2), reference.flatten(1)  # (B, C, H * W), (C, H * W)
+    weight, fitted = torch.ones_like(x), x
+    for _ in range(rounds):
+        share = weight / weight.sum(dim=2, keepdim=True)
+        centre_x = (share * x).sum(dim=2, keepdim=True)
+        centre_y = (share * y).sum(dim=2, keepdim=True)
+        covariance = (share * (x - centre_x) * (y - centre_y)).sum(dim=2, keepdim=True)
+        variance = (share * (x - centre_x).square()).sum(dim=2, keepdim=True)
+        gain = (covariance / (variance + 1e-6)).clamp(0.5, 2.0)
+        fitted = gain * (x - centre_x) + centre_y
+        misfit = (fitted - y).abs()
+        weight = 1 / (1 + (misfit / (misfit.mean(dim=2, keepdim=True) + 1e-3)).square()).square()
+    return fitted.unflatten(2, images.shape[-2:])

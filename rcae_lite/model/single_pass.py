@@ -1,0 +1,74 @@
+"""The single-pass autoencoder that RcAE is compared with: the paper's ConvAE."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from data_utils.errors import KitError
+from rcae_lite.model.rcae import check_divisible
+
+__all__ = ["SinglePassAutoencoder"]
+
+
+class SinglePassAutoencoder(nn.Module):
+    """The paper's ConvAE baseline: independent levels, one pass, no recursion.
+
+    Each of the ``depth`` levels has its own weights, as in any convolutional autoencoder; there is
+    no skip across the bottleneck. At the default width its multiplications per image are about
+    those of one pass through `RcAE` at full depth, and it has more parameters than RcAE (held by a
+    test).
+
+    Parameters
+    ----------
+    depth : int
+        Number of halvings.
+    width : int
+        Feature channels of every level, a multiple of 8.
+    """
+
+    def __init__(self, depth: int = 5, *, width: int = 40) -> None:
+        super().__init__()
+        if depth < 1:
+            raise KitError(f"depth {depth} is below 1; use 5, for example")
+        if width < 8 or width % 8:
+            raise KitError(f"width {width} is not a positive multiple of 8; use 40, for example")
+        self.depth = depth
+        widths = [width] * depth
+        self.encoder = nn.Sequential()
+        for before, after in zip([3, *widths], widths, strict=False):
+            self.encoder.append(nn.Conv2d(before, after, 2, stride=2))
+            self.encoder.append(self._refine(after))
+        self.decoder = nn.Sequential()
+        for before, after in zip(widths[::-1], [*widths[-2::-1], 3], strict=True):
+            self.decoder.append(self._refine(before))
+            self.decoder.append(nn.ConvTranspose2d(before, after, 2, stride=2))
+
+    @staticmethod
+    def _refine(width: int) -> nn.Module:
+        return nn.Sequential(
+            nn.GroupNorm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1), nn.GELU()
+        )
+
+    def forward(self, images: Tensor, depth: int | None = None) -> Tensor:
+        """Reconstruct once.
+
+        Parameters
+        ----------
+        images : Tensor
+            (B, 3, H, W) in [0, 1].
+        depth : int, optional
+            Only the constructor's depth is possible; there so that both autoencoders train alike.
+
+        Returns
+        -------
+        Tensor
+            (B, 3, H, W), not clamped.
+        """
+        if depth not in (None, self.depth):
+            raise KitError(f"depth {depth}: a single-pass autoencoder has only {self.depth}")
+        check_divisible(images, self.depth)
+        return self.decoder(self.encoder(images))  # (B, 3, H, W)
+
+    def trajectory(self, images: Tensor) -> Tensor:
+        """Return the one reconstruction as a trajectory of length 1: (B, 3, 1, H, W)."""
+        return self(images).unsqueeze(2)

@@ -1,0 +1,43 @@
+"""Plots of trajectories, detections and evaluations: data in, Figure or Axes out.
+
+Heat maps of one figure share one colour scale. Nothing here opens a window or keeps pyplot state,
+so every function works in a notebook, in a script and on a server.
+"""
+
+from rcae_lite.plotting.curves import (
+    changes_by_depth,
+    loss_curves,
+    pixel_curves,
+    pro_curve,
+    residual_ladder,
+    residuals_by_depth,
+    roc_curve,
+    score_histogram,
+)
+from rcae_lite.plotting.pictures import (
+    compare_maps,
+    detections,
+    gallery,
+    heat_map,
+    overlay,
+    residual_limit,
+    trajectory_strip,
+)
+
+__all__ = [
+    "changes_by_depth",
+    "compare_maps",
+    "detections",
+    "gallery",
+    "heat_map",
+    "loss_curves",
+    "overlay",
+    "pixel_curves",
+    "pro_curve",
+    "residual_ladder",
+    "residual_limit",
+    "residuals_by_depth",
+    "roc_curve",
+    "score_histogram",
+    "trajectory_strip",
+]

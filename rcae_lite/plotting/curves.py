@@ -1,0 +1,215 @@
+"""Curves: residuals by depth, scores, ROC and PRO, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rcae_lite.config import DETECTOR_NAMES
+from rcae_lite.evaluation.curves import PRO_LIMIT
+from rcae_lite.evaluation.results import Evaluation
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NORMAL, Array, NotebookFigure, new_axes
+
+__all__ = [
+    "changes_by_depth",
+    "loss_curves",
+    "pixel_curves",
+    "pro_curve",
+    "residual_ladder",
+    "residuals_by_depth",
+    "roc_curve",
+    "score_histogram",
+]
+
+
+def pixel_curves(
+    residuals: Array, points: Mapping[str, tuple[int, int]], ax: Axes | None = None
+) -> Axes:
+    """Show what single pixels do along the recursion.
+
+    Parameters
+    ----------
+    residuals : array
+        ``|I - I_R^n|`` of one image, (N, H, W).
+    points : mapping of str to (row, column)
+        The pixels, by the name they get in the legend.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = new_axes(ax)
+    residuals = np.asarray(residuals)
+    depths = range(1, len(residuals) + 1)
+    for (name, (row, column)), colour in zip(
+        points.items(), sns.color_palette("colorblind", len(points)), strict=True
+    ):
+        ax.plot(depths, residuals[:, row, column], "o-", color=colour, label=name)
+    ax.set(xlabel="recursion depth n", ylabel="|I $-$ I$_R$|, grey levels 0 to 1", ylim=(0, None))
+    ax.set_xticks(depths)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def residuals_by_depth(residuals: Array, masks: Array, ax: Axes | None = None) -> Axes:
+    """Show the distribution of the residual at each depth, over normal and defective pixels.
+
+    Boxes reach from the first to the third quartile, whiskers from 5% to 95% of the pixels.
+
+    Parameters
+    ----------
+    residuals : array
+        ``|I - I_R^n|``, (B, N, H, W).
+    masks : array
+        (B, H, W) bool.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = new_axes(ax, (5.2, 3.2))
+    values, masks = np.asarray(residuals).swapaxes(0, 1), np.asarray(masks)  # (N, B, H, W)
+    depths = np.arange(1, len(values) + 1)
+    kinds = (("normal", ~masks, NORMAL, -0.18), ("defective", masks, DEFECTIVE, 0.18))
+    for name, where, colour, shift in kinds:
+        if not where.any():
+            continue
+        boxes = ax.boxplot(
+            [depth[where] for depth in values],
+            positions=depths + shift,
+            widths=0.3,
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            medianprops={"color": "black"},
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=colour, alpha=0.7)
+        boxes["boxes"][0].set_label(f"{name} pixels")
+    ax.set_xticks(depths, [str(n) for n in depths])
+    ax.set(xlabel="recursion depth n", ylabel="|I $-$ I$_R$|, grey levels 0 to 1", ylim=(0, None))
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def changes_by_depth(changes: Array, masks: Array, ax: Axes | None = None) -> Axes:
+    """Show how much normal and defective pixels still change from depth n to n + 1.
+
+    Parameters
+    ----------
+    changes : array
+        ``|I_R^{n+1} - I_R^n|``, (B, N - 1, H, W).
+    masks : array
+        (B, H, W) bool.
+    ax : Axes, optional
+        Where to draw.
+    """
+    ax = new_axes(ax)
+    changes, masks = np.asarray(changes).swapaxes(0, 1), np.asarray(masks)  # (N - 1, B, H, W)
+    steps = [f"{n} to {n + 1}" for n in range(1, len(changes) + 1)]
+    for name, where, colour in (("normal", ~masks, NORMAL), ("defective", masks, DEFECTIVE)):
+        if where.any():
+            values = [step[where].mean() for step in changes]
+            ax.plot(steps, values, "o-", color=colour, label=f"{name} pixels")
+    ax.set(xlabel="recursion depth", ylabel="mean change (grey levels 0 to 1)", ylim=(0, None))
+    ax.legend(frameon=False)
+    return ax
+
+
+def score_histogram(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Show the scores of normal and defective test images, and the threshold from normal ones."""
+    ax = new_axes(ax)
+    labels, scores = evaluation.labels, evaluation.scores
+    bins = np.histogram_bin_edges(scores, 24).tolist()
+    for label, name, colour in ((0, "normal", NORMAL), (1, "defective", DEFECTIVE)):
+        ax.hist(scores[labels == label], bins, alpha=0.6, color=colour, label=name)
+    limit = evaluation.threshold
+    ax.axvline(
+        limit.value,
+        color="black",
+        linestyle="--",
+        linewidth=1,
+        label=f"threshold (at most {100 * limit.false_alarm_rate:.1f}% false alarms)",
+    )
+    ax.set(xlabel="score (raw)", ylabel="test images")
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
+
+
+def _curve(
+    evaluation: Evaluation,
+    name: str,
+    title: str,
+    limit: float,
+    baseline: Evaluation | None,
+    ax: Axes | None,
+) -> Axes:
+    ax = new_axes(ax)
+    for entry, colour in ((baseline, BASELINE), (evaluation, DEFECTIVE)):
+        if entry is not None and name in entry.curves:
+            x, y = np.array(entry.curves[name]).T
+            ax.plot(x, y, color=colour, label=DETECTOR_NAMES[entry.provenance.detector])
+    ax.set(xlabel="false-positive rate", ylabel=title, xlim=(0, limit), ylim=(0, 1.01))
+    ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def roc_curve(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the ROC curve over images, with the operating point of the threshold."""
+    ax = _curve(evaluation, "roc", "true-positive rate (images)", 1.0, baseline, ax)
+    x, y = evaluation.false_positive_rate, evaluation.detection_rate
+    if x is not None and y is not None:
+        ax.plot(x, y, "o", color="black", label="threshold from normals")
+        ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def pro_curve(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the per-region overlap over the false-positive rate of pixels, up to 30%.
+
+    The dot is what the threshold, which is for images, does to pixels.
+    """
+    ax = _curve(evaluation, "pro", "per-region overlap", PRO_LIMIT, baseline, ax)
+    for point in evaluation.curves.get("pro_at_threshold", []):
+        if point[0] > PRO_LIMIT:
+            continue  # beyond the picture
+        ax.plot(*point, "o", color="black", label="threshold from normals", clip_on=False)
+        ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def residual_ladder(
+    evaluation: Evaluation, baseline: Evaluation | None = None, ax: Axes | None = None
+) -> Axes:
+    """Show the image AUROC of the plain residual at each depth, beside the whole detector."""
+    ax = new_axes(ax)
+    ladder = [np.nan if v is None else v for v in evaluation.residual_auroc_by_depth]
+    depths = range(1, len(ladder) + 1)
+    ax.plot(depths, ladder, "o-", color=NORMAL, label="plain residual of depth n")
+    for entry, colour in ((evaluation, DEFECTIVE), (baseline, BASELINE)):
+        found = entry.metrics["image_auroc"] if entry else None
+        if entry and found:
+            label = DETECTOR_NAMES[entry.provenance.detector]
+            ax.axhline(found.value, color=colour, linestyle="--", label=label)
+    ax.set(xlabel="recursion depth n", ylabel="image AUROC", ylim=(None, 1.01))
+    ax.set_xticks(depths)
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
+
+
+def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
+    """Show the loss of every stage over its optimiser steps, smoothed over 2% of them."""
+    with sns.axes_style("whitegrid"):
+        figure = NotebookFigure(figsize=(3.2 * max(1, len(losses)), 2.6), layout="constrained")
+        grid = figure.subplots(1, max(1, len(losses)), squeeze=False)[0]
+    for ax, (stage, points) in zip(grid, losses.items(), strict=False):
+        steps, values = np.array(points).T
+        width = max(1, len(values) // 50)
+        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+        ax.plot(steps[width - 1 :], smooth, color=NORMAL)
+        ax.set(title=stage, xlabel="optimiser step", ylabel="loss", yscale="log")
+    return figure

@@ -1,0 +1,166 @@
+"""The rows of the paper's tables, with the paper's values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rcae_lite.config import PRESETS, Config
+
+__all__ = ["TABLES", "UNKNOWN", "Row", "in_words"]
+
+UNKNOWN = (None, None)  # the paper says nothing about this row
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Parameters
+    ----------
+    label : str
+        Its name.
+    detector : {"single_pass", "rcae", "rcae_dpn", "full"}
+        See `rcae_lite.config.DETECTOR_NAMES`: residual of the single pass, of I_R^N, of I_D^N, or
+        the map of CRD.
+    options : mapping
+        Options in which it differs from the preset, by path: see `rcae_lite.config.Config.updated`.
+    share : float
+        Of the training images, in (0, 1].
+    paper : tuple of float or None
+        Image and pixel AUROC in the paper, in percent: mean over the categories of MVTec AD.
+    """
+
+    label: str
+    detector: str = "full"
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    share: float = 1.0
+    paper: tuple[float | None, float | None] = UNKNOWN
+
+
+def _components(config: Config) -> list[Row]:
+    ours = [Row("+ position statistics (ours)")] if config.crd.z_score_weight else []
+    return [
+        Row("single-pass", "single_pass", paper=(82.4, 90.8)),
+        Row("RcAE", "rcae", paper=(94.1, 95.8)),
+        Row("+ DPN", "rcae_dpn", paper=(95.7, 96.6)),
+        Row("+ CRD", options={"crd.z_score_weight": 0.0}, paper=(98.9, 98.7)),
+        *ours,
+    ]
+
+
+def _depth(config: Config) -> list[Row]:
+    paper = {
+        1: (86.2, 87.4),
+        2: (90.8, 89.9),
+        3: (96.3, 96.8),
+        4: (98.0, 98.3),
+        5: (98.9, 98.7),
+        6: (98.7, 98.4),
+    }
+    return [Row(f"N = {n}", options={"rcae.depth": n}, paper=paper[n]) for n in paper]
+
+
+def _sharing(config: Config) -> list[Row]:
+    """Skips and sharing of RcAE; the paper has no row for unshared weights without skips."""
+    own, bare = {"rcae.shared": False}, {"rcae.skips": False}
+    return [
+        Row("shared weights, skips", paper=(98.9, 98.7)),
+        Row("shared weights, no skips", options=bare, paper=(92.2, 95.2)),
+        Row("own weights per level, skips", options=own, paper=(71.3, 74.2)),
+        Row("own weights per level, no skips", options=own | bare),
+    ]
+
+
+def _data(config: Config) -> list[Row]:
+    paper = {
+        "full": [(84.1, 93.4), (91.2, 93.7), (95.5, 95.1), (97.2, 96.8), (98.9, 98.7)],
+        "single_pass": [(62.3, 61.5), (68.9, 77.2), (71.4, 87.8), (79.1, 88.9), (82.4, 90.8)],
+    }
+    names = {"full": "RcAE", "single_pass": "single-pass"}
+    return [
+        Row(f"{names[detector]}, {percent}%", detector, {}, percent / 100, value)
+        for detector, values in paper.items()
+        for percent, value in zip((10, 25, 50, 75, 100), values, strict=True)
+    ]
+
+
+def _steps(config: Config) -> list[Row]:
+    last = config.rcae.depth
+    three = tuple(sorted({1, (1 + last) // 2, last}))
+    return [
+        Row(f"{last} only", options={"crd.depths": (last,)}, paper=(95.7, 96.6)),
+        Row(", ".join(map(str, three)), options={"crd.depths": three}, paper=(98.0, 97.1)),
+        Row(f"all of 1..{last}", options={"crd.depths": ()}, paper=(98.9, 98.7)),
+    ]
+
+
+def _residual(config: Config) -> list[Row]:
+    """RcAE alone, one change at a time: what holds its plain residual back."""
+    changes: list[tuple[str, Any]] = [
+        ("rcae.depth", 2),
+        ("rcae.depth", 3),
+        ("rcae.channels", 16),
+        ("rcae.width", 2 * config.rcae.width),
+        ("augmentation", 0.0),
+        ("size", 2 * config.size),
+    ]
+    return [
+        Row("single-pass", "single_pass"),
+        Row(f"RcAE, N = {config.rcae.depth}", "rcae"),
+        *(Row(f"{name}: {value:g}", "rcae", {name: value}) for name, value in changes),
+    ]
+
+
+def _departures(config: Config) -> list[Row]:
+    """Each option in which a preset departs from the paper, set to the paper's, one at a time."""
+    here, paper = _flat(config.to_dict()), _flat(PRESETS["paper"].to_dict())
+    stages = ("single_pass.", "rcae.", "dpn.", "crd.")
+    schedule = ("learning_rate", "schedule", "clip")
+    kept = ("steps", "epochs", "batch_size", "pool_chunk", "pool_chunks", "pool_every", *schedule)
+    differing = {
+        name: paper[name]
+        for name in paper
+        if paper[name] != here[name] and name not in ("preset", "size")
+        if name.rpartition(".")[2] not in kept
+    }
+    schedules = {f"{stage}{name}": paper[f"{stage}{name}"] for stage in stages for name in schedule}
+    fresh = {"crd.pool_chunk": config.crd.batch_size, "crd.pool_chunks": 1, "crd.pool_every": 1}
+    rate = PRESETS["paper"].rcae
+    return [
+        Row(f"as `{config.preset}`"),
+        *(Row(f"{name}: {in_words(v)}", options={name: v}) for name, v in differing.items()),
+        Row(
+            f"{rate.schedule} learning rate {rate.learning_rate:g}, no clipping", "full", schedules
+        ),
+        Row("no pool: trajectories made anew in every step", options=fresh),
+        Row("all of these", options=differing | schedules | fresh, paper=(98.9, 98.7)),
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name nested options by their path."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
+
+
+def in_words(value: Any) -> str:
+    """Show the value of an option."""
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+TABLES: dict[str, Callable[[Config], list[Row]]] = {
+    "components": _components,
+    "depth": _depth,
+    "sharing": _sharing,
+    "data": _data,
+    "steps": _steps,
+    "residual": _residual,
+    "departures": _departures,
+}
+"""The tables by name: each gives its rows for a configuration."""

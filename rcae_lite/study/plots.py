@@ -1,0 +1,84 @@
+"""Figures of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NotebookFigure
+from rcae_lite.study.cost import QUANTITIES, Cost
+from rcae_lite.study.summary import SHOWN, Ablation
+
+__all__ = ["ablation", "cost"]
+
+
+def ablation(table: Ablation) -> Figure:
+    """Show image and pixel AUROC of every row, beside the paper's.
+
+    Dots are means over categories and seeds, bars reach from the lowest to the highest seed.
+
+    Parameters
+    ----------
+    table : Ablation
+        From `rcae_lite.ablate`.
+    """
+    with sns.axes_style("whitegrid"):
+        height = 1.2 + 0.32 * len(table.rows)
+        figure = NotebookFigure(figsize=(8, height), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+    for place, (ax, metric) in enumerate(zip(axes, ("image_auroc", "pixel_auroc"), strict=True)):
+        found = [table.values(row.label, metric) or [np.nan] for row in table.rows]
+        levels = range(len(found))
+        paper = [np.nan if row.paper[place] is None else row.paper[place] for row in table.rows]
+        if any(row.paper[place] is not None for row in table.rows):
+            ax.plot(paper, levels, "o", mfc="none", color=BASELINE, label="paper (MVTec AD)")
+        ax.hlines(levels, [min(v) for v in found], [max(v) for v in found], color=DEFECTIVE)
+        ax.plot([np.mean(v) for v in found], levels, "o", color=DEFECTIVE, label="here")
+        ax.set(xlabel=f"{SHOWN[metric]} (%)", xlim=(None, 100.5))
+    axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])
+    axes[0].invert_yaxis()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def cost(table: Cost) -> Figure:
+    """Show operations, time and memory over the resolution; a line per detector and depth.
+
+    Parameters
+    ----------
+    table : Cost
+        From `rcae_lite.ablate`; a row of axes for each of its devices.
+    """
+    devices = table.devices
+    with sns.axes_style("whitegrid"):
+        figure = NotebookFigure(figsize=(9.5, 0.4 + 2.8 * len(devices)), layout="constrained")
+        axes = figure.subplots(len(devices), len(QUANTITIES), squeeze=False)
+    for row, device in zip(axes, devices, strict=True):
+        _cost_on(row, table.on(device))
+        row[0].set_title(device, loc="left", fontsize=9)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
+    return figure
+
+
+def _cost_on(row: Sequence[Axes], table: Cost) -> None:
+    """Draw one device's axes, one for each quantity."""
+    shades = {"single_pass": [BASELINE] * 9, "rcae": sns.color_palette("Blues", 9)}
+    shades["full"] = sns.color_palette("Oranges", 9)
+    for ax, (quantity, unit) in zip(row, QUANTITIES.items(), strict=True):
+        for one in {m.label: m for m in table.measured}.values():
+            same = [m for m in table.measured if m.label == one.label]
+            points = [(m.size, getattr(m, quantity) or np.nan) for m in same]
+            colour = shades[one.detector][one.depth + 2]
+            ax.plot(*zip(*points, strict=True), ".-", color=colour, label=one.label)
+        ax.set(xscale="log", xlabel="pixels on a side", ylabel=f"{unit} per image")
+        if any(getattr(m, quantity) for m in table.measured):  # small sizes may need no more memory
+            ax.set_yscale("log")
+        sizes = sorted({m.size for m in table.measured})
+        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.minorticks_off()

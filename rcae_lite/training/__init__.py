@@ -1,0 +1,1 @@
+"""Training: what each stage minimises, the loop, and what listens to it."""

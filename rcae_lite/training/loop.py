@@ -1,0 +1,245 @@
+"""The training loop: it knows a module, a loss and a schedule, and tells callbacks what happens.
+
+Nothing here logs, plots or writes files. A progress bar, a checkpoint writer or a live plot is a
+*callback*: a callable that is given an `Event`. All randomness of a step comes from
+``(seed, stage, step)``, so a resumed training draws the same numbers as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from data_utils.errors import KitError
+from rcae_lite.config import Stage
+from rcae_lite.training import distributed
+
+__all__ = [
+    "Batch",
+    "Event",
+    "Callback",
+    "LossNotFinite",
+    "Objective",
+    "StageState",
+    "Stopped",
+    "generator_for",
+    "train_stage",
+]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one optimiser step minimises.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Each holds B items along its first axis.
+    loss : callable
+        Mean loss of some of the items, given their tensors by name.
+    """
+
+    tensors: Mapping[str, Tensor]
+    loss: Callable[..., Tensor]
+
+    @property
+    def size(self) -> int:
+        """B, the number of items."""
+        return len(next(iter(self.tensors.values())))
+
+    def of_this_process(self) -> Batch:
+        """Return this process's part of the batch; all of it without torchrun."""
+        own = {name: distributed.own_part(field) for name, field in self.tensors.items()}
+        return Batch(own, self.loss)
+
+    def losses(self, parts: int) -> Iterator[Tensor]:
+        """Losses of ``parts`` parts, each weighted by its share of the items."""
+        length = -(-self.size // parts)
+        names, fields = self.tensors.keys(), self.tensors.values()
+        for part in zip(*(one.split(length) for one in fields), strict=True):
+            share = len(part[0]) / self.size
+            yield share * self.loss(**dict(zip(names, part, strict=True)))
+
+
+Objective = Callable[[int], Batch]
+
+
+"""Gives the batch of a step; called once per step, in order."""
+
+
+class LossNotFinite(KitError):
+    """Loss or gradient became NaN or infinite; ``name`` says where, ``tensors`` is the batch."""
+
+    def __init__(self, message: str, name: str, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(message)
+        self.name = name
+        self.tensors = tensors
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened: one optimiser step has been done, or a stage has ended (``done == steps``).
+
+    Parameters
+    ----------
+    stage : str
+        "rcae", "dpn", "crd" or "single_pass".
+    done, steps : int
+        Optimiser steps done so far and in all.
+    loss : float
+        Loss of this step's batch.
+    state : StageState
+        Everything needed to continue from here.
+    """
+
+    stage: str
+    done: int
+    steps: int
+    loss: float
+    state: StageState
+
+
+Callback = Callable[[Event], None]
+
+
+class Stopped(Exception):
+    """Raised by a callback to stop between two steps; `Detector.fit` then writes a checkpoint."""
+
+
+@dataclass
+class StageState:
+    """The moving parts of one stage: module, optimiser, steps done, seconds spent, losses.
+
+    ``parts`` is 1, or into how many parts a batch is divided because it did not fit the memory.
+    """
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    done: int = 0
+    seconds: float = 0.0
+    parts: int = 1
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+
+def generator_for(seed: int, *names: str | int) -> torch.Generator:
+    """Return a CPU generator that depends on the seed and the names only.
+
+    It is on the CPU on every device, so that a seed means the same draws everywhere.
+    """
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def learning_rate(stage: Stage, step: int, steps: int) -> float:
+    """Learning rate of step ``step`` (0-based) out of ``steps``."""
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    warm_up = max(1, round(0.03 * steps))
+    if step < warm_up:
+        return stage.learning_rate * (step + 1) / warm_up
+    progress = (step - warm_up) / max(1, steps - warm_up)
+    return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def new_state(module: nn.Module, stage: Stage) -> StageState:
+    """Start a stage: Adam with the paper's betas (0.9, 0.999) and eps 1e-8."""
+    optimiser = torch.optim.Adam(
+        module.parameters(), lr=stage.learning_rate, betas=(0.9, 0.999), eps=1e-8
+    )
+    return StageState(module, optimiser)
+
+
+def train_stage(
+    name: str,
+    state: StageState,
+    objective: Objective,
+    stage: Stage,
+    steps: int,
+    callbacks: Iterable[Callback] = (),
+) -> None:
+    """Train until ``steps`` optimiser steps are done, from wherever ``state`` stands.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage, for the callbacks.
+    state : StageState
+        Changed in place.
+    objective : callable
+        Gives the `Batch` of step ``step``; called once per step, in order.
+    stage : Stage
+        Learning rate and schedule.
+    steps : int
+        Steps in all.
+    callbacks : iterable of callable
+        Each is called with an `Event` after every step. An exception from a callback stops the
+        training between two steps.
+
+    Raises
+    ------
+    LossNotFinite
+        With the batch.
+    torch.OutOfMemoryError
+        If not even one item fits the memory of the device; under torchrun at once.
+
+    Notes
+    -----
+    A batch that does not fit the memory is halved, again and again if need be, and the gradients
+    of the parts are added up; ``state.parts`` says so from then on. Weighted by their sizes, the
+    parts have the gradient of the whole batch where its loss is a mean over items. Batch
+    normalisation and Dice (CRD) see a part instead of the batch, so there it is close, not equal.
+    """
+    callbacks = list(callbacks)
+    state.module.train()
+    try:
+        while state.done < steps:
+            started = time.perf_counter()
+            for group in state.optimiser.param_groups:
+                group["lr"] = learning_rate(stage, state.done, steps)
+            batch = objective(state.done).of_this_process()
+            value = _backward(batch, state)
+            parameters = state.module.parameters()
+            norm = nn.utils.clip_grad_norm_(parameters, stage.clip or math.inf).item()
+            for what, number in (("loss", value), ("gradient", norm)):
+                if not math.isfinite(number):
+                    lower = f'{name}={{"learning_rate": {stage.learning_rate / 4:g}}}'
+                    raise LossNotFinite(
+                        f"the {what} of stage {name} became {number} at step {state.done}; lower "
+                        f"its learning rate: RcAEDetector.from_preset(..., {lower})",
+                        f"{name}-{state.done}",
+                        batch.tensors,
+                    )
+            state.optimiser.step()
+            state.done += 1
+            state.losses.append((state.done, value))
+            state.seconds += time.perf_counter() - started
+            for callback in callbacks:
+                callback(Event(name, state.done, steps, value, state))
+    finally:  # also after an interrupt: a module left in training mode would change as it predicts
+        state.module.eval()
+
+
+def _backward(batch: Batch, state: StageState) -> float:
+    """Return the loss of a batch and leave its gradient, in as many parts as the memory needs."""
+    while True:
+        state.optimiser.zero_grad(set_to_none=True)
+        try:
+            total = 0.0
+            for loss in batch.losses(state.parts):
+                total += loss.item()
+                loss.backward()
+            distributed.average_gradients(state.module)
+            return distributed.average(total)
+        except torch.OutOfMemoryError:
+            if state.parts >= batch.size or distributed.world_size() > 1:
+                raise
+        # Out of the handler, whose traceback keeps the tensors of the failed attempt alive.
+        state.parts = min(2 * state.parts, batch.size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

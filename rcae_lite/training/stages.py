@@ -1,0 +1,234 @@
+r"""What each stage minimises: draw normal images, run the model, take the loss.
+
+One small class per stage, in the order of training; later stages freeze the earlier ones.
+Equation and page of the paper stand on top of each. ``batch(step)`` draws what step ``step`` trains
+on, from ``(seed, stage, step)`` alone, so that a resumed training draws the same; ``loss`` is what
+the optimiser minimises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from rcae_lite.config import Config
+from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.model.dpn import DetailPreservationNetwork
+from rcae_lite.model.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
+from rcae_lite.model.rcae import RcAE
+from rcae_lite.training.augmentation import augment
+from rcae_lite.training.distributed import gather
+from rcae_lite.training.loop import Batch, generator_for
+from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
+from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool, concatenate
+
+__all__ = ["CRDStage", "DPNStage", "RcAEStage", "SinglePassStage", "TrainingStage", "stage_of"]
+
+FROZEN_BATCH = 4  # images that go through frozen networks at a time: little memory, no less speed
+
+
+class TrainingStage(ABC):
+    """What one stage trains on and minimises.
+
+    Parameters
+    ----------
+    networks : mapping of str to Module
+        All networks of the detector by name; the stage trains one and freezes those before it.
+    images : Tensor
+        Normal images, (n, 3, H, W) uint8.
+    config : Config
+        Of the detector.
+    seed : int
+        Of every random draw.
+    """
+
+    name: str
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], images: Tensor, config: Config, seed: int
+    ) -> None:
+        self.networks = networks
+        self.images = images
+        self.config = config
+        self.seed = seed
+
+    @abstractmethod
+    def batch(self, step: int) -> Batch:
+        """Draw the batch of an optimiser step; called once per step, in order."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw normal images with benign augmentation: (count, 3, H, W) in [0, 1]."""
+        chosen = torch.randint(len(self.images), (count,), generator=generator)
+        normal = self.images[chosen.to(self.images.device)].float() / 255
+        normal = augment(normal, generator, strength=self.config.augmentation)
+        return normal.contiguous(memory_format=torch.channels_last)
+
+    def draw_depth(self, generator: torch.Generator) -> int:
+        """Draw n uniformly from 1..N, anew for every batch, which prevents shortcuts."""
+        return int(torch.randint(1, self.config.rcae.depth + 1, (), generator=generator))
+
+
+class SinglePassStage(TrainingStage):
+    r"""The baseline: a plain autoencoder, one pass.
+
+    .. math:: L = \| I - I_R \|_1 + \| \nabla I - \nabla I_R \|_1
+    """
+
+    name = "single_pass"
+
+    def batch(self, step: int) -> Batch:
+        """Draw normal images."""
+        generator = generator_for(self.seed, self.name, step)
+        return Batch(
+            {"images": self.draw(self.config.single_pass.batch_size, generator)}, self.loss
+        )
+
+    def loss(self, images: Tensor) -> Tensor:
+        """Reconstruct (B, 3, H, W) and compare."""
+        with mixed_precision(images):
+            reconstruction = self.networks["single_pass"](images)  # (B, 3, H, W)
+        return reconstruction_loss(reconstruction.float(), images)
+
+
+class RcAEStage(TrainingStage):
+    r"""Stage 1, RcAE: reconstruct from a depth that is drawn anew for every batch.
+
+    .. math:: L = \| I - I_R^n \|_1 + \| \nabla I - \nabla I_R^n \|_1,
+              \quad I_R^n = D^n(E^n(I)), \quad n \sim U\{1..N\}
+    """
+
+    name = "rcae"
+
+    def batch(self, step: int) -> Batch:
+        """Draw a depth n and normal images."""
+        generator = generator_for(self.seed, self.name, step)
+        depth = self.draw_depth(generator)
+        images = self.draw(self.config.rcae.batch_size, generator)
+        return Batch({"images": images}, partial(self.loss, depth=depth))
+
+    def loss(self, images: Tensor, depth: int) -> Tensor:
+        """Reconstruct (B, 3, H, W) from depth n and compare."""
+        rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
+        with mixed_precision(images):
+            reconstruction = rcae(images, depth)  # I_R^n, (B, 3, H, W)
+        return reconstruction_loss(reconstruction.float(), images)
+
+
+class DPNStage(TrainingStage):
+    r"""Stage 2, DPN: give the frozen RcAE's reconstruction its detail back, on normal images only.
+
+    .. math:: L = \| I_D^n - I \|_1 + \| \nabla I_D^n - \nabla I \|_1,
+              \quad I_D^n = I_R^n + Res_D^n
+    """
+
+    name = "dpn"
+
+    def batch(self, step: int) -> Batch:
+        """Draw a depth n and normal images."""
+        generator = generator_for(self.seed, self.name, step)
+        depth = self.draw_depth(generator)
+        images = self.draw(self.config.dpn.batch_size, generator)
+        return Batch({"images": images}, partial(self.loss, depth=depth))
+
+    def loss(self, images: Tensor, depth: int) -> Tensor:
+        """Enhance the reconstruction (B, 3, H, W) of depth n and compare."""
+        rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
+        dpn: DetailPreservationNetwork = self.networks["dpn"]  # type: ignore[assignment]
+        with torch.no_grad():
+            reconstruction = rcae(images, depth)  # I_R^n, (B, 3, H, W)
+        with mixed_precision(images):
+            enhanced = dpn(reconstruction, gradient(images))  # I_D^n, (B, 3, H, W)
+        return reconstruction_loss(enhanced.float(), images)
+
+
+class CRDStage(TrainingStage):
+    r"""Stage 3, CRD: find pseudo-anomalies in the trajectories of the frozen RcAE and DPN.
+
+    .. math:: L = \| M_A - M_P \|_2 + \| \nabla M_A - \nabla M_P \|_2
+
+    The paper's loss is ``map_loss="l2"``; ours is BCE and Dice. The trajectories do not change
+    while CRD trains, so they come from a pool.
+    """
+
+    name = "crd"
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], images: Tensor, config: Config, seed: int
+    ) -> None:
+        super().__init__(networks, images, config, seed)
+        crd = config.crd
+        self.rcae: RcAE = networks["rcae"]  # type: ignore[assignment]
+        self.dpn: DetailPreservationNetwork = networks["dpn"]  # type: ignore[assignment]
+        self.crd: CrossRecursionDetector = networks["crd"]  # type: ignore[assignment]
+        self.pool = TrajectoryPool(self.make_chunk, crd.pool_chunks, crd.pool_every)
+        if self.crd.statistics is not None:
+            normal = images.float().mean(dim=0) / 255
+            self.crd.statistics.fit(normal, self.normal_trajectories())
+
+    def batch(self, step: int) -> Batch:
+        """Draw crops of pseudo-anomalous images, their trajectories and masks from the pool."""
+        crd = self.config.crd
+        generator = generator_for(self.seed, self.name, step)
+        drawn = self.pool.batch(step, crd.batch_size, crd.crop, generator)
+        return Batch(drawn._asdict(), self.loss)
+
+    def loss(self, images: Tensor, enhanced: Tensor, z_scores: Tensor, masks: Tensor) -> Tensor:
+        """Predict the mask M_P (B, 1, H, W) from the image and its trajectory, and compare."""
+        inputs = self.crd.assemble_input(images, enhanced, z_scores)  # (B, C, N, H, W)
+        with mixed_precision(images):
+            logits = self.crd.predict_logits(inputs)  # (B, 1, H, W)
+        compare = map_loss if self.config.crd.map_loss == "l2" else bce_dice_loss
+        # Dice is no mean over items: it wants the whole batch, whichever process has it.
+        return compare(gather(logits.float()), gather(masks))
+
+    @torch.no_grad()
+    def make_chunk(self, number: int) -> CRDExamples:
+        """Perturb normal images and follow them through RcAE and DPN, as the number says."""
+        crd = self.config.crd
+        generator = generator_for(self.seed, "pool", number)
+        normal = self.draw(crd.pool_chunk, generator)
+        perturbed, masks = add_pseudo_anomalies(normal, generator, families=crd.families)
+        parts = zip(perturbed.split(FROZEN_BATCH), masks.split(FROZEN_BATCH), strict=True)
+        return concatenate([self.follow(*part) for part in parts])
+
+    def follow(self, images: Tensor, masks: Tensor) -> CRDExamples:
+        """Return what the pool keeps of a few images, in half precision to save memory."""
+        enhanced = self.enhanced(images)
+        kept = images, enhanced, self.crd.z_scores(images, enhanced), masks
+        return CRDExamples(*(field.half() for field in kept))
+
+    @torch.no_grad()
+    def normal_trajectories(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every training image once, with benign augmentation, and its enhanced trajectory."""
+        for number, part in enumerate(self.images.split(FROZEN_BATCH)):
+            generator = generator_for(self.seed, "normality", number)
+            images = augment(part.float() / 255, generator, strength=self.config.augmentation)
+            yield images, self.enhanced(images)
+
+    def enhanced(self, images: Tensor) -> Tensor:
+        """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
+        depths = self.config.crd.depths or None
+        return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
+
+
+_STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}
+
+
+def stage_of(
+    name: str, networks: Mapping[str, nn.Module], images: Tensor, config: Config, seed: int
+) -> TrainingStage:
+    """Return the stage that trains a network; parameters as `TrainingStage`."""
+    return _STAGES[name](networks, images, config, seed)
+
+
+def mixed_precision(images: Tensor) -> torch.autocast:
+    """Bfloat16 on CUDA, for the forward pass of the module in training only.
+
+    Frozen modules, losses and inference stay in float32; on the CPU everything does.
+    """
+    kind = images.device.type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")

@@ -1,0 +1,109 @@
+"""What `rcae_lite.model.crd` promises: shapes, the join, use of all steps, learning."""
+
+import pytest
+import torch
+
+from data_utils import KitError
+from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.model.losses import bce_dice_loss
+from rcae_lite.model.normal_statistics import NormalStatistics
+
+
+@pytest.mark.parametrize(("steps", "residual_input"), [(5, True), (3, False), (1, True)])
+def test_map_has_the_size_of_the_image(steps, residual_input):
+    crd = CrossRecursionDetector(steps, width=8, residual_input=residual_input).eval()
+    assert crd(torch.rand(2, 3, 32, 48), torch.rand(2, 3, steps, 32, 48)).shape == (2, 1, 32, 48)
+
+
+def test_join_is_image_enhanced_and_absolute_residual():
+    images, enhanced = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 4, 16, 16)
+    crd = CrossRecursionDetector(4, width=8)
+    joined = crd.join(images, enhanced, crd.deviation(images, enhanced))
+    assert joined.shape == (2, 9, 4, 16, 16)
+    for step in range(4):
+        assert torch.equal(joined[:, :3, step], images - 0.5)
+        assert torch.equal(joined[:, 3:6, step], enhanced[:, :, step] - 0.5)
+        assert torch.equal(joined[:, 6:, step], (enhanced[:, :, step] - images).abs())
+    bare = CrossRecursionDetector(4, width=8, residual_input=False)
+    assert bare.join(images, enhanced, images[:, :0]).shape == (2, 6, 4, 16, 16)
+
+
+def test_join_adds_the_deviation_of_each_depth_and_of_the_colour():
+    images, enhanced = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 4, 16, 16)
+    crd = CrossRecursionDetector(4, width=8, normality_size=16)
+    deviation = crd.deviation(images, enhanced)
+    joined = crd.join(images, enhanced, deviation)
+    assert deviation.shape == (2, 5, 16, 16) and joined.shape == (2, 11, 4, 16, 16)
+    for step in range(4):
+        assert torch.equal(joined[:, 9, step], deviation[:, step])
+        assert torch.equal(joined[:, 10, step], deviation[:, 4])
+
+
+def fitted_normality() -> tuple[NormalStatistics, torch.Tensor, torch.Tensor]:
+    """Fit to 200 images of one pattern with noise; depth 1 reconstructs better than depth 2."""
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 16, 16) + 0.05 * torch.randn(200, 3, 16, 16)
+    noise = torch.randn(200, 1, 2, 16, 16).abs() * torch.tensor([0.05, 0.2]).view(1, 1, 2, 1, 1)
+    enhanced = images.unsqueeze(2) + noise
+    normality = NormalStatistics(2, 16)
+    parts = [(images[i : i + 50], enhanced[i : i + 50]) for i in range(0, 200, 50)]
+    normality.fit(images.mean(dim=0), parts)
+    return normality, images, enhanced
+
+
+def test_normality_is_the_deviation_in_spreads_from_normal_images():
+    normality, images, enhanced = fitted_normality()
+    seen = normality(images, enhanced)
+    assert seen.shape == (200, 3, 16, 16)
+    assert seen[:, :2].mean(dim=(0, 2, 3)).abs().max() < 0.05
+    unusual = normality(images, enhanced + 0.15)
+    assert unusual[:, 0].mean() > 2 * unusual[:, 1].mean() > 0.2  # depth 1 is quieter
+    assert normality(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 2, 32, 32)).shape[-2:] == (32, 32)
+
+
+def test_a_colour_out_of_place_is_unusual_though_it_reconstructs_and_exposure_is_not():
+    normality, images, enhanced = fitted_normality()
+    usual = normality(images, enhanced)[:, 2].mean()
+    stained = images.clone()
+    stained[:, 0, 4:8, 4:8] += 0.5
+    seen = normality(stained, stained.unsqueeze(2) + (enhanced - images.unsqueeze(2)))[:, 2]
+    assert seen[:, 5:7, 5:7].mean() > 4 * usual
+    darker = normality(0.8 * images, 0.8 * enhanced)[:, 2].mean()
+    assert (
+        darker
+        < 1.3 * usual
+        < normality(0.8 * images + 0.2 * torch.rand(3, 16, 16), enhanced)[:, 2].mean()
+    )
+
+
+def test_every_step_and_the_image_reach_the_map():
+    crd = CrossRecursionDetector(5, width=8).eval()
+    images = torch.rand(1, 3, 32, 32, requires_grad=True)
+    enhanced = torch.rand(1, 3, 5, 32, 32, requires_grad=True)
+    crd(images, enhanced).sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert (enhanced.grad.abs().sum(dim=(0, 1, 3, 4)) > 0).all()
+
+
+def test_it_learns_where_the_sequence_keeps_changing():
+    torch.manual_seed(0)
+    images = torch.rand(8, 3, 32, 32)
+    mask = torch.zeros(8, 1, 32, 32)
+    for number in range(8):
+        top, left = torch.randint(0, 20, (2,)).tolist()
+        mask[number, :, top : top + 10, left : left + 10] = 1
+    drift = torch.linspace(0, 0.5, 5).view(1, 1, 5, 1, 1) * mask.unsqueeze(2)
+    enhanced = images.unsqueeze(2) + drift
+    crd = CrossRecursionDetector(5, width=8)
+    optimiser = torch.optim.Adam(crd.parameters(), 5e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        bce_dice_loss(crd(images, enhanced), mask).backward()
+        optimiser.step()
+    logits = crd(images, enhanced)
+    assert logits[mask > 0].mean() > 1 and logits[mask == 0].mean() < -1
+
+
+def test_size_must_be_divisible_by_16():
+    with pytest.raises(KitError, match="width 40"):
+        CrossRecursionDetector(2, width=8)(torch.rand(1, 3, 32, 40), torch.rand(1, 3, 2, 32, 40))

@@ -1,0 +1,144 @@
+"""What `rcae_lite.model.rcae` promises: recursion, shared weights, shared work, clear errors."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from data_utils import KitError
+from rcae_lite.model.rcae import RcAE, check_divisible
+from rcae_lite.model.single_pass import SinglePassAutoencoder
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def flops(function, *args) -> int:
+    with FlopCounterMode(display=False) as counter:
+        function(*args)
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_reconstruction_is_the_decoder_n_times_after_the_encoder_n_times(images, shared, channels):
+    rcae = RcAE(3, width=8, channels=channels, shared=shared).eval()
+    x = rcae.stem(images)
+    for level in (1, 2, 3):
+        x = rcae.encode(x, level)
+    assert x.shape == (2, channels, 8, 8)
+    for level in (3, 2, 1):
+        x = rcae.decode(x, level)
+    torch.testing.assert_close(rcae(images), rcae.head(x))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("channels", [3, 8])
+def test_trajectory_equals_each_depth_on_its_own(images, shared, channels):
+    rcae = RcAE(4, width=8, channels=channels, shared=shared).eval()
+    trajectory = rcae.trajectory(images)
+    assert trajectory.shape == (2, 3, 4, 64, 64)
+    for depth in (1, 2, 3, 4):
+        torch.testing.assert_close(trajectory[:, :, depth - 1], rcae(images, depth))
+    torch.testing.assert_close(rcae.trajectory(images, [2, 4]), trajectory[:, :, [1, 3]])
+
+
+def test_trajectory_computes_every_compressed_image_once(images):
+    rcae = RcAE(4, width=8)
+    calls = []
+    rcae.encoders[0].register_forward_hook(lambda *_: calls.append("E"))
+    rcae.decoders[0].register_forward_hook(lambda *_: calls.append("D"))
+    rcae.trajectory(images)
+    assert calls == ["E"] * 4 + ["D"] * 4
+
+
+def test_parameters_grow_with_depth_only_without_sharing():
+    assert parameters(RcAE(1)) == parameters(RcAE(6))
+    assert parameters(RcAE(5, shared=False)) == 5 * parameters(RcAE(5))
+
+
+def test_skips_are_average_pooling_and_bilinear_enlargement(images):
+    rcae = RcAE(1, width=8)
+    for module in (rcae.encoders[0].project, rcae.decoders[0].up):
+        torch.nn.init.zeros_(module.weight)
+        torch.nn.init.zeros_(module.bias)
+    expected = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(rcae(images), expected)
+    bare = RcAE(1, width=8, skips=False)
+    for module in (bare.encoders[0].project, bare.decoders[0].up):
+        torch.nn.init.zeros_(module.weight)
+        torch.nn.init.zeros_(module.bias)
+    assert bare(images).abs().max() == 0
+
+
+def test_shared_weights_get_gradients_from_every_level(images):
+    rcae = RcAE(3, width=8)
+    rcae(images).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in rcae.parameters())
+
+
+def test_every_depth_can_learn_to_reconstruct(images):
+    rcae = RcAE(2, width=16)
+    smooth = F.interpolate(images[..., ::16, ::16], size=64, mode="bilinear")
+    optimiser = torch.optim.Adam(rcae.parameters(), 5e-3)
+    before = [F.l1_loss(rcae(smooth, n), smooth).item() for n in (1, 2)]
+    for step in range(60):
+        optimiser.zero_grad()
+        F.l1_loss(rcae(smooth, 1 + step % 2), smooth).backward()
+        optimiser.step()
+    after = [F.l1_loss(rcae(smooth, n), smooth).item() for n in (1, 2)]
+    assert after[0] < before[0] / 3 and after[1] < before[1] / 3
+
+
+@pytest.mark.parametrize("size", [(64, 32), (96, 64)])
+def test_any_divisible_size(size):
+    assert RcAE(5, width=8)(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+
+
+def test_single_pass_costs_about_one_full_depth_pass():
+    images = torch.rand(1, 3, 128, 128)
+    ratio = flops(SinglePassAutoencoder(), images) / flops(RcAE(), images)
+    assert 0.5 < ratio < 1.5
+    assert parameters(SinglePassAutoencoder()) > parameters(RcAE())
+
+
+def test_single_pass_has_one_depth(images):
+    single = SinglePassAutoencoder(5, width=8)
+    assert single.trajectory(images).shape == (2, 3, 1, 64, 64)
+    torch.testing.assert_close(single(images, 5), single(images))
+    with pytest.raises(KitError, match="only 5"):
+        single(images, 3)
+
+
+def test_indivisible_size_names_side_divisor_and_remedies():
+    with pytest.raises(KitError, match=r"height 250 .* 2\^5 = 32; resize to 256 or use depth <= 1"):
+        check_divisible(torch.zeros(250, 256), 5)
+    with pytest.raises(KitError, match="width 48"):
+        RcAE(5, width=8)(torch.rand(1, 3, 32, 48))
+    check_divisible(torch.zeros(3, 256, 512), 5)
+
+
+@pytest.mark.parametrize("depth", [0, 4, -1])
+def test_depth_outside_the_range(images, depth):
+    with pytest.raises(KitError, match=rf"depth {depth} is outside 1..3"):
+        RcAE(3, width=8)(images, depth)
+
+
+@pytest.mark.parametrize("depths", [[], [2, 1], [1, 1], [0, 1]])
+def test_depths_must_increase(images, depths):
+    with pytest.raises(KitError, match="must increase"):
+        RcAE(3, width=8).trajectory(images, depths)
+
+
+@pytest.mark.parametrize("build", [RcAE, SinglePassAutoencoder])
+def test_constructor_refuses_nonsense(build):
+    with pytest.raises(KitError, match="depth 0"):
+        build(0)
+    with pytest.raises(KitError, match="width 10"):
+        build(2, width=10)

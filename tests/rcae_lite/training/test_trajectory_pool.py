@@ -1,0 +1,56 @@
+"""The pool depends on the step alone, keeps images, sequences and masks together, and crops."""
+
+import torch
+
+from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool
+
+
+def chunk(number: int) -> CRDExamples:
+    """Fill item i of chunk c with 4 c + i; the deviation is the mask itself: a corner of 8x8."""
+    images = (torch.arange(4.0).view(4, 1, 1, 1) + 4 * number).expand(4, 3, 32, 32)
+    masks = torch.zeros(4, 1, 32, 32)
+    masks[:, :, :8, :8] = 1
+    enhanced = images.unsqueeze(2).expand(4, 3, 5, 32, 32)
+    deviation = masks.expand(4, 6, 32, 32)  # to see that crops stay together
+    return CRDExamples(*(field.half() for field in (images, enhanced, deviation, masks)))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_chunks_alive_roll_on_and_are_made_once():
+    made = []
+    pool = TrajectoryPool(lambda c: (made.append(c), chunk(c))[1], chunks=3, every=10)
+    for step in range(30):
+        pool.at(step)
+    assert made == [0, 1, 2, 3, 4]
+    fresh = TrajectoryPool(chunk, chunks=3, every=10)  # as after a resume at step 25
+    first, second = (p.batch(25, 6, 0, generator()) for p in (pool, fresh))
+    assert torch.equal(first.images, second.images)
+    assert set(first.images[:, 0, 0, 0].tolist()) <= set(range(8, 20))
+
+
+def test_items_stay_together():
+    batch = TrajectoryPool(chunk, chunks=2, every=5).batch(0, 16, 16, generator())
+    assert batch.enhanced.shape == (16, 3, 5, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
+    assert torch.equal(batch.deviation, batch.masks.expand(-1, 6, -1, -1))
+    assert torch.equal(batch.enhanced[:, :, 2], batch.images)
+
+
+def test_half_of_the_crops_look_at_the_anomaly():
+    batch = TrajectoryPool(chunk, chunks=1, every=5).batch(0, 400, 16, generator())
+    share = (batch.masks.flatten(1).amax(1) > 0).float().mean().item()
+    anywhere = (8 / 17) ** 2  # a random window meets the corner that often
+    assert abs(share - (0.5 + 0.5 * anywhere)) < 0.08
+
+
+def test_whole_images_without_crop():
+    batch = TrajectoryPool(chunk, chunks=1, every=5).batch(0, 2, 0, generator())
+    assert batch.enhanced.shape == (2, 3, 5, 32, 32) and batch.enhanced.dtype == torch.float32
+
+
+def test_a_batch_as_large_as_the_pool_holds_every_item_once():
+    pool = TrajectoryPool(chunk, chunks=2, every=5)
+    batch = pool.batch(0, sum(len(part.masks) for part in pool.at(0)), 0, generator())
+    assert len({tuple(image.flatten().tolist()) for image in batch.images}) == len(batch.images)
