@@ -255,7 +255,7 @@ def rebuild_at(depth):
 
 
 # %%
-depths = range(1, detector.config.depth + 1)
+depths = range(1, detector.config.single_pass.levels + 1)
 shares = {
     side: [
         copied_share(rebuild_at(n), normal, paint_square(normal, side, 0.4)).item() for n in depths
@@ -314,5 +314,5 @@ plotting.residual_ladder(evaluation, single).get_figure()
 #
 # 1. Paint lines instead of squares. Which length of the square has the same copied share?
 # 2. Replace the maximum in `score` by the mean. For which sides does the AUROC rise?
-# 3. Train a baseline for a tenth of the steps (`SinglePassDetector.from_preset("demo", rcae=...)`).
-#    Does it copy less?
+# 3. Train a baseline for a tenth of the steps
+#    (`SinglePassDetector.from_preset("demo", single_pass=...)`). Does it copy less?

@@ -31,7 +31,6 @@ import os
 DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
 FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
 
-import dataclasses
 import tempfile
 
 import matplotlib.pyplot as plt
@@ -42,11 +41,13 @@ from torch.nn import functional as F
 
 from data_utils import open_category
 from rcae_lite import RcAEDetector, plotting
+from rcae_lite.config import FAMILIES, PAPER_FAMILIES
+from rcae_lite.detector import keys_of
 from rcae_lite.evaluation.scoring import map_limits, smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import bce_dice_loss, map_loss
 from rcae_lite.training.checkpoint import StageStore
-from rcae_lite.training.pseudo_anomalies import FAMILIES, PAPER_FAMILIES, paint
+from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
 
 sns.set_theme(style="whitegrid")
 
@@ -71,7 +72,7 @@ normal = category.train.images()[:6] / 255
 pictures, outlines, titles = [], [], []
 for name in FAMILIES:
     generator = torch.Generator().manual_seed(1)
-    painted, mask = paint(normal, generator, families=[name], probability=1.0)
+    painted, mask = add_pseudo_anomalies(normal, generator, families=[name], probability=1.0)
     unchanged = (painted - normal).abs().amax(dim=1, keepdim=True)[mask == 0]
     assert unchanged.max() == 0  # outside of the mask, bit for bit the normal image
     pictures += list(painted)
@@ -100,7 +101,7 @@ kernel[:, 0, 0], kernel[:, 0, 1] = -1, 1  # one kernel per colour, 2 steps deep,
 difference = F.conv3d(volume, kernel, groups=3)  # (1, 3, N - 1, H, W)
 torch.testing.assert_close(difference.abs().mean(dim=1), trajectory.changes.cpu())
 seen = trajectory.images, trajectory.enhanced
-joined = detector.crd.join(*seen, detector.crd.deviation(*seen))
+joined = detector.crd.assemble_input(*seen, detector.crd.z_scores(*seen))
 print(f"sequence {tuple(volume.shape)}, what CRD sees {tuple(joined.shape)}")
 print(f"CRD: {detector.parameters()['crd']:,} parameters")
 
@@ -127,9 +128,9 @@ plotting.trajectory_strip(
 
 # %% [markdown]
 # The paper trains CRD with $\|M_A - M_P\|_2 + \|\nabla M_A - \nabla M_P\|_2$: `losses.map_loss`,
-# chosen by the option `map_loss="l2"` and used by the preset `paper`. Our other presets take cross
-# entropy + Dice (`losses.bce_dice_loss`), which asks for the *share* of the defect that was found,
-# and hardly for the share of the image that the defect covers.
+# chosen by the option `crd={"map_loss": "l2"}` and used by the preset `paper`. Our other presets
+# take cross entropy + Dice (`losses.bce_dice_loss`), which asks for the *share* of the defect that
+# was found, and hardly for the share of the image that the defect covers.
 #
 # **Predict:** one painted line, and a map that is sure to see nothing, one that finds the upper
 # half of the line, one that finds all of it. What does each loss say, and how hard does it pull
@@ -137,7 +138,9 @@ plotting.trajectory_strip(
 
 # %%
 generator = torch.Generator().manual_seed(1)
-_, mask = paint(normal[:1], generator, families=["random_lines"], probability=1.0)  # (1, 1, H, W)
+_, mask = add_pseudo_anomalies(
+    normal[:1], generator, families=["random_lines"], probability=1.0
+)  # (1, 1, H, W)
 half = mask * (mask.flatten().cumsum(0).view_as(mask) <= mask.sum() / 2)  # the upper half of it
 print(f"the line covers {100 * mask.mean():.2f}% of the image")
 costs = {}
@@ -158,8 +161,8 @@ assert times > 10
 # **Interpret:** seeing nothing costs little in the paper's loss where the defect is small, and
 # nearly 1 in Dice whatever its size. And a sigmoid that is sure of itself is flat: the paper's loss
 # sees the map through it and hardly pulls at what it is sure to have missed; cross entropy pulls at
-# the logit itself. Neither says which of them detects better: train with both (`map_loss="l2"`) and
-# compare.
+# the logit itself. Neither says which of them detects better: train with both
+# (`crd={"map_loss": "l2"}`) and compare.
 
 # %% [markdown]
 # ## 3. From logits to scores
@@ -184,25 +187,23 @@ assert naive[-1].isinf() and stable.isfinite().all() and (stable.diff() > 0).all
 #
 # Two CRDs, trained alike: the same frozen RcAE and DPN, the same pseudo-anomalies, the same number
 # of steps. One sees $I_D^1 ... I_D^5$, the other $I_D^5$ alone. What the kit adds to the paper's
-# CRD (`normality`, section 5) is off here: it would hide the difference. The finished stages go
-# into a folder where the training finds them, so that only CRD is trained.
+# CRD (position statistics, section 5) is off here: it would hide the difference. The finished
+# stages go into a folder where the training finds them, so that only CRD is trained.
 #
 # **Predict:** by how much will the image AUROC differ? And the pixel AUROC?
 
 # %%
 train = category.train.subset(range(12)) if FAST else category.train
-few = {"pool_chunk": 8, "pool_chunks": 1} if FAST else {"pool_chunks": 6}
-schedule = dataclasses.replace(detector.config.crd, steps=3 if FAST else 120)
+few = {"steps": 3, "pool_chunk": 8, "pool_chunks": 1} if FAST else {"steps": 120, "pool_chunks": 6}
 trained = {}
-for name, steps in {"all steps": (), "last step": (detector.config.depth,)}.items():
-    options = {"crd": schedule, "crd_depths": steps, "normality": 0.0}
-    config = dataclasses.replace(detector.config, **options, **few)
+for name, depths in {"all steps": (), "last step": (detector.config.rcae.depth,)}.items():
+    config = detector.config.updated({"crd": {"depths": depths, "z_score_weight": 0.0} | few})
     new = RcAEDetector(config, seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        keys = new.stage_keys(train)
-        for stage in ("rcae", "dpn"):
-            record = {"seconds": 0.0, "losses": [[1, 0.0]]}  # loaded, not trained here
-            StageStore(folder).save(keys[stage], stage, detector.modules[stage], record)
+        keys = keys_of(RcAEDetector, config, 0, train)
+        for stage in ("rcae", "dpn"):  # loaded, not trained here
+            snapshot = detector.snapshot()
+            StageStore(folder).save(keys[stage], stage, snapshot, detector.modules[stage])
         trained[name] = new.fit(train, callbacks=[], stages=folder)
 
 # %%
@@ -321,7 +322,7 @@ def percent(evaluation, metric):
 for name, evaluation in evaluations.items():
     print(
         f"{name}: image {percent(evaluation, 'image_auroc'):.1f}, pixel "
-        f"{percent(evaluation, 'pixel_auroc'):.1f} (after {schedule.steps} steps, one seed)"
+        f"{percent(evaluation, 'pixel_auroc'):.1f} (after {config.crd.steps} steps, one seed)"
     )
 difference = percent(evaluations["all steps"], "image_auroc") - percent(
     evaluations["last step"], "image_auroc"
@@ -343,8 +344,9 @@ print(f"all steps minus the last, image AUROC: {difference:+.1f} points (paper: 
 # `05.patch` (medium), `05.join` (medium), `05.surprise` (hard), and an open question about a loss
 # that is near zero and finds nothing. Then, here:
 #
-# 1. Train section 4 with `crd_depths=(1, 3, 5)`. Where does it lie between the two?
-# 2. Train with one family only (`families=("random_lines",)`). Which real defects are lost?
+# 1. Train section 4 with `crd={"depths": (1, 3, 5)}`. Where does it lie between the two?
+# 2. Train with one family only (`crd={"families": ("random_lines",)}`). Which real defects are
+#    lost?
 # 3. Turn the sequence round before CRD sees it, and predict the AUROC first:
 #    `detector.detect(dataclasses.replace(trajectory, enhanced=trajectory.enhanced.flip(2)))`.
-# 4. Train section 4 with `map_loss="l2"` as well. What does the AUROC say about section 2?
+# 4. Train section 4 with `crd={"map_loss": "l2"}` as well. What does the AUROC say about section 2?

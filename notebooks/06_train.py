@@ -73,7 +73,8 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 
 # %%
 few = {"steps": 2, "batch_size": 4}
-options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1} if FAST else {}
+pool = {"pool_chunk": 8, "pool_chunks": 1}
+options = {"rcae": few, "dpn": few, "crd": few | pool} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
 config = detector.config
 kept = len(train) - holdout_size(len(train))  # the others are held out: they set the threshold
@@ -114,7 +115,9 @@ per_step = {name: np.median(np.diff(times)) for name, times in done_at.items()}
 
 # %%
 pool = done_at["crd"][0] - done_at["dpn"][-1]
-chunks = 1 + (config.crd.steps - 1) // config.pool_every / config.pool_chunks  # it is renewed, too
+chunks = (
+    1 + (config.crd.steps - 1) // config.crd.pool_every / config.crd.pool_chunks
+)  # it is renewed, too
 guess = sum(seconds * getattr(config, name).steps for name, seconds in per_step.items())
 guess += pool * chunks
 print({name: f"{1000 * seconds:.0f} ms per step" for name, seconds in per_step.items()})
@@ -174,7 +177,7 @@ print(detector.trained["seconds"])
 # %%
 short = {"steps": 8, "batch_size": 2}
 few_parts = train.subset(range(min(20, len(train))))  # enough for this question
-tiny = {"rcae": short, "dpn": short, "crd": short, "pool_chunk": 4, "pool_chunks": 1}
+tiny = {"rcae": short, "dpn": short, "crd": short | {"pool_chunk": 4, "pool_chunks": 1}}
 
 
 def train_short(folder, *callbacks):

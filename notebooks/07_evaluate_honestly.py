@@ -217,7 +217,7 @@ def watch(event):
 
 # %%
 few = {"steps": 4, "batch_size": 4} if FAST else {"steps": 200}
-single = SinglePassDetector.from_preset("demo", seed=0, rcae=few)
+single = SinglePassDetector.from_preset("demo", seed=0, single_pass=few)
 single.fit(category.train, callbacks=[watch])
 curve = np.array(history)
 chosen = curve[:, 0].argmax()
@@ -264,7 +264,7 @@ others = category.train.records[len(few_parts) :][: len(good)]
 def trained_on(records):
     """AUROC and scores of the baseline, trained on these normal images."""
     names = {"category": category.name, "split": "train", "fingerprint": category.fingerprint}
-    new = SinglePassDetector.from_preset("demo", seed=0, variation=0.0, rcae=few)
+    new = SinglePassDetector.from_preset("demo", seed=0, augmentation=0.0, single_pass=few)
     s = new.fit(ImageSet(records, 128, **names), callbacks=[]).predict(images).score.numpy()
     return roc_auc_score(labels, s), s
 

@@ -39,6 +39,7 @@ import torch
 
 from data_utils import open_category
 from rcae_lite import RcAEDetector, plotting
+from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.example import detector_for
 from rcae_lite.widgets import (
     DefectPainter,
@@ -167,7 +168,7 @@ for side in (4, 8, 16, 32):
 # other one look at?
 
 # %%
-both = {plotting.DETECTORS[each.kind]: each for each in (detector, baseline)}
+both = {DETECTOR_NAMES[each.kind]: each for each in (detector, baseline)}
 comparison = ModelComparison(both, shown)
 comparison
 
@@ -213,7 +214,7 @@ print(f"{'promised':14} at most {detector.threshold.false_alarm_rate:.1%} false 
 
 # %%
 few = {"steps": 3 if FAST else 30}
-options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1}
+options = {"rcae": few, "dpn": few, "crd": few | {"pool_chunk": 8, "pool_chunks": 1}}
 apprentice = RcAEDetector.from_preset("demo", seed=1, **options)
 folder = Path(tempfile.mkdtemp())
 monitor = TrainingMonitor(apprentice, category.train, folder / "checkpoint", probe=shown[0].image)

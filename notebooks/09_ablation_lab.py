@@ -31,7 +31,6 @@ import os
 DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
 FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
 
-import dataclasses
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -43,6 +42,7 @@ from scipy.stats import chi2
 from data_utils import open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
+from rcae_lite.study import plots
 
 sns.set_theme(style="whitegrid")
 
@@ -68,7 +68,7 @@ budget = {
     "out": Path("runs") / ("09-fast" if FAST else "09-ablation"),
 }
 if FAST:
-    budget |= {"pool_chunk": 8, "pool_chunks": 1, "size": 32, "crop": 0}
+    budget |= {"size": 32, "crd": {"pool_chunk": 8, "pool_chunks": 1, "crop": 0}}
 print(get_config("demo").rcae, f"x {budget['step_fraction']}")
 
 # %% [markdown]
@@ -83,7 +83,7 @@ assert len(table.rows) == 5
 print(table.markdown())
 
 # %%
-plotting.ablation(table)
+plots.ablation(table)
 
 # %% [markdown]
 # **Interpret:** look at the spread before you look at the means. Which neighbouring rows are apart
@@ -194,7 +194,7 @@ for label in labels:
 
 # %%
 base = get_config("demo")
-other = dataclasses.replace(base, residual_input=False, depth=3)
+other = base.updated({"crd.residual_input": False, "rcae.depth": 3})
 print([name for name, value in base.to_dict().items() if other.to_dict()[name] != value])
 
 # %% [markdown]

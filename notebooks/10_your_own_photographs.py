@@ -156,7 +156,8 @@ figure
 
 # %%
 few = {"steps": 3, "batch_size": 4}
-options = {"rcae": few, "dpn": few, "crd": few, "pool_chunk": 8, "pool_chunks": 1} if FAST else {}
+pool = {"pool_chunk": 8, "pool_chunks": 1}
+options = {"rcae": few, "dpn": few, "crd": few | pool} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
 data = f"{category.name}-{category.fingerprint[:8]}"
 work = Path("runs") / f"10-{data}-{'fast' if FAST else detector.config.preset}"

@@ -301,12 +301,10 @@ sweep = {
     "out": Path("runs") / "11-sweep",
     "device": "cpu",
     "size": 32,
-    "crop": 0,
+    "single_pass": tiny,
     "rcae": tiny,
     "dpn": tiny,
-    "crd": tiny,
-    "pool_chunk": 4,
-    "pool_chunks": 1,
+    "crd": tiny | {"crop": 0, "pool_chunk": 4, "pool_chunks": 1},
 }
 try:
     from dask.distributed import Client

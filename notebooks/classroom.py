@@ -58,7 +58,8 @@ easy, medium and hard exercise, {open} per open question. Points: 1, 2, 3, and 3
 - [rubric.md](rubric.md): what the open questions are graded by.
 
 The checks help to learn; they do not supervise. The kit that students install holds reference code
-(`rcae_lite.model.losses.gradient`, for example), and a check accepts it as it accepts any right answer.
+(`rcae_lite.model.losses.gradient`, for example), and a check accepts it as it accepts any right
+answer.
 """
 
 RUBRIC = """\

@@ -189,7 +189,7 @@ class Detector(ABC):
         images = train.images()
         trainer = Trainer(
             self.modules,
-            self._snapshot(),
+            self.snapshot(),
             origin_on(self.device),
             callbacks=callbacks,
             checkpoint=checkpoint,
@@ -383,7 +383,8 @@ class Detector(ABC):
 
     # -- files -------------------------------------------------------------------------------
 
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """Return what `save` writes, but for the tensors."""
         return Snapshot(
             detector=self.kind,  # type: ignore[arg-type]
             config=self.config,
@@ -406,7 +407,7 @@ class Detector(ABC):
         half : bool
             Write the weights as float16, in half the bytes; `load` makes float32 of them again.
         """
-        save_snapshot(Path(folder), self._snapshot(), self.modules, half=half)
+        save_snapshot(Path(folder), self.snapshot(), self.modules, half=half)
 
     @classmethod
     def load(cls: type[Self], folder: str | Path, *, device: str = "auto") -> Self:

@@ -45,10 +45,11 @@ from PIL import Image
 
 from data_utils import Category, ImageSet, KitError
 from data_utils.images import image_size, preview, read_image, read_mask
-from rcae_lite.commands.run import _description, read_run
-from rcae_lite.config import Config, config_from_dict
-from rcae_lite.detector import RcAEDetector
+from rcae_lite.commands.run import _describe, read_run
+from rcae_lite.config import Config
+from rcae_lite.detector import RcAEDetector, keys_of
 from rcae_lite.evaluation.results import Evaluation
+from rcae_lite.storage.records import write_record
 from rcae_lite.storage.tensors import load_modules
 from rcae_lite.training.checkpoint import load_checkpoint, restore_optimiser
 from rcae_lite.training.loop import new_state
@@ -60,7 +61,7 @@ WARM_UP = 200  # files before the memory is measured
 GROWTH = 128 << 20  # bytes of memory that may stay after all files
 
 QUICK = {"steps": 2, "batch_size": 2, "learning_rate": 2e-3}
-CONFIG = tiny_config(rcae_width=8, depth=3, rcae=QUICK, dpn=QUICK, crd=QUICK)
+CONFIG = tiny_config(single_pass=QUICK, rcae=QUICK | {"width": 8, "depth": 3}, dpn=QUICK, crd=QUICK)
 
 Files = dict[str, bytes]  # name in the folder -> content
 
@@ -134,8 +135,8 @@ def run_files() -> tuple[Files, Files]:
         detector.fit(category.train, callbacks=[], checkpoint=folder / "checkpoint")
         detector.save(folder)
         detector.evaluate(category.test).save(folder)
-        description = _description(detector, category, None, "rcae train synthetic tiny")
-        (folder / "run.json").write_text(json.dumps(description, indent=1))
+        description = _describe(detector, category, None, "rcae train synthetic tiny")
+        write_record(folder / "run.json", description)
         top, checkpoint = (
             {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
             for place in (folder, folder / "checkpoint")
@@ -190,12 +191,11 @@ def read_as_detector(folder: Path) -> None:
 
 def read_as_checkpoint(folder: Path) -> None:
     """A checkpoint that was accepted continues a training."""
-    identity = {"config": json.loads(json.dumps(CONFIG.to_dict())), "seed": 0, "data": "f" * 64}
     detector = RcAEDetector(CONFIG, 0, "cpu")
-    identity["training_images"] = detector.stage_keys(tiny().train)["crd"]
-    found = load_checkpoint(folder, identity)
+    detector.training_set = keys_of(RcAEDetector, CONFIG, 0, tiny().train)["crd"]
+    found = load_checkpoint(folder, detector.snapshot())
     assert found is not None
-    values, tensors = found
+    snapshot, tensors = found
     load_modules(detector.modules, tensors, folder, besides=("adam",))
     state = new_state(detector.crd, CONFIG.crd)
     restore_optimiser(state, tensors, folder)
@@ -203,7 +203,8 @@ def read_as_checkpoint(folder: Path) -> None:
     loss = sum(p.square().sum() for p in state.module.parameters())
     loss.backward()
     state.optimiser.step()
-    check(isinstance(values["done"], int) and values["done"] >= 0, "a number of steps")
+    begun = snapshot.in_training
+    check(begun is None or begun.done >= 0, "a number of steps")
 
 
 def read_as_evaluation(folder: Path) -> None:
@@ -216,7 +217,7 @@ def read_as_evaluation(folder: Path) -> None:
 
 def read_as_run(folder: Path) -> None:
     """The description of a run that was accepted names a configuration."""
-    check(isinstance(config_from_dict(read_run(folder)["config"]), Config), "a configuration")
+    check(isinstance(read_run(folder).config, Config), "a configuration")
 
 
 def targets() -> dict[str, Target]:

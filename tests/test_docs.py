@@ -1,6 +1,5 @@
 """What the README and the notebooks say is there, is there, and their code runs."""
 
-import dataclasses
 import importlib
 import re
 from pathlib import Path
@@ -38,10 +37,9 @@ def test_the_map_from_paper_to_code_names_what_exists():
 
 def test_the_example_in_the_readme_runs(monkeypatch, tmp_path, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    few = config.Stage(steps=2, batch_size=2, learning_rate=1e-3)
-    quick = dataclasses.replace(
-        config.PRESETS["demo"], rcae=few, dpn=few, crd=few, pool_chunk=4, pool_chunks=1
-    )
+    few = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3}
+    crd = few | {"pool_chunk": 4, "pool_chunks": 1}
+    quick = config.get_config("demo", rcae=few, dpn=few, crd=crd)
     monkeypatch.setitem(config.PRESETS, "demo", quick)
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})

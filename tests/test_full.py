@@ -90,11 +90,11 @@ def test_the_gpu_script_packs_trains_and_goes_on(tmp_path):
     for _ in range(2):
         found = call("train", "demo", "washer")
         assert found.returncode == 75, found.stdout + found.stderr
-        state = tmp_path / "runs/gpu/washer-demo-0/checkpoint/state.json"
+        state = tmp_path / "runs/gpu/washer-demo-0/checkpoint/detector.json"
         values = json.loads(state.read_text())
         done.append((len(values["seconds"]), values["done"]))
     assert done[1] > done[0]
     kept = subprocess.run(
         ["tar", "-tf", tmp_path / "returned/washer-demo-0.tar"], capture_output=True, text=True
     )
-    assert "washer-demo-0/checkpoint/state.json" in kept.stdout
+    assert "washer-demo-0/checkpoint/detector.json" in kept.stdout

@@ -45,14 +45,14 @@ def changed(attempt: Attempt) -> None:
     base = get_config(str(attempt.random.choice(list(PRESETS)))).to_dict()
     other = get_config(base["preset"]).to_dict()
     width, steps = 8 * attempt.integer(10, 20), attempt.integer(10_000, 20_000)
-    other["rcae_width"], other["crd"]["steps"], other["dpn"]["batch_size"] = width, steps, 99
+    other["size"], other["crd"]["steps"], other["dpn"]["batch_size"] = width, steps, 99
     got = attempt.call(base, other)
-    right = ["crd.steps", "dpn.batch_size", "rcae_width"]
+    right = ["crd.steps", "dpn.batch_size", "size"]
     equal = {name for name in base if base[name] == other[name]}
     got = sorted(got) if isinstance(got, (set, tuple)) else got
     attempt.expect(got != [], "nothing", count=len(right))
     attempt.expect(not (isinstance(got, list) and equal & set(got)), "same")
-    attempt.compare(got, right, shallow=["crd", "dpn", "rcae_width"])
+    attempt.compare(got, right, shallow=["crd", "dpn", "size"])
 
 
 @exercise(

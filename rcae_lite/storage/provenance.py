@@ -55,7 +55,7 @@ def origin_on(device: torch.device) -> Origin:
         device=device_name(device),
         threads=torch.get_num_threads(),
         version=__version__,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         code_version=code_version(),
     )
 
@@ -64,7 +64,7 @@ def environment() -> dict[str, Any]:
     """Versions and threads on which bits depend: of the training, and of decoding and resizing."""
     names = ("torchvision", "numpy", "scipy", "pillow")
     versions = {name: metadata.version(name) for name in names}
-    return {"torch": torch.__version__, **versions, "threads": torch.get_num_threads()}
+    return {"torch": str(torch.__version__), **versions, "threads": torch.get_num_threads()}
 
 
 def machine() -> str:

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 import torch
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
@@ -342,6 +343,7 @@ class StageStore:
         load_state(module, tensors, name, folder / "detector.safetensors")
         return snapshot.stages[name]
 
-    def save(self, key: str, snapshot: Snapshot, module: nn.Module) -> None:
-        """Write a finished stage; the snapshot names it alone."""
-        save_snapshot(self.folder / key, snapshot, dict.fromkeys(snapshot.stages, module))
+    def save(self, key: str, name: str, snapshot: Snapshot, module: nn.Module) -> None:
+        """Write one finished stage of a snapshot, with its module."""
+        alone = replace(snapshot, stages={name: snapshot.stages[name]})
+        save_snapshot(self.folder / key, alone, {name: module})

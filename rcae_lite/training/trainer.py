@@ -109,8 +109,7 @@ class Trainer:
                 self.snapshot, stages={**self.snapshot.stages, name: stage}, in_training=None
             )
             if self.store and not stored and is_leader():
-                alone = replace(self.snapshot, stages={name: stage})
-                self.store.save(self.keys[name], alone, module)
+                self.store.save(self.keys[name], name, self.snapshot, module)
         return self.snapshot.stages
 
     def _train_stage(self, name: str, images: Tensor) -> FinishedStage:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from rcae_lite import RcAEDetector, SinglePassDetector
-from tests.rcae_lite.conftest import TINY_STAGE, tiny_category, tiny_config, tiny_detector
+from tests.rcae_lite.conftest import tiny_category, tiny_config, tiny_detector
 
 __all__ = ["tiny_category", "tiny_detector"]  # fixtures of the package's tests, used here too
 
@@ -136,9 +136,7 @@ def shots() -> Path:
 @pytest.fixture(scope="session")
 def tiny_baseline(tiny_category) -> SinglePassDetector:
     """Return a single-pass detector that has gone through its training."""
-    return SinglePassDetector(tiny_config(rcae=TINY_STAGE), 0, "cpu").fit(
-        tiny_category.train, callbacks=[]
-    )
+    return SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The command line, from a data set on disk to the last file, and what it says to mistakes."""
 
 import csv
-import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from msgspec.structs import replace
 from PIL import Image
 
 from rcae_lite import config
@@ -24,7 +24,7 @@ from tests.rcae_lite.conftest import tiny_config, tiny_records
 @pytest.fixture(autouse=True)
 def _presets(monkeypatch, tmp_path_factory):
     """Give the command line a preset of a few steps, and a working folder of its own."""
-    tiny = dataclasses.replace(tiny_config(), preset="tiny")
+    tiny = replace(tiny_config(), preset="tiny")
     monkeypatch.setitem(config.PRESETS, "tiny", tiny)
     monkeypatch.setitem(config.PRESETS, "demo", tiny_config())
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
@@ -181,7 +181,9 @@ def test_demo_has_the_baseline_beside_it_and_can_be_run_again(capsys):
         assert rcae("demo") == 0
     report = Path("runs/demo/report.html").read_text()
     assert "single-pass" in report and "washer" in report
-    assert Evaluation.load("runs/demo/baseline/evaluation.json").provenance.kind == "single_pass"
+    assert (
+        Evaluation.load("runs/demo/baseline/evaluation.json").provenance.detector == "single_pass"
+    )
     assert "single-pass baseline" in capsys.readouterr().out
 
 

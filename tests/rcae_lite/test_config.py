@@ -1,13 +1,11 @@
 """Presets are complete, frozen and strict about names and ranges."""
 
-import dataclasses
 import json
 
 import pytest
 
 from data_utils import KitError
-from rcae_lite.config import PRESETS, Stage, config_from_dict, get_config
-from rcae_lite.training.pseudo_anomalies import PAPER_FAMILIES
+from rcae_lite.config import PAPER_FAMILIES, PRESETS, Stage, config_from_dict, get_config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -31,19 +29,20 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
     assert (paper.rcae.epochs, paper.dpn.epochs, paper.crd.epochs) == (1500, 400, 300)
     for stage in (paper.rcae, paper.dpn, paper.crd):
         assert (stage.learning_rate, stage.schedule) == (1e-4, "constant")
-    assert (paper.depth, paper.channels, paper.skips, paper.shared) == (5, 3, True, True)
-    assert paper.families == PAPER_FAMILIES and paper.map_loss == "l2"
-    assert not paper.residual_input and paper.normality == 0
-    assert paper.variation == 0 and paper.crop == 0
+    rcae, crd = paper.rcae, paper.crd
+    assert (rcae.depth, rcae.channels, rcae.skips, rcae.shared) == (5, 3, True, True)
+    assert crd.families == PAPER_FAMILIES and crd.map_loss == "l2"
+    assert not crd.residual_input and crd.z_score_weight == 0 and crd.crop == 0
+    assert paper.augmentation == 0
 
 
 def test_overrides():
-    config = get_config("lite", depth=3, crd={"steps": 7})
-    assert config.depth == 3 and config.crd.steps == 7
+    config = get_config("lite", rcae={"depth": 3}, crd={"steps": 7}, **{"crd.width": 24})
+    assert config.rcae.depth == 3 and (config.crd.steps, config.crd.width) == (7, 24)
     assert config.crd.batch_size == PRESETS["lite"].crd.batch_size
-    assert PRESETS["lite"].depth == 5
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config.depth = 4  # type: ignore[misc]
+    assert PRESETS["lite"].rcae.depth == 5
+    with pytest.raises(AttributeError):
+        config.rcae.depth = 4  # type: ignore[misc]
 
 
 def test_a_shortened_preset_says_so():
@@ -66,24 +65,34 @@ def test_steps_count_epochs_over_the_training_set():
     ("call", "message"),
     [
         (lambda: get_config("light"), "unknown preset 'light'; choose from demo, lite"),
-        (lambda: get_config("lite", dept=3), "unknown option 'dept'; did you mean 'depth'"),
+        (
+            lambda: get_config("lite", rcae={"dept": 3}),
+            "unknown option 'dept'; did you mean 'depth'",
+        ),
         (lambda: get_config("lite", crd={"step": 3}), "unknown option 'step'"),
+        (
+            lambda: get_config("lite", **{"crd.widht": 3}),
+            "unknown option 'widht'; did you mean 'wi",
+        ),
+        (lambda: get_config("lite", **{"size.x": 3}), "option 'size' has no part 'x'"),
         (lambda: get_config("lite").shortened(0), r"step_fraction 0 is outside \(0, 1\]"),
         (lambda: get_config("lite").shortened(1.5), "step_fraction 1.5 is outside"),
         (lambda: get_config("lite", size=100), "size 100 is not a multiple of 32.*use 96"),
-        (lambda: get_config("lite", crop=40), "crop 40 must be a multiple of 16"),
-        (lambda: get_config("lite", map_loss="l3"), "map_loss 'l3'"),
-        (lambda: get_config("lite", variation=-1), "variation -1"),
-        (lambda: get_config("lite", families=("rust",)), "choose from"),
-        (lambda: get_config("lite", dpn_width=20), "dpn_width 20"),
-        (lambda: get_config("lite", channels=0), "channels 0"),
-        (lambda: get_config("lite", crd=100), "crd 100 is no stage"),
+        (lambda: get_config("lite", crd={"crop": 40}), "crd.crop is 40; expected.*multiple of 16"),
+        (lambda: get_config("lite", crd={"crop": 256}), "crop 256 is larger than the size 128"),
+        (lambda: get_config("lite", crd={"depths": [6]}), r"crd.depths \[6\] must increase"),
+        (lambda: get_config("lite", crd={"map_loss": "l3"}), "crd.map_loss is 'l3'|l3"),
+        (lambda: get_config("lite", augmentation=-1), "augmentation is -1; expected"),
+        (lambda: get_config("lite", crd={"families": ("rust",)}), "choose from"),
+        (lambda: get_config("lite", dpn={"width": 20}), "dpn.width is 20; expected.*multiple of 8"),
+        (lambda: get_config("lite", rcae={"channels": 0}), "rcae.channels is 0; expected"),
+        (lambda: get_config("lite", crd=100), "crd is 100; expected"),
         (lambda: Stage(), "exactly one"),
         (lambda: Stage(steps=1, epochs=1), "exactly one"),
-        (lambda: Stage(steps=1, batch_size=0), "batch_size 0"),
-        (lambda: Stage(steps=1, schedule="linear"), "schedule 'linear'"),
-        (lambda: config_from_dict({"preset": "x"}), "not a complete configuration"),
-        (lambda: config_from_dict({"presett": "x"}), "unknown option"),
+        (lambda: get_config("lite", rcae={"batch_size": 0}), "rcae.batch_size is 0; expected"),
+        (lambda: get_config("lite", rcae={"steps": 2.5}), "rcae.steps is 2.5; expected `int`"),
+        (lambda: config_from_dict({"preset": "x"}), "missing required field `size`"),
+        (lambda: config_from_dict({"presett": "x"}), "unknown field `presett`"),
     ],
 )
 def test_mistakes_name_value_and_remedy(call, message):

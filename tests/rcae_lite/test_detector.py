@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from data_utils import KitError
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.detector import RcAEDetector
+from rcae_lite.detector import RcAEDetector, split
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import resolve_device
 from rcae_lite.training.loop import Event
@@ -88,8 +88,8 @@ def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category
     crd = tiny_detector.crd
     with torch.inference_mode():
         logits = crd(sample, trajectory.enhanced).squeeze(1)
-        deviation = crd.normality(sample, trajectory.enhanced)
-        logits = logits + 2.0 * deviation[:, :-1].mean(dim=1) + 6.0 * deviation[:, -1]
+        z_scores = crd.statistics(sample, trajectory.enhanced)
+        logits = logits + 2.0 * z_scores[:, :-1].mean(dim=1) + 6.0 * z_scores[:, -1]
     detection = tiny_detector.predict(sample)
     expected = smooth(-torch.log(1 - logits.double().sigmoid())).float()
     torch.testing.assert_close(detection.anomaly_map, expected, atol=1e-4, rtol=1e-4)
@@ -99,9 +99,12 @@ def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category
 
 
 def test_without_what_is_ours_the_map_is_crds_alone(tiny_category):
-    config = tiny_config(normality=0.0, residual_input=False, variation=0.0, map_loss="l2", crop=0)
+    config = tiny_config(
+        augmentation=0.0,
+        crd={"z_score_weight": 0.0, "residual_input": False, "map_loss": "l2", "crop": 0},
+    )
     detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, callbacks=[])
-    assert detector.crd.normality is None
+    assert detector.crd.statistics is None
     sample = tiny_category.test.images()[:1] / 255
     with torch.inference_mode():
         probability = detector.crd(sample, detector.trajectory(sample).enhanced).sigmoid()
@@ -149,9 +152,8 @@ def test_fitting_again_starts_afresh(tiny_category, tiny_detector):
     assert same_weights(tiny_detector, twice)
 
 
-def test_held_out_normals_are_never_trained_on(tiny_category):
-    detector = RcAEDetector(tiny_config(), 0, "cpu")
-    kept, held_out = detector._split(209)
+def test_held_out_normals_are_never_trained_on():
+    kept, held_out = split(0, 209)
     assert len(held_out) == 19 and sorted(kept + held_out) == list(range(209))
 
 
@@ -169,7 +171,7 @@ def test_saved_and_loaded_it_is_the_same(tiny_category, tmp_path, kind):
     )
     assert loaded.losses == detector.losses
     assert torch.equal(loaded.predict(images()).score, detector.predict(images()).score)
-    with pytest.raises(KitError, match="is not a"):
+    with pytest.raises(KitError, match="holds a detector .*, not"):
         DETECTORS[kind is RcAEDetector].load(tmp_path)
 
 
@@ -183,12 +185,12 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
         (tmp_path / "detector.json").write_text(json.dumps(values | changes))
         return RcAEDetector.load(tmp_path, device="cpu")
 
-    with pytest.raises(KitError, match="format version 99, this kit reads 1"):
+    with pytest.raises(KitError, match="format version 99, this kit reads 2"):
         edited(format_version=99)
-    with pytest.raises(KitError, match="unknown option"):
+    with pytest.raises(KitError, match="unknown field `surprise`"):
         edited(config=values["config"] | {"surprise": 1})
     with pytest.raises(KitError, match=r"tensor crd\.\S+ is torch.float32 .* expected"):
-        edited(config=values["config"] | {"crd_width": 16})
+        edited(config=values["config"] | {"crd": values["config"]["crd"] | {"width": 16}})
     with pytest.raises(KitError, match="not complete"):
         edited(seed="seven")
     edited()
@@ -276,7 +278,7 @@ def test_tiny_records_are_what_they_say():
 
 def test_the_whole_detector_stays_small():
     """At 256x256: 1.5 million parameters and 16 GFLOP (multiplications and additions) at most."""
-    detector = RcAEDetector.from_preset("standard", crop=0, device="cpu")
+    detector = RcAEDetector.from_preset("standard", crd={"crop": 0}, device="cpu")
     with FlopCounterMode(display=False) as counter:
         detector.predict(torch.rand(1, 3, 256, 256))
     assert counter.get_total_flops() <= 16e9

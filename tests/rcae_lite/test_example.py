@@ -4,12 +4,13 @@ import dataclasses
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from data_utils import KitError, open_category
 from rcae_lite import RcAEDetector, SinglePassDetector, example, load_example
-from rcae_lite.detector import FORMAT_VERSION
 from rcae_lite.evaluation.metrics import image_auroc
 from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.training.checkpoint import Snapshot
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.comparison import compare
 from rcae_lite.widgets.state.explorer import ExplorerState
@@ -49,7 +50,7 @@ def test_the_shipped_detector_detects_and_beats_the_baseline(category):
         kind: image_auroc(third.labels, load_example(kind, device="cpu").predict(images).score)
         for kind in example.KINDS
     }
-    assert area["rcae"] > 0.85 and area["rcae"] > area["single_pass"], area
+    assert area["full"] > 0.85 and area["full"] > area["single_pass"], area
 
 
 def test_the_category_it_knows_gets_the_shipped_detector(category):
@@ -65,7 +66,9 @@ def test_any_other_category_is_trained_on_once(tiny_category, tmp_path, monkeypa
     larger.train.size, larger.train._images = 128, None
     first = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
     assert isinstance(first, SinglePassDetector) and first.threshold is not None
-    monkeypatch.setattr("rcae_lite.detector.train_stage", None)  # a second training would fail
+    monkeypatch.setattr(
+        "rcae_lite.training.trainer.train_stage", None
+    )  # a second training would fail
     second = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
     image = larger.train.images()[:1] / 255
     residual = [d.trajectory(image).residuals for d in (first, second)]
@@ -73,9 +76,9 @@ def test_any_other_category_is_trained_on_once(tiny_category, tmp_path, monkeypa
 
 
 def test_unknown_or_outdated_files_are_refused_with_the_remedy(monkeypatch):
-    with pytest.raises(KitError, match="unknown detector 'vae'; choose from rcae, single_pass"):
+    with pytest.raises(KitError, match="unknown detector 'vae'; choose from full, single_pass"):
         load_example("vae")
-    monkeypatch.setattr("rcae_lite.detector.FORMAT_VERSION", FORMAT_VERSION + 1)
+    monkeypatch.setattr(Snapshot, "format_version", Snapshot.format_version + 1)
     with pytest.raises(KitError, match=r"make it again: python -m rcae_lite\.example"):
         load_example()
 
@@ -91,8 +94,8 @@ def test_a_page_of_six_images_with_everything_in_it_has_at_most_5_mb(tmp_path):
     noise = torch.randint(0, 5, (577, 3, 128, 128), dtype=torch.uint8)
     many._images = many.images() // 2 + noise  # no two are alike
     seen = evaluation.images
-    images = [dataclasses.replace(seen[i % 6], path=p) for i, p in enumerate(many.paths)]
-    threshold = ThresholdState(dataclasses.replace(evaluation, images=images), many)
+    images = [replace(seen[i % 6], path=p) for i, p in enumerate(many.paths)]
+    threshold = ThresholdState(replace(evaluation, images=images), many)
     widgets = [
         ("explorer", ExplorerState(frames, record(detector, category.train.subset(range(4))), 1.0)),
         ("comparison", compare({"RcAE": detector, "single pass": single}, some)),

@@ -122,7 +122,7 @@ def test_only_standard_operators_and_no_path_of_this_machine(request, kind):
 def test_a_model_that_differs_is_seen(rcae, tiny_category):
     detector, path = rcae
     model = onnx.load(path)
-    weights = next(t for t in model.graph.initializer if t.name.endswith("crd.leave.bias"))
+    weights = next(t for t in model.graph.initializer if t.name.endswith("crd.head.bias"))
     values = onnx.numpy_helper.to_array(weights) + np.float32(0.01)
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
     assert largest_difference(detector, model.SerializeToString()) > TOLERANCE
@@ -164,7 +164,7 @@ def test_the_command_writes_beside_the_run(rcae, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "options",
     [
-        {"normality": 0.0, "residual_input": False, "map_loss": "l2"},
+        {"crd": {"z_score_weight": 0.0, "residual_input": False, "map_loss": "l2"}},
         {"channels": 4, "shared": False},
         {"depth": 3, "skips": False},
     ],

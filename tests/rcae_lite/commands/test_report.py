@@ -1,12 +1,12 @@
 """The report is one file that needs nothing else, says what it must, and trusts no file name."""
 
 import base64
-import dataclasses
 import io
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from rcae_lite.commands.report import Example, _extremes, _mistakes, _ranked, write_report
@@ -116,8 +116,8 @@ def test_target_achieved_rate_interval_and_every_p_value_are_there(tmp_path):
 
 def test_the_baseline_stands_beside_it_under_its_own_name(tmp_path):
     evaluation, single = make_evaluation(), make_evaluation(seed=3, gap=0.5)
-    provenance = dataclasses.replace(single.provenance, kind="single_pass")
-    single = dataclasses.replace(single, provenance=provenance)
+    provenance = replace(single.provenance, detector="single_pass")
+    single = replace(single, provenance=provenance)
     assert "single-pass" not in report(tmp_path, evaluation).text
     text = report(tmp_path, evaluation, baseline=single).text
     found = single.metrics["image_auroc"]
@@ -127,11 +127,9 @@ def test_the_baseline_stands_beside_it_under_its_own_name(tmp_path):
 
 def test_a_file_name_stays_a_name(tmp_path):
     evaluation = make_evaluation(path=EVIL)
-    evil = dataclasses.replace(evaluation.images[0], score=99.0, predicted=True, defect=EVIL)
-    provenance = dataclasses.replace(evaluation.provenance, category=EVIL, command=EVIL)
-    evaluation = dataclasses.replace(
-        evaluation, images=[evil, *evaluation.images[1:]], provenance=provenance
-    )
+    evil = replace(evaluation.images[0], score=99.0, predicted=True, defect=EVIL)
+    provenance = replace(evaluation.provenance, category=EVIL, command=EVIL)
+    evaluation = replace(evaluation, images=[evil, *evaluation.images[1:]], provenance=provenance)
     page = report(tmp_path, evaluation)
     assert "script" not in page.tags and "onerror" not in page.attributes
     assert page.text.count(EVIL) >= 5  # heading, mistakes, all images, caption, command: as it is

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from data_utils import KitError
 from rcae_lite import config
@@ -19,7 +20,7 @@ from tests.rcae_lite.test_cli import write_category
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Return a finished run with two threads and a false-alarm rate of its own."""
-    tiny = dataclasses.replace(tiny_config(), preset="tiny")
+    tiny = replace(tiny_config(), preset="tiny")
     monkeypatch.setitem(config.PRESETS, "tiny", tiny)
     root = write_category(tmp_path / "data" / "ring")
     folder, _ = runs.train_run(

@@ -1,11 +1,11 @@
 """An evaluation says everything, survives JSON and CSV exactly, and refuses what it is not."""
 
 import csv
-import dataclasses
 import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import roc_curve
 
 from data_utils import KitError
@@ -31,7 +31,7 @@ def make_evaluation(
             ImageResult(f"test/{family}/{i:03}.png", family, int(label), score, bool(score > 1.2))
         )
     if path:
-        images[0] = dataclasses.replace(images[0], path=path)
+        images[0] = replace(images[0], path=path)
     x = np.linspace(0, 1, 50)
     curves = {
         "roc": np.column_stack(roc_curve(labels, scores)[:2]).tolist() if both else [],
@@ -50,7 +50,7 @@ def make_evaluation(
         curves=curves if both else {},
         map_limits=(-6.0, 3.0),
         provenance=Provenance(
-            kind="rcae",
+            detector="full",
             category="bracket",
             preset="demo",
             seed=0,
@@ -147,7 +147,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     evaluation = make_evaluation()
     evaluation.save(tmp_path)
     before = (tmp_path / "evaluation.json").read_text()
-    broken = dataclasses.replace(evaluation, calibration_scores=[float("nan")])
+    broken = replace(evaluation, calibration_scores=[float("nan")])
     with pytest.raises(ValueError, match="JSON"):
         broken.save(tmp_path)
     assert (tmp_path / "evaluation.json").read_text() == before

@@ -18,25 +18,25 @@ def test_map_has_the_size_of_the_image(steps, residual_input):
 def test_join_is_image_enhanced_and_absolute_residual():
     images, enhanced = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 4, 16, 16)
     crd = CrossRecursionDetector(4, width=8)
-    joined = crd.join(images, enhanced, crd.deviation(images, enhanced))
+    joined = crd.assemble_input(images, enhanced, crd.z_scores(images, enhanced))
     assert joined.shape == (2, 9, 4, 16, 16)
     for step in range(4):
         assert torch.equal(joined[:, :3, step], images - 0.5)
         assert torch.equal(joined[:, 3:6, step], enhanced[:, :, step] - 0.5)
         assert torch.equal(joined[:, 6:, step], (enhanced[:, :, step] - images).abs())
     bare = CrossRecursionDetector(4, width=8, residual_input=False)
-    assert bare.join(images, enhanced, images[:, :0]).shape == (2, 6, 4, 16, 16)
+    assert bare.assemble_input(images, enhanced, images[:, :0]).shape == (2, 6, 4, 16, 16)
 
 
 def test_join_adds_the_deviation_of_each_depth_and_of_the_colour():
     images, enhanced = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 4, 16, 16)
-    crd = CrossRecursionDetector(4, width=8, normality_size=16)
-    deviation = crd.deviation(images, enhanced)
-    joined = crd.join(images, enhanced, deviation)
-    assert deviation.shape == (2, 5, 16, 16) and joined.shape == (2, 11, 4, 16, 16)
+    crd = CrossRecursionDetector(4, width=8, statistics_size=16)
+    z_scores = crd.z_scores(images, enhanced)
+    joined = crd.assemble_input(images, enhanced, z_scores)
+    assert z_scores.shape == (2, 5, 16, 16) and joined.shape == (2, 11, 4, 16, 16)
     for step in range(4):
-        assert torch.equal(joined[:, 9, step], deviation[:, step])
-        assert torch.equal(joined[:, 10, step], deviation[:, 4])
+        assert torch.equal(joined[:, 9, step], z_scores[:, step])
+        assert torch.equal(joined[:, 10, step], z_scores[:, 4])
 
 
 def fitted_normality() -> tuple[NormalStatistics, torch.Tensor, torch.Tensor]:

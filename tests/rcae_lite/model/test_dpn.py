@@ -32,7 +32,7 @@ def test_enhance_treats_every_depth_like_forward():
     torch.manual_seed(0)
     images, reconstructions = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 5, 32, 32)
     dpn = DetailPreservationNetwork(8).eval()
-    torch.nn.init.normal_(dpn.leave.weight, std=0.1)
+    torch.nn.init.normal_(dpn.head.weight, std=0.1)
     enhanced = dpn.enhance(images, reconstructions)
     assert enhanced.shape == (2, 3, 5, 32, 32)
     for depth in range(5):

@@ -1,6 +1,5 @@
 """Plots show the numbers they are given, on one scale per figure, and leave no state behind."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
 from rcae_lite import plotting
 from rcae_lite.plotting.style import NORMAL
@@ -123,8 +123,8 @@ def test_histogram_counts_every_image_once_and_shows_the_threshold():
 
 def test_ladder_shows_the_residual_by_depth_and_both_detectors():
     evaluation, single = make_evaluation(), make_evaluation(seed=1)
-    provenance = dataclasses.replace(single.provenance, kind="single_pass")
-    single = dataclasses.replace(single, provenance=provenance)
+    provenance = replace(single.provenance, detector="single_pass")
+    single = replace(single, provenance=provenance)
     shown = lines(plotting.residual_ladder(evaluation, single))
     ladder = evaluation.residual_auroc_by_depth
     assert shown["plain residual of depth n"].tolist() == [[n, a] for n, a in enumerate(ladder, 1)]

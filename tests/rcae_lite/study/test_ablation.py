@@ -8,21 +8,19 @@ import pytest
 from joblib import parallel_config
 from PIL import Image
 
-import rcae_lite.evaluation
 from data_utils import KitError
-from rcae_lite import ablate, detector
+from rcae_lite import ablate
 from rcae_lite.cli import main
-from rcae_lite.config import PRESETS, Stage, get_config
+from rcae_lite.config import PAPER_FAMILIES, PRESETS, get_config
+from rcae_lite.evaluation import protocol
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.study.paper_tables import TABLES
-from tests.rcae_lite.conftest import TINY_STAGE, tiny_config, tiny_records
+from rcae_lite.training import trainer
+from rcae_lite.training.stages import CRDStage
+from tests.rcae_lite.conftest import tiny_config, tiny_records
 
-TINY = {
-    name: getattr(tiny_config(), name)
-    for name in ("rcae_width", "dpn_width", "crd_width", "pool_chunk", "pool_chunks", "pool_every")
-} | {"size": 64, "crop": 16, "rcae": TINY_STAGE, "dpn": TINY_STAGE, "crd": TINY_STAGE}
-
-STAGES = ("rcae", "dpn", "crd")
+TINY = {name: getattr(tiny_config(), name) for name in ("single_pass", "rcae", "dpn", "crd")}
+TINY |= {"size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +51,21 @@ def few_resamples(monkeypatch):
     def few(function):
         return lambda *args, **options: function(*args, **{**options, "resamples": 5})
 
-    monkeypatch.setattr(rcae_lite.evaluation, "image_metrics", few(image_metrics))
-    monkeypatch.setattr(rcae_lite.evaluation, "pixel_metrics", few(pixel_metrics))
+    monkeypatch.setattr(protocol, "image_metrics", few(image_metrics))
+    monkeypatch.setattr(protocol, "pixel_metrics", few(pixel_metrics))
 
 
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
     """Collect the stages that are really trained."""
     names = []
-    train = detector.train_stage
+    train = trainer.train_stage
 
     def counted(name, *args, **options):
         names.append(name)
         return train(name, *args, **options)
 
-    monkeypatch.setattr(detector, "train_stage", counted)
+    monkeypatch.setattr(trainer, "train_stage", counted)
     return names
 
 
@@ -94,7 +92,13 @@ def test_every_table_is_written(data, shared, name):
 
 def test_components_train_each_stage_once(data, tmp_path, trained):
     found = table("components", data, tmp_path)
-    assert sorted(trained) == ["crd", "crd", "dpn", "rcae", "single_pass"]  # CRD without normality
+    assert sorted(trained) == [
+        "crd",
+        "crd",
+        "dpn",
+        "rcae",
+        "single_pass",
+    ]
     psnr = {r.label: r.psnr for r in found.results}
     assert psnr["RcAE"] != psnr["+ DPN"] and psnr["+ CRD"] is None
     parameters = [int(line["parameters"]) for line in lines(tmp_path, "components")]
@@ -123,7 +127,7 @@ def test_stopped_and_continued(data, shared, tmp_path, trained, monkeypatch):
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(detector.RcAEDetector, "_map_objective", stop)
+        patch.setattr(CRDStage, "__init__", stop)
         with pytest.raises(Stop):
             table("components", data, tmp_path)
     assert "rcae" in trained and "crd" not in trained
@@ -145,7 +149,7 @@ def test_stopped_in_its_first_stage_and_continued(data, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(detector, "train_stage", stop)
+        patch.setattr(trainer, "train_stage", stop)
         with pytest.raises(KeyboardInterrupt):
             table("steps", data, tmp_path / "out")
     assert table("steps", data, tmp_path / "out").missing == 0
@@ -153,14 +157,14 @@ def test_stopped_in_its_first_stage_and_continued(data, tmp_path, monkeypatch):
 
 def test_options_of_all_rows_are_said(data, tmp_path, capsys):
     command = ["ablate", "steps", str(data), "tiny", "--preset", "demo", "--seeds", "0"]
-    words = {name: value for name, value in TINY.items() if not isinstance(value, Stage)}
-    options = [f"{name}={value}" for name, value in words.items()]
-    options += ["normality=0", "map_loss=l2", *(f"{name}={{'steps': 1}}" for name in STAGES)]
+    crd = {"width": 8, "crop": 16, "pool_chunk": 4, "pool_chunks": 2, "steps": 1}
+    options = ["size=64", "rcae.width=16", "dpn.width=8", f"crd={crd}", "crd.map_loss=l2"]
+    options += ["crd.z_score_weight=0", *(f"{name}.steps=1" for name in ("rcae", "dpn"))]
     assert (
         main([*command, "--out", str(tmp_path / "out"), "--device", "cpu", "--set", *options]) == 0
     )
-    assert "normality 0, map_loss l2" in capsys.readouterr().out
-    assert main([*command, "--out", str(tmp_path / "out"), "--set", "normality"]) == 2
+    assert "crd.map_loss l2, crd.z_score_weight 0" in capsys.readouterr().out
+    assert main([*command, "--out", str(tmp_path / "out"), "--set", "crd.width"]) == 2
     assert "write NAME=VALUE" in capsys.readouterr().err
 
 
@@ -187,19 +191,20 @@ def test_steps_give_crd_fewer_depths(data, shared):
 def test_departures_name_every_option_that_differs_from_the_paper():
     rows = TABLES["departures"](PRESETS["lite"])
     named = set().union(*(row.options for row in rows[1:-1]))
-    paper, lite = PRESETS["paper"], PRESETS["lite"]
-    differing = {name for name in named if getattr(paper, name) != getattr(lite, name)}
-    assert {"variation", "families", "residual_input", "normality", "map_loss", "crop"} <= differing
-    assert {"rcae", "dpn", "crd", "pool_chunk", "pool_chunks", "pool_every"} <= named
+    ours = ("families", "residual_input", "z_score_weight", "map_loss", "crop")
+    pool = ("pool_chunk", "pool_chunks", "pool_every")
+    assert {"augmentation", *(f"crd.{name}" for name in (*ours, *pool))} <= named
+    assert {f"{stage}.learning_rate" for stage in ("rcae", "dpn", "crd")} <= named
+    assert PRESETS["lite"].updated(rows[-1].options).crd.families == PAPER_FAMILIES
     assert rows[-1].options.keys() == named and rows[0].options == {}
 
 
 def test_half_the_steps_are_said(data, tmp_path):
     found = table("components", data, tmp_path, step_fraction=0.5)
     assert "(50% of its steps)` at 64x64: rcae 3 steps" in found.markdown()
-    assert (
-        len(json.loads(next((tmp_path / "stages").glob("*/stage.json")).read_text())["losses"]) == 3
-    )
+    for path in (tmp_path / "stages").glob("*/detector.json"):
+        (stage,) = json.loads(path.read_text())["stages"].values()
+        assert len(stage["losses"]) == 3
 
 
 def test_the_papers_order_is_compared(data, shared):

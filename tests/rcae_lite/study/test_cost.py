@@ -1,11 +1,11 @@
 import pytest
 
 from data_utils import KitError
-from rcae_lite import ablate, get_config, plotting
-from rcae_lite.study import cost
+from rcae_lite import ablate, get_config
+from rcae_lite.study import cost, plots
 from rcae_lite.study.cost import Cost, Measured
 
-SMALL = get_config("demo", size=64, crop=0)
+SMALL = get_config("demo", size=64, crd={"crop": 0})
 
 
 def made_up(device: str, factor: float) -> list[Measured]:
@@ -21,7 +21,7 @@ def made_up(device: str, factor: float) -> list[Measured]:
             milliseconds=factor * depth**2 * size**3,
             mebibytes=None,
         )
-        for detector in ("single_pass", "rcae", "crd")
+        for detector in ("single_pass", "rcae", "full")
         for depth in (1, 5)
         for size in (64, 128)
     ]
@@ -34,7 +34,7 @@ def measured() -> Cost:
 
 def test_every_detector_is_measured_at_every_depth_and_size(measured):
     found = [(m.detector, m.depth, m.size) for m in measured.measured]
-    recursive = [(k, n, size) for k in ("rcae", "crd") for n in (1, 2) for size in (64, 128)]
+    recursive = [(k, n, size) for k in ("rcae", "full") for n in (1, 2) for size in (64, 128)]
     assert found == [("single_pass", SMALL.depth, size) for size in (64, 128)] + recursive
     assert all(m.milliseconds > 0 for m in measured.measured)
     assert len(measured.devices) == 1 and measured.devices[0].startswith("cpu (")
@@ -44,18 +44,18 @@ def test_operations_and_parameters_are_those_of_the_networks(measured):
     flop = {(m.detector, m.depth, m.size): m.gflop for m in measured.measured}
     ratio = flop["rcae", 1, 128] / flop["rcae", 1, 64]
     assert ratio == pytest.approx(4, rel=0.1)  # convolutions are proportional to the pixels
-    assert flop["crd", 2, 64] > flop["crd", 1, 64] > flop["rcae", 1, 64]
+    assert flop["full", 2, 64] > flop["full", 1, 64] > flop["rcae", 1, 64]
     totals = {m.detector: m.parameters for m in measured.measured}
-    assert set(totals["crd"]) == {"rcae", "dpn", "crd", "total"}
-    assert totals["crd"]["total"] == sum(totals["crd"][name] for name in ("rcae", "dpn", "crd"))
+    assert set(totals["full"]) == {"rcae", "dpn", "full", "total"}
+    assert totals["full"]["total"] == sum(totals["full"][name] for name in ("rcae", "dpn", "full"))
 
 
 def test_the_exponents_are_those_of_a_power_law():
     table = Cost(made_up("here", 2.0), [])
-    assert table.exponent("crd", "milliseconds", "pixels", depth=5) == pytest.approx(1.5)
-    assert table.exponent("crd", "gflop", "depth", size=64) == pytest.approx(1)
-    assert table.exponent("crd", "mebibytes", "pixels", depth=5) is None
-    assert table.exponent("crd", "gflop", "depth", size=64, depth=1) is None
+    assert table.exponent("full", "milliseconds", "pixels", depth=5) == pytest.approx(1.5)
+    assert table.exponent("full", "gflop", "depth", size=64) == pytest.approx(1)
+    assert table.exponent("full", "mebibytes", "pixels", depth=5) is None
+    assert table.exponent("full", "gflop", "depth", size=64, depth=1) is None
 
 
 def test_devices_are_kept_apart():
@@ -66,7 +66,7 @@ def test_devices_are_kept_apart():
     row = "| RcAE, N = 1 | {:,.1f} | {:,.1f} |"
     assert row.format(2 * 64**3, 2 * 128**3) in slow
     assert row.format(0.01 * 64**3, 0.01 * 128**3) in fast
-    figure = plotting.cost(table)
+    figure = plots.cost(table)
     figure.canvas.draw()  # there is no memory to draw, which a logarithmic axis does not like
     assert len(figure.axes) == 2 * len(cost.QUANTITIES)
     lines = table.csv().splitlines()

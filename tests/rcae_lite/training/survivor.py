@@ -1,9 +1,10 @@
 """Trainings that are killed: a process of its own that forks one child for every attempt.
 
-``python -m tests.rcae_lite.training.survivor kills FOLDER COUNT SEED`` trains to the end in FOLDER/whole,
-then kills COUNT trainings at random moments, each going on where the last one was killed.
-``python -m tests.rcae_lite.training.survivor points FOLDER FAULT`` meets every single file operation of a
-small training with a fault in turn, and goes on without it.
+``python -m tests.rcae_lite.training.survivor kills FOLDER COUNT SEED`` trains to the end in
+FOLDER/whole, then kills COUNT trainings at random moments, each resuming where the last one was
+killed.
+``python -m tests.rcae_lite.training.survivor points FOLDER FAULT`` meets every single file
+operation of a small training with a fault in turn, and goes on without it.
 
 Both end with 1 and say why if weights differ from those of the training that nobody disturbed.
 """
@@ -22,14 +23,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from msgspec.structs import replace
 
 from data_utils import ImageSet
 from rcae_lite.config import Stage
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage.atomic import locked
-from rcae_lite.storage.tensors import load_tensors, save_tensors
+from rcae_lite.storage.tensors import load_modules, load_tensors, save_tensors
 from rcae_lite.training import checkpoint
-from rcae_lite.training.loop import Batch, generator_for, new_state, train_stage
+from rcae_lite.training.callbacks import CheckpointWriter
+from rcae_lite.training.loop import Batch, StageState, generator_for, new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 os.fsync = lambda _: None  # of a power cut, which is not what happens here; it is slow
@@ -40,7 +43,7 @@ WEIGHTS = "detector.safetensors"
 
 
 def train(folder: Path) -> None:
-    """Train a tiny detector as `rcae_lite.commands.run.train_run` does, going on where there is more."""
+    """Train a tiny detector as `commands.run.train_run` does, resuming where there is more."""
     config = tiny_config(rcae=STEPS, dpn=STEPS, crd=STEPS)
     images = ImageSet(tiny_records(12), 32, split="train", category="tiny", fingerprint="f" * 64)
     with locked(folder):
@@ -54,23 +57,27 @@ def small(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     module = torch.nn.Linear(4, 1)
-    identity = {"config": tiny_config().to_dict() | {"families": [], "crd_depths": []}}
-    identity |= {"seed": 0, "data": "made up", "training_images": "all"}
-    record: dict[str, dict] = {"seconds": {}, "losses": {}, "batch_parts": {}}
+    snapshot = checkpoint.Snapshot(
+        detector="full", config=tiny_config(), seed=0, training_set="all"
+    )
     stage = Stage(steps=2, learning_rate=1e-2)
     state = new_state(module, stage)
-    found = checkpoint.load_checkpoint(folder / "checkpoint", identity)
+    found = checkpoint.load_checkpoint(folder / "checkpoint", snapshot)
     if found:
-        checkpoint.load_modules({"fit": module}, found[1], folder, besides=("adam",))
+        load_modules({"fit": module}, found[1], folder, besides=("adam",))
         checkpoint.restore_optimiser(state, found[1], folder)
-        state.done = found[0]["done"]
-    writer = checkpoint.CheckpointWriter(folder / "checkpoint", {"fit": module}, identity, record)
+        state.done = found[0].in_training.done
+
+    def write(name: str, now: StageState) -> None:
+        begun = checkpoint.StageInTraining(name=name, done=now.done, seconds=0, losses=[])
+        current = replace(snapshot, in_training=begun)
+        checkpoint.save_checkpoint(folder / "checkpoint", current, {"fit": module}, now)
 
     def batch(step: int) -> Batch:
         x = torch.randn(8, 4, generator=generator_for(0, "x", step))
         return Batch({"x": x}, lambda x: module(x).square().mean())
 
-    train_stage("fit", state, batch, stage, 2, [writer])
+    train_stage("fit", state, batch, stage, 2, [CheckpointWriter(write)])
     save_tensors(folder / WEIGHTS, module.state_dict())
 
 

@@ -1,9 +1,9 @@
-"""Benign variation stays benign: bounded, unblurred, reproducible, off at 0."""
+"""Benign augmentation stays benign: bounded, unblurred, reproducible, off at 0."""
 
 import torch
 
 from rcae_lite.model.normal_statistics import match_exposure
-from rcae_lite.training.augmentation import _shift, vary
+from rcae_lite.training.augmentation import _shift, augment
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -12,12 +12,12 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def test_strength_zero_changes_nothing():
     images = torch.rand(4, 3, 32, 32)
-    assert vary(images, generator(), strength=0) is images
+    assert augment(images, generator(), strength=0) is images
 
 
 def test_range_and_reproducibility():
     images = torch.rand(16, 3, 64, 64)
-    first, second, other = (vary(images, generator(seed)) for seed in (1, 1, 2))
+    first, second, other = (augment(images, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, second) and not torch.equal(first, other)
     assert first.min() >= 0 and first.max() <= 1
     assert not torch.equal(first[0] - images[0], first[1] - images[1])
@@ -39,7 +39,7 @@ def test_shift_moves_whole_pixels_by_at_most_the_stated_share():
 
 def test_exposure_stays_moderate():
     images = torch.full((256, 3, 16, 16), 0.5)
-    level = vary(images, generator()).mean(dim=(1, 2, 3))
+    level = augment(images, generator()).mean(dim=(1, 2, 3))
     assert 0.3 < level.min() and level.max() < 0.72 and level.std() > 0.02
 
 
@@ -61,6 +61,6 @@ def test_match_exposure_of_a_flat_image_stays_finite():
 
 def test_a_greyscale_image_stays_one():
     grey = torch.rand(8, 1, 32, 32, generator=generator()).expand(-1, 3, -1, -1)
-    varied = vary(grey, generator())
+    varied = augment(grey, generator())
     assert torch.equal(varied[:, 0], varied[:, 1]) and torch.equal(varied[:, 0], varied[:, 2])
     assert not torch.equal(varied, grey)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from data_utils import KitError
@@ -13,13 +14,23 @@ from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage import atomic as files
 from rcae_lite.storage.tensors import load_state
 from rcae_lite.training.callbacks import CheckpointWriter
-from rcae_lite.training.checkpoint import load_checkpoint, restore_optimiser
-from rcae_lite.training.loop import Batch, Event, new_state, train_stage
+from rcae_lite.training.checkpoint import (
+    Snapshot,
+    StageInTraining,
+    load_checkpoint,
+    read_snapshot,
+    restore_optimiser,
+    save_checkpoint,
+)
+from rcae_lite.training.loop import Batch, Event, StageState, new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config
 
-IDENTITY = {"config": json.loads(json.dumps(tiny_config().to_dict())), "seed": 0, "data": "abc"}
-IDENTITY["training_images"] = "of them"
-RECORD = {"seconds": {}, "losses": {}, "batch_parts": {}}
+NOTHING = Snapshot(detector="full", config=tiny_config(), seed=0, training_set="abc")
+
+
+def write(folder: Path, module: nn.Module, state: StageState, done: int = 3) -> None:
+    begun = StageInTraining(name="fit", done=done, seconds=1.5, losses=[(1, 0.5)], batch_parts=4)
+    save_checkpoint(folder, replace(NOTHING, in_training=begun), {"fit": module}, state)
 
 
 def trained(steps: int = 3):
@@ -35,13 +46,11 @@ def trained(steps: int = 3):
 
 def test_checkpoint_round_trip(tmp_path):
     module, state = trained()
-    record = RECORD | {"seconds": {"before": 1.5}, "losses": {"fit": [[1, 0.5]]}}
-    state.parts = 4
-    writer = CheckpointWriter(tmp_path / "checkpoint", {"fit": module}, IDENTITY, record)
-    writer.write("fit", state)
-    values, tensors = load_checkpoint(tmp_path / "checkpoint", IDENTITY)
-    assert (values["stage"], values["done"], values["parts"]) == ("fit", 3, 4)
-    assert values["seconds"] == {"before": 1.5} and values["losses"] == {"fit": [[1, 0.5]]}
+    write(tmp_path / "checkpoint", module, state)
+    snapshot, tensors = load_checkpoint(tmp_path / "checkpoint", NOTHING)
+    begun = snapshot.in_training
+    assert (begun.name, begun.done, begun.batch_parts, begun.seconds) == ("fit", 3, 4, 1.5)
+    assert begun.losses == [(1, 0.5)]
     fresh, fresh_state = trained(steps=1)
     load_state(fresh, tensors, "fit", tmp_path)
     restore_optimiser(fresh_state, tensors, tmp_path)
@@ -52,60 +61,73 @@ def test_checkpoint_round_trip(tmp_path):
     assert all(torch.equal(before[n][k], after[n][k]) for n in before for k in before[n])
 
 
-def test_writer_writes_when_it_is_time_and_at_the_end(tmp_path):
+def test_a_finished_detector_is_a_snapshot_with_all_stages_done(
+    tiny_category, tiny_detector, tmp_path
+):
+    """One format: what a checkpoint holds after the last stage is what `save` writes."""
+    again = RcAEDetector(tiny_config(), 0, "cpu")
+    again.fit(tiny_category.train, callbacks=[], checkpoint=tmp_path / "checkpoint")
+    tiny_detector.save(tmp_path / "saved")
+    checkpoint, saved = (read_snapshot(tmp_path / name) for name in ("checkpoint", "saved"))
+    assert list(saved[0].stages) == ["rcae", "dpn", "crd"] and saved[0].in_training is None
+    assert list(checkpoint[0].stages) == ["rcae", "dpn"] and checkpoint[0].in_training.done == 6
+    saved[0].check_same(checkpoint[0], tmp_path)
+    assert all(torch.equal(checkpoint[1][name], tensor) for name, tensor in saved[1].items())
+
+
+def test_writer_writes_when_it_is_time_and_at_the_end():
     module, state = trained()
-    folder = tmp_path / "checkpoint"
-    patient = CheckpointWriter(folder, {"fit": module}, IDENTITY, RECORD)
+    written = []
+    patient = CheckpointWriter(lambda stage, state: written.append(stage))
     patient(Event("fit", 1, 3, 0.0, state))
-    assert load_checkpoint(folder, IDENTITY) is None
+    assert written == []
     patient(Event("fit", 3, 3, 0.0, state))
-    assert load_checkpoint(folder, IDENTITY) is not None
+    assert written == ["fit"]
 
 
-OTHER = {"seed": 1, "data": "other", "config": IDENTITY["config"] | {"depth": 4}}
-OTHER["training_images"] = "others of them"
+OTHER = {"seed": 1, "training_set": "other", "config": tiny_config(rcae={"depth": 4})}
+OTHER["detector"] = "rcae"
 
 
 @pytest.mark.parametrize("name", OTHER)
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, name):
-    module, state = trained()
-    CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, RECORD).write("fit", state)
-    with pytest.raises(KitError, match=f"another {name}"):
-        load_checkpoint(tmp_path / "c", IDENTITY | {name: OTHER[name]})
+    write(tmp_path / "c", *trained())
+    with pytest.raises(KitError, match=f"another {name.replace('_', ' ')}"):
+        load_checkpoint(tmp_path / "c", replace(NOTHING, **{name: OTHER[name]}))
+
+
+def done_steps(folder: Path) -> int:
+    return load_checkpoint(folder, NOTHING)[0].in_training.done
 
 
 def test_killed_between_the_two_renames(tmp_path):
-    module, state = trained()
-    CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, RECORD).write("fit", state)
+    write(tmp_path / "c", *trained())
     (tmp_path / "c").rename(tmp_path / "c.old")
-    assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
+    assert done_steps(tmp_path / "c") == 3
 
 
 def test_killed_there_and_then_the_disk_is_full(tmp_path, monkeypatch):
     module, state = trained()
-    writer = CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, RECORD)
-    writer.write("fit", state)
+    write(tmp_path / "c", module, state)
     (tmp_path / "c").rename(tmp_path / "c.old")
     monkeypatch.setattr(files.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError):
-        writer.write("fit", state)
-    assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
+        write(tmp_path / "c", module, state)
+    assert done_steps(tmp_path / "c") == 3
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     module, state = trained()
-    writer = CheckpointWriter(tmp_path / "c", {"fit": module}, IDENTITY, RECORD)
-    writer.write("fit", state)
+    write(tmp_path / "c", module, state)
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full_disk)
-    state.done = 99
     with pytest.raises(OSError, match="No space left"):
-        writer.write("fit", state)
+        write(tmp_path / "c", module, state, done=99)
     monkeypatch.undo()
-    assert load_checkpoint(tmp_path / "c", IDENTITY)[0]["done"] == 3
+    assert done_steps(tmp_path / "c") == 3
     assert [p.name for p in tmp_path.iterdir()] == ["c"]
 
 
@@ -135,7 +157,8 @@ def test_tensors_are_checked_by_name_shape_type_and_value(tmp_path):
 def test_a_changed_width_is_refused_before_it_takes_memory(tiny_detector, tmp_path, monkeypatch):
     tiny_detector.save(tmp_path)
     values = json.loads((tmp_path / "detector.json").read_text())
-    values["config"] |= {"crd_width": 4096, "rcae_width": 4096}  # tens of GB
+    for name in ("rcae", "crd"):
+        values["config"][name]["width"] = 4096  # tens of GB
     (tmp_path / "detector.json").write_text(json.dumps(values))
     monkeypatch.setattr(RcAEDetector, "_start_afresh", lambda self: pytest.fail("was built"))
     with pytest.raises(KitError, match=r"tensor rcae\..*, expected torch.float32 \(4096"):

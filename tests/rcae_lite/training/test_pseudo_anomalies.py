@@ -5,7 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from data_utils import KitError
-from rcae_lite.training.pseudo_anomalies import FAMILIES, GAPS, PAPER_FAMILIES, VISIBLE, paint
+from rcae_lite.config import FAMILIES, PAPER_FAMILIES
+from rcae_lite.training import pseudo_anomalies
+from rcae_lite.training.pseudo_anomalies import GAPS, VISIBLE
+from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies as add
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_mask_is_exactly_where_the_image_changed(images, family):
-    painted, mask = paint(images, generator(), families=[family], probability=1)
+    painted, mask = add(images, generator(), families=[family], probability=1)
     inside = mask.bool().expand_as(images)
     assert torch.equal(painted[~inside], images[~inside])
     changed = (painted - images).abs().amax(dim=1, keepdim=True) > VISIBLE
@@ -36,7 +39,7 @@ def test_mask_is_exactly_where_the_image_changed(images, family):
 def test_a_piece_pasted_into_its_own_texture_has_a_solid_mask():
     """Where the pasted texture meets its like by chance, nothing changes, and yet it is pasted."""
     noise = torch.rand(32, 3, 64, 64, generator=generator()) * 0.06 + 0.5
-    painted, mask = paint(noise, generator(), families=["copy_paste"], probability=1, layers=1)
+    painted, mask = add(noise, generator(), families=["copy_paste"], probability=1, layers=1)
     changed = (painted - noise).abs().amax(dim=1, keepdim=True) > VISIBLE
     assert changed.sum() < 0.9 * mask.sum()
     inner = F.avg_pool2d(mask, 7, stride=1, padding=3) > 0.7  # well inside of what was pasted
@@ -46,22 +49,22 @@ def test_a_piece_pasted_into_its_own_texture_has_a_solid_mask():
 def test_greyscale_images_are_painted_in_grey(images):
     grey = images[:, :1].expand(-1, 3, -1, -1)
     for family in FAMILIES:
-        painted, mask = paint(grey, generator(), families=[family], probability=1)
+        painted, mask = add(grey, generator(), families=[family], probability=1)
         assert mask.any() and torch.equal(painted[:, 0], painted[:, 1]), family
-    coloured = paint(images, generator(), families=["colour_patches"], probability=1)[0]
+    coloured = add(images, generator(), families=["colour_patches"], probability=1)[0]
     assert not torch.equal(coloured[:, 0], coloured[:, 1])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_alone_proposes_valid_images(images, family):
-    altered, region = FAMILIES[family](images, generator())
+    altered, region = getattr(pseudo_anomalies, family)(images, generator())
     assert altered.shape == images.shape and region.shape == (48, 1, 64, 64)
     assert region.dtype == torch.bool
     assert altered.isfinite().all() and altered.min() >= 0 and altered.max() <= 1
 
 
 def test_families_are_different_draws_of_different_kinds(images):
-    painted = [paint(images, generator(), families=[f], probability=1)[0] for f in FAMILIES]
+    painted = [add(images, generator(), families=[f], probability=1)[0] for f in FAMILIES]
     for first in range(len(painted)):
         for second in range(first):
             assert not torch.equal(painted[first], painted[second])
@@ -69,7 +72,7 @@ def test_families_are_different_draws_of_different_kinds(images):
 
 def test_lines_are_thin_and_patches_are_compact(images):
     def thickness(family: str) -> float:
-        mask = paint(images, generator(), families=[family], probability=1, layers=1)[1]
+        mask = add(images, generator(), families=[family], probability=1, layers=1)[1]
         eroded = 1 - F.max_pool2d(1 - mask, 3, stride=1, padding=1)
         return (eroded.sum() / mask.sum()).item()
 
@@ -79,7 +82,7 @@ def test_lines_are_thin_and_patches_are_compact(images):
 def test_sizes_span_small_to_large(images):
     areas = torch.cat(
         [
-            paint(images, generator(seed), families=["colour_patches"], probability=1, layers=1)[1]
+            add(images, generator(seed), families=["colour_patches"], probability=1, layers=1)[1]
             .flatten(1)
             .mean(1)
             for seed in range(4)
@@ -91,28 +94,28 @@ def test_sizes_span_small_to_large(images):
 
 def test_probability_is_the_share_of_images_with_an_anomaly(images):
     many = images.repeat(8, 1, 1, 1)
-    mask = paint(many, generator(), probability=0.5)[1]
+    mask = add(many, generator(), probability=0.5)[1]
     assert (mask.flatten(1).amax(1) > 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
-    assert paint(images, generator(), probability=0)[1].sum() == 0
+    assert add(images, generator(), probability=0)[1].sum() == 0
 
 
 def test_the_generator_decides_everything(images):
     state = torch.get_rng_state()
-    first, second, other = (paint(images, generator(seed))[0] for seed in (3, 3, 4))
+    first, second, other = (add(images, generator(seed))[0] for seed in (3, 3, 4))
     assert torch.equal(first, second) and not torch.equal(first, other)
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_input_is_left_alone(images):
     copy = images.clone()
-    paint(images, generator(), families=list(FAMILIES))
+    add(images, generator(), families=list(FAMILIES))
     assert torch.equal(images, copy)
 
 
 def test_small_anomalies_meet_the_part(images):
     flat = torch.full((64, 3, 64, 64), 0.5)
     flat[:, :, 24:40, 24:40] = torch.rand(64, 3, 16, 16, generator=generator())  # the part
-    mask = paint(flat, generator(), families=["random_lines"], probability=1)[1]
+    mask = add(flat, generator(), families=["random_lines"], probability=1)[1]
     touched = (mask[:, :, 20:44, 20:44].flatten(1).amax(1) > 0).float().mean()
     assert touched > 0.5  # uniform centres over the image would give about (24 + 20)^2 / 64^2
 
@@ -124,4 +127,4 @@ def test_paper_families_are_the_papers():
 @pytest.mark.parametrize("families", [["rust"], []])
 def test_unknown_family(images, families):
     with pytest.raises(KitError, match="choose from"):
-        paint(images, generator(), families=families)
+        add(images, generator(), families=families)

@@ -1,62 +1,76 @@
 """A stage is found again by what its weights depend on, and by nothing else."""
 
-import dataclasses
-
 import pytest
 import torch
+from msgspec.structs import replace
 
 from data_utils import KitError
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.config import Config
-from rcae_lite.detector import RcAEDetector
-from rcae_lite.training.checkpoint import UNSEEN, StageStore, stage_key
+from rcae_lite.config import Config, Stage
+from rcae_lite.detector import RcAEDetector, keys_of
+from rcae_lite.training.checkpoint import StageStore, stage_keys
 from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
 
-# Another valid value of every field that some stage does not see.
+# Another valid value of every option of each stage.
+LONGER = {**TINY_STAGE, "steps": 7}
 OTHER = {
-    "dpn": {**TINY_STAGE, "steps": 7},
-    "crd": {**TINY_STAGE, "steps": 7},
-    "dpn_width": 16,
-    "crd_width": 16,
-    "rcae_width": 24,
-    "channels": 4,
-    "skips": False,
-    "shared": False,
-    "families": ("random_lines",),
-    "residual_input": False,
-    "normality": 0.0,
-    "crd_depths": (1, 5),
-    "map_loss": "l2",
-    "crop": 32,
-    "pool_chunk": 3,
-    "pool_chunks": 1,
-    "pool_every": 3,
+    "single_pass": {"levels": 4, "width": 24},
+    "rcae": {"depth": 4, "width": 24, "channels": 4, "skips": False, "shared": False},
+    "dpn": {"width": 16},
+    "crd": {
+        "width": 16,
+        "depths": (1, 3),
+        "families": ("random_lines",),
+        "residual_input": False,
+        "z_score_weight": 0.0,
+        "map_loss": "l2",
+        "crop": 32,
+        "pool_chunk": 3,
+        "pool_chunks": 1,
+        "pool_every": 3,
+    },
 }
+CHAINS = [("single_pass",), ("rcae", "dpn", "crd")]
 
 
-def key(stage: str, config: Config, seed: int = 0, data: str = "f", paths=("a", "b")) -> str:
-    return stage_key(stage, config, seed, data, paths)
+def keys(chain, config: Config, seed: int = 0, data: str = "f", paths=("a", "b")) -> dict[str, str]:
+    return stage_keys(chain, config, seed, data, paths)
 
 
-@pytest.mark.parametrize("stage", UNSEEN)
-def test_keys_depend_on_what_a_stage_sees(stage):
+@pytest.mark.parametrize("chain", CHAINS)
+def test_keys_depend_on_a_prefix_of_the_configuration(chain):
     config = tiny_config()
-    same = key(stage, config)
-    for name, value in OTHER.items():
-        changed = key(stage, tiny_config(**{name: value}))
-        assert (changed == same) == (name in UNSEEN[stage]), name
-    assert key(stage, dataclasses.replace(config, preset="other")) == same
-    assert key(stage, tiny_config(variation=0.5)) != same
-    assert key(stage, config, seed=1) != same
-    assert key(stage, config, data="g") != same
-    assert key(stage, config, paths=("a", "c")) != same
+    same = keys(chain, config)
+    for owner, options in OTHER.items():
+        schedule = {name: value for name, value in LONGER.items() if name == "steps"}
+        for name, value in (options | schedule).items():
+            changed = keys(chain, tiny_config(**{f"{owner}.{name}": value}))
+            for place, stage in enumerate(chain):
+                sees = owner in chain[: place + 1]
+                assert (changed[stage] != same[stage]) == sees, (stage, owner, name)
+    assert keys(chain, replace(config, preset="other")) == same
+    for other in (
+        keys(chain, tiny_config(augmentation=0.5)),
+        keys(chain, config, seed=1),
+        keys(chain, config, data="g"),
+        keys(chain, config, paths=("a", "c")),
+    ):
+        assert not set(other.values()) & set(same.values())
+
+
+def test_every_option_of_a_stage_is_tried_above():
+    for owner, options in OTHER.items():
+        kind = type(getattr(tiny_config(), owner))
+        assert set(options) == set(kind.__struct_fields__) - set(Stage.__struct_fields__)
 
 
 @pytest.mark.parametrize("stage", ["rcae", "dpn", "single_pass"])
-def test_what_a_stage_does_not_see_changes_no_weight(tiny_category, tmp_path, stage):
-    """All unseen fields at once: were one of them seen after all, a weight would differ."""
+def test_what_a_stage_does_not_see_changes_no_weight(tiny_category, stage):
+    """All unseen options at once: were one of them seen after all, a weight would differ."""
+    chain = next(chain for chain in CHAINS if stage in chain)
+    seen = chain[: chain.index(stage) + 1]
+    other = {name: OTHER[name] | LONGER for name in OTHER if name not in seen}
     kind = SinglePassDetector if stage == "single_pass" else RcAEDetector
-    other = {name: OTHER[name] for name in UNSEEN[stage]}
     states = [
         kind(tiny_config(**options), 0, "cpu")
         .fit(tiny_category.train, callbacks=[])
@@ -88,25 +102,25 @@ def test_stored_stages_are_loaded_and_not_trained_again(tiny_category, tiny_dete
         "dpn",
         "crd",
     ]
-    fit(map_loss="l2")
+    fit(crd={"map_loss": "l2"})
     assert trained == ["crd"]
-    fit(dpn_width=16)
+    fit(dpn={"width": 16})
     assert trained == ["dpn", "crd"]
-    fit(variation=0.0)
+    fit(augmentation=0.0)
     assert trained == ["rcae", "dpn", "crd"]
 
 
 def test_a_stage_without_its_json_is_not_there_and_a_damaged_one_is_refused(
-    tiny_detector, tmp_path
+    tiny_category, tiny_detector, tmp_path
 ):
-    store = StageStore(tmp_path)
-    module = tiny_detector.rcae
-    store.save("k", "rcae", module, {"seconds": 1.0, "losses": []})
-    assert "k" in store and store.load("k", "rcae", module)["seconds"] == 1.0
-    with pytest.raises(KitError, match="holds stage 'rcae', expected 'dpn'"):
-        store.load("k", "dpn", tiny_detector.dpn)
-    (tmp_path / "k" / "stage.safetensors").write_bytes(b"cut off")
+    RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[], stages=tmp_path)
+    store, module = StageStore(tmp_path), tiny_detector.rcae
+    key = keys_of(RcAEDetector, tiny_config(), 0, tiny_category.train)["rcae"]
+    assert key in store and store.load(key, "rcae", module).seconds >= 0
+    with pytest.raises(KitError, match="holds stage rcae, expected dpn"):
+        store.load(key, "dpn", tiny_detector.dpn)
+    (tmp_path / key / "detector.safetensors").write_bytes(b"cut off")
     with pytest.raises(KitError, match="not a readable safetensors"):
-        store.load("k", "rcae", module)
-    (tmp_path / "k" / "stage.json").unlink()
-    assert "k" not in store and store.load("k", "rcae", module) is None
+        store.load(key, "rcae", module)
+    (tmp_path / key / "detector.json").unlink()
+    assert key not in store and store.load(key, "rcae", module) is None

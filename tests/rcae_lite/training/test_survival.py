@@ -15,6 +15,7 @@ from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage.atomic import locked
 from rcae_lite.storage.tensors import load_tensors, save_tensors
 from rcae_lite.training.loop import Batch
+from rcae_lite.training.stages import CRDStage, DPNStage, RcAEStage
 from tests.rcae_lite.conftest import tiny_config
 
 ROOT = Path(__file__).parents[3]
@@ -99,24 +100,20 @@ def test_the_lock_of_a_killed_run_does_not_block(tmp_path):
 
 def breaking(monkeypatch, stage: str, step: int) -> None:
     """Let the loss of a step become NaN."""
-    objective = RcAEDetector._objective
+    kind = {"rcae": RcAEStage, "crd": CRDStage}[stage]
+    batch_of = kind.batch
 
-    def altered(self, name, images):
-        batch_of = objective(self, name, images)
+    def altered(self, number):
+        batch = batch_of(self, number)
+        if number != step:
+            return batch
+        return Batch(batch.tensors, lambda **part: batch.loss(**part) * float("nan"))
 
-        def batch(number):
-            batch = batch_of(number)
-            if (name, number) != (stage, step):
-                return batch
-            return Batch(batch.tensors, lambda **part: batch.loss(**part) * float("nan"))
-
-        return batch
-
-    monkeypatch.setattr(RcAEDetector, "_objective", altered)
+    monkeypatch.setattr(kind, "batch", altered)
 
 
 @pytest.mark.parametrize(("stage", "names"), [
-    ("rcae", {"images"}), ("crd", {"images", "enhanced", "deviation", "masks"}),
+    ("rcae", {"images"}), ("crd", {"images", "enhanced", "z_scores", "masks"}),
 ])  # fmt: skip
 def test_a_loss_that_becomes_nan_leaves_its_batch(
     tiny_category, tmp_path, monkeypatch, stage, names
@@ -137,13 +134,9 @@ def test_a_loss_that_becomes_nan_leaves_its_batch(
 def test_a_detector_whose_batches_do_not_fit_is_trained_and_says_so(
     tiny_category, tiny_detector, tmp_path, monkeypatch
 ):
-    objective = RcAEDetector._objective
-
-    def small_memory(self, name, images):
-        batch_of = objective(self, name, images)
-
-        def batch(step):
-            whole = batch_of(step)
+    def small_memory(batch_of):
+        def batch(self, step):
+            whole = batch_of(self, step)
 
             def loss(**part):
                 if len(part["images"]) > 2:
@@ -154,7 +147,8 @@ def test_a_detector_whose_batches_do_not_fit_is_trained_and_says_so(
 
         return batch
 
-    monkeypatch.setattr(RcAEDetector, "_objective", small_memory)
+    for kind in (RcAEStage, DPNStage, CRDStage):
+        monkeypatch.setattr(kind, "batch", small_memory(kind.batch))
     detector = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
     assert detector.trained["batch_parts"] == {"rcae": 2, "dpn": 2, "crd": 2}
     assert "batch_parts" not in tiny_detector.trained

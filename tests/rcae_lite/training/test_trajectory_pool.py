@@ -6,13 +6,13 @@ from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool
 
 
 def chunk(number: int) -> CRDExamples:
-    """Fill item i of chunk c with 4 c + i; the deviation is the mask itself: a corner of 8x8."""
+    """Fill item i of chunk c with 4 c + i; the z_scores is the mask itself: a corner of 8x8."""
     images = (torch.arange(4.0).view(4, 1, 1, 1) + 4 * number).expand(4, 3, 32, 32)
     masks = torch.zeros(4, 1, 32, 32)
     masks[:, :, :8, :8] = 1
     enhanced = images.unsqueeze(2).expand(4, 3, 5, 32, 32)
-    deviation = masks.expand(4, 6, 32, 32)  # to see that crops stay together
-    return CRDExamples(*(field.half() for field in (images, enhanced, deviation, masks)))
+    z_scores = masks.expand(4, 6, 32, 32)  # to see that crops stay together
+    return CRDExamples(*(field.half() for field in (images, enhanced, z_scores, masks)))
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -34,7 +34,7 @@ def test_chunks_alive_roll_on_and_are_made_once():
 def test_items_stay_together():
     batch = TrajectoryPool(chunk, chunks=2, every=5).batch(0, 16, 16, generator())
     assert batch.enhanced.shape == (16, 3, 5, 16, 16) and batch.masks.shape == (16, 1, 16, 16)
-    assert torch.equal(batch.deviation, batch.masks.expand(-1, 6, -1, -1))
+    assert torch.equal(batch.z_scores, batch.masks.expand(-1, 6, -1, -1))
     assert torch.equal(batch.enhanced[:, :, 2], batch.images)
 
 

@@ -11,12 +11,12 @@ from data_utils import KitError
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.widgets.state.comparison import ComparisonState, compare
 from rcae_lite.widgets.state.frames import COLOURS, to_bytes
-from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
+from tests.rcae_lite.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")
 def detectors(tiny_detector, tiny_category):
-    single = SinglePassDetector(tiny_config(rcae=TINY_STAGE), 0, "cpu")
+    single = SinglePassDetector(tiny_config(), 0, "cpu")
     single.fit(tiny_category.train, callbacks=[])
     return {"RcAE": tiny_detector, "single pass": single}
 

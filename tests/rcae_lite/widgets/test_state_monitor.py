@@ -11,7 +11,7 @@ from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.widgets.state.frames import lookup, to_bytes
 from rcae_lite.widgets.state.monitor import MOMENTS, POINTS, MonitorState, moments
-from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
+from tests.rcae_lite.conftest import tiny_config
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_failure_is_told_and_can_be_resumed(fresh, tiny_category, tmp_path, mo
 
 
 def test_the_baseline_can_be_watched_too(tiny_category, tmp_path):
-    single = SinglePassDetector(tiny_config(rcae=TINY_STAGE), 0, "cpu")
+    single = SinglePassDetector(tiny_config(), 0, "cpu")
     state = MonitorState(single, tiny_category.train, tmp_path / "checkpoint")
     finish(state)
     assert state.status == "finished" and state.moments[-1].frames.shape == (1, 32, 32, 3)
