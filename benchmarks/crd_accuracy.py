@@ -16,7 +16,8 @@ from crd_step import PlainUNet
 from setting import Setting, asked
 from torch import Tensor, nn
 
-from rcae_lite import RcAEDetector
+from rcae_lite.config import Config
+from rcae_lite.detector import RcAEDetector, keys_of
 from rcae_lite.model.crd import CrossRecursionDetector
 from rcae_lite.study.summary import markdown_table
 
@@ -29,20 +30,21 @@ class PlainCRD(CrossRecursionDetector):
     def __init__(self, crd: CrossRecursionDetector, width: int) -> None:
         nn.Module.__init__(self)
         self.steps, self.residual_input = crd.steps, crd.residual_input
-        self.normality = crd.normality
-        self.plain = PlainUNet(crd.enter.in_channels, crd.steps, width)
+        self.statistics = crd.statistics
+        self.plain = PlainUNet(crd.stem.in_channels, crd.steps, width)
 
-    def map(self, joined: Tensor) -> Tensor:
-        """As `CrossRecursionDetector.map`."""
-        return self.plain.map(joined.contiguous())
+    def predict_logits(self, inputs: Tensor) -> Tensor:
+        """As `CrossRecursionDetector.predict_logits`."""
+        return self.plain.predict_logits(inputs.contiguous())
 
 
 class PlainDetector(RcAEDetector):
     """RcAE Lite with the plain network as its CRD."""
 
-    def _build(self) -> dict[str, nn.Module]:
-        modules = super()._build()
-        return modules | {"crd": PlainCRD(modules["crd"], self.config.crd_width)}
+    @classmethod
+    def _build(cls, config: Config) -> dict[str, nn.Module]:
+        modules = super()._build(config)
+        return modules | {"crd": PlainCRD(modules["crd"], config.crd.width)}
 
     def _place(self, module: nn.Module) -> nn.Module:
         return module.eval() if isinstance(module, PlainCRD) else super()._place(module)
@@ -55,7 +57,8 @@ def trained(kind: type[RcAEDetector], setting: Setting, seed: int, stages: str) 
     """Train a detector; RcAE and DPN come from ``stages`` where they are there, CRD never does."""
     detector = kind(setting.config, seed, "cpu")
     train = setting.category.train
-    rmtree(Path(stages) / detector.stage_keys(train)["crd"], ignore_errors=True)
+    keys = keys_of(RcAEDetector, setting.config, seed, train)
+    rmtree(Path(stages) / keys["crd"], ignore_errors=True)
     return detector.fit(train, callbacks=[], stages=stages)
 
 

@@ -45,9 +45,9 @@ class PlainUNet(nn.Module):
         self.first = block(channels, width)
         self.down = nn.ModuleList(block(before, after) for before, after in pairs)
         self.up = nn.ModuleList(block(before + after, before) for before, after in pairs)
-        self.fold = nn.Conv3d(width, 1, (steps, 1, 1))
+        self.collapse = nn.Conv3d(width, 1, (steps, 1, 1))
 
-    def map(self, joined: Tensor) -> Tensor:
+    def predict_logits(self, joined: Tensor) -> Tensor:
         """(B, C, N, H, W) to (B, 1, H, W)."""
         x = self.first(joined)
         skips = []
@@ -57,7 +57,7 @@ class PlainUNet(nn.Module):
         for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
             x = F.interpolate(x, scale_factor=(1, 2, 2), mode="nearest")
             x = up(torch.cat([skip, x], dim=1))
-        return self.fold(x).squeeze(2)
+        return self.collapse(x).squeeze(2)
 
 
 def stepper(
@@ -70,7 +70,7 @@ def stepper(
         started = perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = network.map(joined)
+            logits = network.predict_logits(joined)
         bce_dice_loss(logits.float(), masks).backward()
         optimiser.step()
         return perf_counter() - started
@@ -87,9 +87,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     config = get_config(args.preset)
     crd = RcAEDetector(config, 0, "cpu").crd
-    plain = PlainUNet(crd.enter.in_channels, crd.steps, config.crd_width)
-    side, batch = config.crop or config.size, config.crd.batch_size
-    joined = torch.rand(batch, crd.enter.in_channels, crd.steps, side, side)
+    plain = PlainUNet(crd.stem.in_channels, crd.steps, config.crd.width)
+    side, batch = config.crd.crop or config.size, config.crd.batch_size
+    joined = torch.rand(batch, crd.stem.in_channels, crd.steps, side, side)
     masks = (torch.rand(batch, 1, side, side) > 0.95).float()
     seen = joined.contiguous(memory_format=torch.channels_last_3d)
     steps = {
@@ -112,7 +112,7 @@ def main() -> None:
     print(
         f"{platform.machine()}, {args.threads} threads, PyTorch {torch.__version__}, code "
         f"`{code_version()}`; batch {batch}, {side}x{side}, {crd.steps} steps, width "
-        f"{config.crd_width}; forward, loss, backward and Adam; medians of {args.rounds}.\n"
+        f"{config.crd.width}; forward, loss, backward and Adam; medians of {args.rounds}.\n"
     )
     print("| | ms per step | lowest | parameters |\n| --- | --- | --- | --- |")
     for name, taken in seconds.items():

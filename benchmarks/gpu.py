@@ -3,7 +3,7 @@
 python benchmarks/gpu.py --size 256 [--batch 16] [--compile] > results/speed-gpu-256.md
 
 Training: one optimiser step of RcAE (at depth N, the dearest), DPN and CRD each, on whole images,
-without what surrounds it in a training (variation, clipping, the frozen modules before it, crops).
+without what surrounds it in a training (augmentation, clipping, the frozen modules before it, crops).
 Inference: the whole detector. The floor is what the convolutions' operations take at 790 TFLOP/s,
 or what reading the module's inputs and writing its output takes at 4.3 TB/s, whichever is longer
 (NVIDIA H200, dense bf16).
@@ -47,7 +47,7 @@ def training_steps(
     images = images.contiguous(memory_format=torch.channels_last)
     edges, masks = gradient(images), (images[:, :1] > 0.95).float()
     crd = detector.crd
-    joined = torch.rand(batch, crd.enter.in_channels, config.depth, size, size, device=device)
+    joined = torch.rand(batch, crd.stem.in_channels, config.rcae.depth, size, size, device=device)
     joined = joined.contiguous(memory_format=torch.channels_last_3d)
     parts = {  # the loss, and the bytes that go in and out
         "rcae": (
@@ -59,7 +59,7 @@ def training_steps(
             2 * images.nbytes + edges.nbytes,
         ),
         "crd": (
-            lambda: bce_dice_loss(crd.map(joined).float(), masks),
+            lambda: bce_dice_loss(crd.predict_logits(joined).float(), masks),
             joined.nbytes + masks.nbytes,
         ),
     }
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--compile", action="store_true", help="torch.compile, with CUDA graphs")
     args = parser.parse_args()
-    config = get_config("standard", size=args.size, crop=0)
+    config = get_config("standard", size=args.size, crd={"crop": 0})
     detector = RcAEDetector(config, 0, args.device)
     print(f"# Images per second at {args.size}x{args.size}\n")
     print(

@@ -22,42 +22,41 @@ from rcae_lite.storage.provenance import code_version
 
 def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return (n, H, W) maps for each rule; images (n, 3, H, W) in [0, 1]."""
-    logits, deviations, residual = [], [], []
+    logits, z_scores, residual = [], [], []
     with torch.inference_mode():
         for part in images.split(4):
             trajectory = detector.trajectory(part)
             inputs = trajectory.images, trajectory.enhanced
-            deviations.append(detector.crd.deviation(*inputs))
+            z_scores.append(detector.crd.z_scores(*inputs))
             logits.append(detector.crd(*inputs).squeeze(1))
             residual.append(trajectory.residuals)
-    logit, deviation, residuals = torch.cat(logits), torch.cat(deviations), torch.cat(residual)
-    depth, colour = deviation[:, :-1].mean(dim=1), deviation[:, -1]
-    weight = detector.config.normality
+    logit, z_score, residuals = torch.cat(logits), torch.cat(z_scores), torch.cat(residual)
+    depth, colour = z_score[:, :-1].mean(dim=1), z_score[:, -1]
+    weight = detector.config.crd.z_score_weight
     rules = {
         f"residual of depth {n + 1}": smooth(residuals[:, n]) for n in range(residuals.shape[1])
     }
     return rules | {
-        "normality of the enhanced residual alone": smooth(depth),
-        "normality of the colour alone": smooth(colour),
+        "z-scores of the enhanced residual alone": smooth(depth),
+        "z-scores of the colour alone": smooth(colour),
         "CRD logits, not smoothed": logit,
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),
         "CRD surprise, smoothed": smooth(F.softplus(logit)),
-        "CRD + normality of the residual": smooth(F.softplus(logit + 0.25 * weight * depth)),
-        "CRD + normality of the colour": smooth(F.softplus(logit + 0.75 * weight * colour)),
+        "CRD + z-scores of the residual": smooth(F.softplus(logit + 0.25 * weight * depth)),
+        "CRD + z-scores of the colour": smooth(F.softplus(logit + 0.75 * weight * colour)),
         "CRD + both (the library's)": detector.predict(images).anomaly_map,
     }
 
 
 def write(run: str, target: str) -> None:
     description, detector = load_run(run, "cpu")
-    test = open_category(
-        description["data"], description["category"], size=detector.config.size
-    ).test
+    size = detector.config.size
+    test = open_category(description.data, description.category, size=size).test
     lines = [
-        f"# Rules for the map: {description['category']}, preset {detector.config.preset}, "
+        f"# Rules for the map: {description.category}, preset {detector.config.preset}, "
         f"seed {detector.seed}\n",
-        f"`{description['command']} && python benchmarks/score_rules.py {run} {target}`, "
+        f"`{description.command} && python benchmarks/score_rules.py {run} {target}`, "
         f"data {test.fingerprint[:12]}, code {code_version()}, CPU.\n",
         "| rule | image AUROC | pixel AUROC | pixel AP | AU-PRO |",
         "|---|---|---|---|---|",
