@@ -3,7 +3,7 @@
 python benchmarks/gpu.py --size 256 [--batch 16] [--compile] > results/speed-gpu-256.md
 
 Training: one optimiser step of RcAE (at depth N, the dearest), DPN and CRD each, on whole images,
-without what surrounds it in a training (augmentation, clipping, the frozen modules before it, crops).
+without what surrounds it in a training run (augmentation, clipping, frozen modules, crops).
 Inference: the whole detector. The floor is what the convolutions' operations take at 790 TFLOP/s,
 or what reading the module's inputs and writing its output takes at 4.3 TB/s, whichever is longer
 (NVIDIA H200, dense bf16).

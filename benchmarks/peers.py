@@ -104,7 +104,7 @@ def in_memory_format(model: Callable, layout: torch.memory_format) -> Callable[[
 
 
 def size_of(model: Callable) -> tuple[int, int]:
-    """Parameters, and all stored values: parameters and buffers (position statistics, a memory bank)."""
+    """Parameters, and all stored values: with buffers (position statistics, a memory bank)."""
     modules = [model] if isinstance(model, nn.Module) else model.__self__.modules.values()
     parameters = sum(p.numel() for module in modules for p in module.parameters())
     return parameters, parameters + sum(b.numel() for module in modules for b in module.buffers())
