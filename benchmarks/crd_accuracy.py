@@ -16,8 +16,9 @@ from crd_step import PlainUNet
 from setting import Setting, asked
 from torch import Tensor, nn
 
+from rcae_lite.base import keys_of
 from rcae_lite.config import Config
-from rcae_lite.detector import RcAEDetector, keys_of
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.model.crd import CrossRecursionDetector
 from rcae_lite.study.summary import markdown_table
 

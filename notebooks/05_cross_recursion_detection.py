@@ -41,8 +41,8 @@ from torch.nn import functional as F
 
 from data_utils import open_category
 from rcae_lite import RcAEDetector, plotting
+from rcae_lite.base import keys_of
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
-from rcae_lite.detector import keys_of
 from rcae_lite.evaluation.scoring import map_limits, smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import bce_dice_loss, map_loss

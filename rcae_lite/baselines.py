@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from rcae_lite.base import Detector
 from rcae_lite.config import Config
-from rcae_lite.detector import Detector, RcAEDetector
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.model.outputs import Trajectory
 from rcae_lite.model.single_pass import SinglePassAutoencoder
 

@@ -45,9 +45,10 @@ from PIL import Image
 
 from data_utils import Category, ImageSet, KitError
 from data_utils.images import image_size, preview, read_image, read_mask
+from rcae_lite.base import keys_of
 from rcae_lite.commands.run import _describe, read_run
 from rcae_lite.config import Config
-from rcae_lite.detector import RcAEDetector, keys_of
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.storage.records import write_record
 from rcae_lite.storage.tensors import load_modules

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
-from rcae_lite.detector import Detector
+from rcae_lite.base import Detector
 from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.storage.atomic import write_bytes
 from rcae_lite.version import __version__

@@ -16,7 +16,7 @@ from PIL import Image
 from data_utils import KitError
 from data_utils.images import list_images, read_image
 from data_utils.samples import to_working_size
-from rcae_lite.detector import Detector
+from rcae_lite.base import Detector
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import p_values
 from rcae_lite.model.outputs import Detection, concatenate

@@ -19,10 +19,11 @@ from msgspec.structs import replace
 
 from data_utils import Category, ImageSet, KitError, list_categories, open_category
 from data_utils.doctor import check_dataset
+from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.report import Example, write_report
 from rcae_lite.config import Config, get_config
-from rcae_lite.detector import Detector, RcAEDetector
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
 from rcae_lite.storage.provenance import code_version, environment, machine
@@ -136,7 +137,7 @@ def train_run(
     out : path, optional
         The run's folder; ``runs/CATEGORY-PRESET-SEED`` by default.
     seed, device
-        See `rcae_lite.detector.Detector`.
+        See `rcae_lite.base.Detector`.
     step_fraction : float
         Train every stage for this fraction of the preset's steps, in (0, 1]; results record the
         fraction.
@@ -364,7 +365,7 @@ def evaluate_run(
         Another copy of the data, or other data; the files of the run then stay as they are.
         Without it the run's own data are used and its files are renewed.
     device : str
-        See `rcae_lite.detector.Detector`.
+        See `rcae_lite.base.Detector`.
     command : str
         The command line, for the record.
     """

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from data_utils import Category, KitError
+from rcae_lite.base import Detector
 from rcae_lite.baselines import DETECTORS
-from rcae_lite.detector import Detector
 
 __all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
 
@@ -32,7 +32,7 @@ def load_example(kind: str = "full", *, device: str = "auto") -> Detector:
     kind : {"full", "single_pass"}
         The method of the paper, or the ConvAE baseline.
     device : str
-        As in `rcae_lite.detector.Detector`.
+        As in `rcae_lite.base.Detector`.
 
     Returns
     -------

@@ -24,9 +24,9 @@ from tqdm.auto import tqdm
 
 from data_utils import Category, ImageSet, KitError, open_category
 from data_utils.doctor import check_dataset
+from rcae_lite.base import Detector, keys_of
 from rcae_lite.baselines import DETECTORS
 from rcae_lite.config import Config, get_config
-from rcae_lite.detector import Detector, keys_of
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.storage.atomic import write_text
@@ -231,7 +231,7 @@ def ablate(
     step_fraction : float
         Train every stage for this fraction of the preset's steps, in (0, 1]; the table says so.
     device : str
-        See `rcae_lite.detector.Detector`.
+        See `rcae_lite.base.Detector`.
     command : str
         The command line, for the record.
     **options

@@ -209,7 +209,7 @@ def measure(
     config : Config
         Widths and options; its depth is that of the single-pass baseline.
     device : str
-        See `rcae_lite.detector.Detector`; "auto" is the CPU and, where there is one, the GPU.
+        See `rcae_lite.base.Detector`; "auto" is the CPU and, where there is one, the GPU.
     sizes, depths : sequence of int
         Pixels on a side, and N.
     command : str

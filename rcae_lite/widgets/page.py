@@ -89,7 +89,7 @@ def explore_run(
     out : path
         The page.
     device : str
-        See `rcae_lite.detector.Detector`.
+        See `rcae_lite.base.Detector`.
 
     Raises
     ------

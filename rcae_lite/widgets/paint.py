@@ -19,8 +19,8 @@ import pooch
 from torch import Tensor
 
 from data_utils import KitError
+from rcae_lite.base import Detector
 from rcae_lite.commands.export import export_onnx
-from rcae_lite.detector import Detector
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets.packing import source
 from rcae_lite.widgets.page import open_images, write_parts

@@ -17,7 +17,7 @@ import traitlets
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.detector import Detector
+from rcae_lite.base import Detector
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.packing import module, pack, style
 from rcae_lite.widgets.page import write_page

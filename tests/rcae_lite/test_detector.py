@@ -8,8 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_utils import KitError
+from rcae_lite.base import split
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.detector import RcAEDetector, split
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import resolve_device
 from rcae_lite.training.loop import Event

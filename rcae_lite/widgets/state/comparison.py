@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.detector import Detector
+from rcae_lite.base import Detector
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, Frames, Scale, levels, lookup, record, scale_of
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.detector import Detector
+from rcae_lite.base import Detector
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.widgets.state.base import Tree
 

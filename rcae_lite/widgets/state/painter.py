@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from data_utils.errors import KitError
+from rcae_lite.base import Detector
 from rcae_lite.config import FAMILIES
-from rcae_lite.detector import Detector
 from rcae_lite.storage.atomic import write_bytes
 from rcae_lite.training.pseudo_anomalies import VISIBLE, add_pseudo_anomalies
 from rcae_lite.widgets.state.base import Control, State, Tree

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from data_utils import KitError
+from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.cli import main
 from rcae_lite.commands import export
 from rcae_lite.commands.export import TOLERANCE, export_onnx, largest_difference
 from rcae_lite.config import config_from_dict
-from rcae_lite.detector import Detector, RcAEDetector
+from rcae_lite.detector import RcAEDetector
 from tests.rcae_lite.conftest import tiny_config
 
 onnx = pytest.importorskip("onnx", reason="the extra export is not installed")

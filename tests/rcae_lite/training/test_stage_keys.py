@@ -5,9 +5,10 @@ import torch
 from msgspec.structs import replace
 
 from data_utils import KitError
+from rcae_lite.base import keys_of
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.config import Config, Stage
-from rcae_lite.detector import RcAEDetector, keys_of
+from rcae_lite.detector import RcAEDetector
 from rcae_lite.training.checkpoint import StageStore, stage_keys
 from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
 

@@ -1,0 +1,450 @@
+"""What all detectors share: train in stages, calibrate, predict, evaluate, save and load.
+
+The detectors themselves are short: `rcae_lite.detector` (RcAE, DPN and CRD) and
+`rcae_lite.baselines`.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from msgspec import to_builtins
+from torch import Tensor, nn
+
+from data_utils.errors import KitError
+from data_utils.samples import ImageSet
+from rcae_lite.config import Config, get_config
+from rcae_lite.evaluation.protocol import check_test_set, evaluate
+from rcae_lite.evaluation.results import Evaluation, Provenance
+from rcae_lite.evaluation.scoring import SCORE_RULE, smooth
+from rcae_lite.evaluation.thresholds import (
+    Threshold,
+    conformal_threshold,
+    holdout_size,
+    threshold_rank,
+)
+from rcae_lite.model.outputs import Detection, Trajectory, concatenate
+from rcae_lite.storage.provenance import origin_on, resolve_device
+from rcae_lite.storage.tensors import check_modules, load_modules
+from rcae_lite.training.checkpoint import (
+    FinishedStage,
+    Snapshot,
+    StageStore,
+    read_snapshot,
+    save_snapshot,
+    stage_keys,
+)
+from rcae_lite.training.loop import Callback, generator_for
+from rcae_lite.training.trainer import Trainer
+
+__all__ = ["Detector", "keys_of", "split"]
+
+Self = TypeVar("Self", bound="Detector")
+
+
+class Detector(ABC):
+    """A trained network, or several in a row, with a threshold. Use one of its subclasses.
+
+    Parameters
+    ----------
+    config : Config
+        From `rcae_lite.config.get_config`.
+    seed : int
+        Of the initial weights, the hold-out and every random draw.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+
+    Attributes
+    ----------
+    modules : dict of str to Module
+        The networks by name, in the order in which they are trained.
+    stages : dict of str to FinishedStage
+        What is trained: seconds, losses and origin of each stage.
+    data : dict
+        Category, fingerprint and image counts of the data it was trained on.
+    training_set : str
+        Hash of what the weights depend on, see `rcae_lite.training.checkpoint.stage_keys`.
+    threshold : Threshold or None
+        Set by `fit`: an image is called defective when its score is above it.
+    calibration_scores : list of float
+        Scores of the normal images that were held out of training.
+    """
+
+    kind: ClassVar[str]  # one of `rcae_lite.config.DETECTOR_NAMES`
+    stage_names: ClassVar[tuple[str, ...]]  # the networks that it trains, in this order
+
+    def __init__(self, config: Config, seed: int = 0, device: str = "auto") -> None:
+        self.config = config
+        self.seed = seed
+        self.device = resolve_device(device)
+        self._start_afresh()
+
+    @classmethod
+    def from_preset(
+        cls: type[Self], preset: str, *, seed: int = 0, device: str = "auto", **overrides: Any
+    ) -> Self:
+        """Build an untrained detector from a preset.
+
+        Parameters
+        ----------
+        preset : {"demo", "lite", "standard", "paper"}
+            See `rcae_lite.config.PRESETS`.
+        seed, device
+            As in the constructor.
+        **overrides
+            Options of the preset to replace, checked by name: ``crd={"width": 24}``, for example;
+            see `rcae_lite.config.get_config`.
+        """
+        return cls(get_config(preset, **overrides), seed, device)
+
+    def _start_afresh(self) -> None:
+        """Draw the initial weights from the seed and forget any training."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.modules = {name: self._place(m) for name, m in self._build(self.config).items()}
+        self.stages: dict[str, FinishedStage] = {}
+        self.data: dict[str, str | int] = {}
+        self.training_set = ""
+        self.threshold: Threshold | None = None
+        self.calibration_scores: list[float] = []
+
+    # -- what a subclass says about itself ---------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def _build(cls, config: Config) -> dict[str, nn.Module]:
+        """Build the modules, in the order in which they are trained."""
+
+    @abstractmethod
+    def _trajectory(self, images: Tensor) -> Trajectory:
+        """Follow checked images (B, 3, H, W) through the network."""
+
+    @abstractmethod
+    def _raw_map(self, trajectory: Trajectory) -> Tensor:
+        """Return the raw anomaly map (B, H, W) of a trajectory, before smoothing."""
+
+    @abstractmethod
+    def _probability(self, raw: Tensor) -> Tensor:
+        """Bring a raw map to [0, 1] for display."""
+
+    # -- training ----------------------------------------------------------------------------
+
+    def fit(
+        self: Self,
+        train: ImageSet,
+        *,
+        callbacks: Iterable[Callback] | None = None,
+        checkpoint: str | Path | None = None,
+        stages: str | Path | None = None,
+        false_alarm_rate: float | None = None,
+    ) -> Self:
+        """Train all stages on normal images, then calibrate the threshold on held-out ones.
+
+        Parameters
+        ----------
+        train : ImageSet
+            Normal images of one category, at the preset's size.
+        callbacks : iterable of callable, optional
+            Each gets an `rcae_lite.training.loop.Event` per optimiser step; a progress bar by
+            default. One that raises `rcae_lite.training.loop.Stopped` stops the training, which
+            can be resumed.
+        checkpoint : path, optional
+            Folder for checkpoints. If it holds one of the same configuration, seed and data, the
+            training resumes from there.
+        stages : path, optional
+            Folder of finished stages, see `rcae_lite.training.checkpoint.StageStore`. A stage that
+            is there is loaded, one that is not is trained and written there.
+        false_alarm_rate : float, optional
+            Bound on the probability that a normal image is called defective; by default the
+            smallest attainable one not below 5%. See `rcae_lite.evaluation.thresholds`.
+
+        Returns
+        -------
+        Detector
+            Itself, trained.
+
+        Raises
+        ------
+        KitError
+            If the images have another size or are fewer than 3, the held-out ones are too few for
+            the false-alarm rate, or a loss is not finite (its batch is then saved beside the
+            checkpoint).
+        """
+        self.check_training_set(train, false_alarm_rate)
+        self._start_afresh()
+        keys = keys_of(type(self), self.config, self.seed, train)
+        self.training_set = keys[self.stage_names[-1]]
+        kept, held_out = split(self.seed, len(train))
+        images = train.images()
+        trainer = Trainer(
+            self.modules,
+            self.snapshot(),
+            origin_on(self.device),
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            store=StageStore(stages) if stages else None,
+            keys=keys,
+        )
+        self.stages = trainer.train(images[kept].to(self.device))
+        self.data = {
+            "category": train.category,
+            "data_fingerprint": train.fingerprint,
+            "training_images": len(kept),
+            "calibration_images": len(held_out),
+        }
+        self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
+        self.threshold = conformal_threshold(self.calibration_scores, false_alarm_rate)
+        return self
+
+    def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
+        """Refuse images that `fit` could not train on; errors as there."""
+        if train.size != self.config.size:
+            raise KitError(
+                f"the images are {train.size}x{train.size}, the configuration wants "
+                f"{self.config.size}; open the category with size={self.config.size}"
+            )
+        if len(train) < 3:
+            raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
+        threshold_rank(holdout_size(len(train)), false_alarm_rate)
+
+    @property
+    def losses(self) -> dict[str, list[tuple[int, float]]]:
+        """(step, loss) of every optimiser step, by stage."""
+        return {name: stage.losses for name, stage in self.stages.items()}
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """Where this detector comes from: data, counts, seconds per stage, device, versions."""
+        seconds = {name: stage.seconds for name, stage in self.stages.items()}
+        values: dict[str, Any] = {"seconds": seconds} | self.data
+        parts = {name: s.batch_parts for name, s in self.stages.items() if s.batch_parts > 1}
+        if parts:  # of stages whose batches did not fit the memory
+            values["batch_parts"] = parts
+        for stage in self.stages.values():
+            values |= to_builtins(stage.origin)
+        return values
+
+    # -- inference ---------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def trajectory(self, images: Tensor) -> Trajectory:
+        """Follow a batch of images through the recursion.
+
+        Parameters
+        ----------
+        images : Tensor
+            (B, 3, H, W) in [0, 1]; H and W divisible by ``2 ** depth`` and by 16.
+
+        Returns
+        -------
+        Trajectory
+            On the detector's device.
+        """
+        return self._trajectory(self._check(images))
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, *, batch_size: int = 4) -> Detection:
+        """Detect defects.
+
+        Parameters
+        ----------
+        images : Tensor
+            (B, 3, H, W) in [0, 1].
+        batch_size : int
+            Images that go through the networks at a time.
+
+        Returns
+        -------
+        Detection
+            On the CPU; ``label`` is all False while there is no threshold.
+        """
+        return concatenate(
+            [self.detect(self.trajectory(part)) for part in images.split(batch_size)]
+        )
+
+    @torch.inference_mode()
+    def detect(self, trajectory: Trajectory) -> Detection:
+        """Detect defects in images whose trajectory is known already; see `predict`."""
+        raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
+        score = raw.flatten(1).amax(dim=1)
+        limit = self.threshold.value if self.threshold else float("inf")
+        return Detection(raw, self._probability(raw), score, score > limit)
+
+    def require_threshold(self) -> Threshold:
+        """Return the threshold; without one, a KitError that says how to get it."""
+        if self.threshold is None:
+            raise KitError("the detector has no threshold yet; call fit(...) or load a trained one")
+        return self.threshold
+
+    def evaluate(self, test: ImageSet, *, batch_size: int = 4) -> Evaluation:
+        """Evaluate on a test set by the protocol.
+
+        Parameters
+        ----------
+        test : ImageSet
+            Test images at the detector's working size.
+        batch_size : int
+            Images that go through the networks at a time.
+
+        Returns
+        -------
+        Evaluation
+            See `rcae_lite.evaluation.protocol.evaluate`; errors as there, or a KitError if the
+            detector is untrained.
+        """
+        threshold = self.require_threshold()
+        check_test_set(test, self.config.size)
+        detections, residuals = [], []
+        for part in test.images().split(batch_size):
+            trajectory = self.trajectory(part / 255)
+            detections.append(self.detect(trajectory))
+            residuals.append(smooth(trajectory.residuals.cpu()).flatten(2).amax(dim=2))  # (B, N)
+        found = concatenate(detections)
+        return evaluate(
+            test,
+            found.anomaly_map,
+            found.score.double().numpy(),
+            threshold=threshold,
+            calibration_scores=self.calibration_scores,
+            residual_scores=torch.cat(residuals).numpy(),
+            provenance=self._provenance(test),
+        )
+
+    def _provenance(self, test: ImageSet) -> Provenance:
+        here, trained, size = origin_on(self.device), self.trained, self.config.size
+        return Provenance(
+            detector=self.kind,  # type: ignore[arg-type]
+            category=test.category,
+            preset=self.config.preset,
+            seed=self.seed,
+            resolution=(size, size),
+            parameters=self.parameters(),
+            seconds={
+                "train": trained["seconds"],
+                "inference_per_image": round(self.seconds_per_image(), 5),
+            },
+            device=trained["device"],
+            evaluated_on=here.device,
+            threads=trained["threads"],
+            data_fingerprint=test.fingerprint,
+            training_images=trained["training_images"],
+            calibration_images=trained["calibration_images"],
+            test_images=len(test),
+            version=here.version,
+            code_version=here.code_version,
+            torch=here.torch,
+            score_rule=SCORE_RULE,
+        )
+
+    def _check(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise KitError(
+                f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
+                "shape (B, 3, H, W)"
+            )
+        low, high = images.min().item(), images.max().item()
+        if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
+            raise KitError(
+                f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
+                "images by 255"
+            )
+        plain = images.as_subclass(Tensor).to(self.device)
+        return plain.contiguous(memory_format=torch.channels_last)
+
+    def seconds_per_image(self, repeats: int = 10) -> float:
+        """Median seconds of `predict` for one image of the working size, after a warm-up."""
+        image = torch.rand(1, 3, self.config.size, self.config.size)
+        times = []
+        for _ in range(repeats + 2):
+            started = time.perf_counter()
+            self.predict(image)
+            times.append(time.perf_counter() - started)
+        return float(np.median(times[2:]))
+
+    def parameters(self) -> dict[str, int]:
+        """Trainable parameters per module, and their ``total``."""
+        counts = {
+            name: sum(p.numel() for p in module.parameters())
+            for name, module in self.modules.items()
+        }
+        return counts | {"total": sum(counts.values())}
+
+    # -- files -------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return what `save` writes, but for the tensors."""
+        return Snapshot(
+            detector=self.kind,  # type: ignore[arg-type]
+            config=self.config,
+            seed=self.seed,
+            training_set=self.training_set,
+            stages=self.stages,
+            threshold=self.threshold.value if self.threshold else None,
+            false_alarm_rate=self.threshold.false_alarm_rate if self.threshold else None,
+            calibration_scores=self.calibration_scores,
+            data=self.data,
+        )
+
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write ``detector.safetensors`` and ``detector.json``, each whole or not at all.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is missing.
+        half : bool
+            Write the weights as float16, in half the bytes; `load` makes float32 of them again.
+        """
+        save_snapshot(Path(folder), self.snapshot(), self.modules, half=half)
+
+    @classmethod
+    def load(cls: type[Self], folder: str | Path, *, device: str = "auto") -> Self:
+        """Read what `save` wrote. Nothing is unpickled; names, shapes and types are checked.
+
+        Raises
+        ------
+        KitError
+            If a file is missing, damaged, of another version or of another kind of detector.
+        """
+        folder = Path(folder)
+        snapshot, tensors = read_snapshot(folder)
+        if snapshot.detector != cls.kind or set(snapshot.stages) - set(cls.stage_names):
+            raise KitError(
+                f"{folder} holds a detector {snapshot.detector!r}, not {cls.kind!r}; load it with "
+                "its own class"
+            )
+        weights = folder / "detector.safetensors"
+        with torch.device("meta"):  # a file that was changed must not ask for all of the memory
+            check_modules(cls._build(snapshot.config), tensors, weights)
+        detector = cls(snapshot.config, snapshot.seed, device)
+        load_modules(detector.modules, tensors, weights)
+        detector.stages = snapshot.stages
+        detector.data = snapshot.data
+        detector.training_set = snapshot.training_set
+        detector.calibration_scores = snapshot.calibration_scores
+        if snapshot.threshold is not None and snapshot.false_alarm_rate is not None:
+            detector.threshold = Threshold(snapshot.threshold, snapshot.false_alarm_rate)
+        return detector
+
+    def _place(self, module: nn.Module) -> nn.Module:
+        return module.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def split(seed: int, count: int) -> tuple[list[int], list[int]]:
+    """Split ``count`` training images into those trained on and those held out for calibration."""
+    order = torch.randperm(count, generator=generator_for(seed, "hold-out")).tolist()
+    held_out = holdout_size(count)
+    return sorted(order[held_out:]), sorted(order[:held_out])
+
+
+def keys_of(kind: type[Detector], config: Config, seed: int, train: ImageSet) -> dict[str, str]:
+    """Name each stage of a training on ``train``: see `training.checkpoint.stage_keys`."""
+    known = train.paths
+    paths = [known[index] for index in split(seed, len(train))[0]]
+    return stage_keys(kind.stage_names, config, seed, train.fingerprint, paths)
