@@ -21,6 +21,7 @@ from data_utils.errors import KitError
 from data_utils.samples import ImageSet
 from rcae_lite.config import Config, get_config
 from rcae_lite.evaluation.protocol import check_test_set, evaluate
+from rcae_lite.evaluation.restoration import Restoration, probe
 from rcae_lite.evaluation.results import Evaluation, Provenance
 from rcae_lite.evaluation.scoring import SCORE_RULE, smooth
 from rcae_lite.evaluation.thresholds import (
@@ -356,6 +357,27 @@ class Detector(ABC):
             )
         plain = images.as_subclass(Tensor).to(self.device)
         return plain.contiguous(memory_format=torch.channels_last)
+
+    def restoration(self, train: ImageSet) -> dict[str, Restoration]:
+        """Probe what is kept of defects and of the part, on the images held out of training.
+
+        Parameters
+        ----------
+        train : ImageSet
+            What `fit` was given; its held-out images are probed.
+
+        Returns
+        -------
+        dict of str to Restoration
+            After RcAE or the single pass, and after DPN where there is one; by the names of
+            `rcae_lite.config.DETECTOR_NAMES`. See `rcae_lite.evaluation.restoration`.
+        """
+        held_out = train.images()[split(self.seed, len(train))[1]] / 255
+        plain = "single_pass" if "single_pass" in self.modules else "rcae"
+        found = {plain: probe(lambda x: self.trajectory(x).reconstructions, held_out)}
+        if "dpn" in self.modules:
+            found["rcae_dpn"] = probe(lambda x: self.trajectory(x).restored, held_out)
+        return found
 
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""

@@ -25,7 +25,7 @@ class ResidualDetector(Detector):
     """A detector whose map is the plain residual of its last reconstruction."""
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
-        return (trajectory.images - trajectory.last).abs().mean(dim=1)  # (B, H, W)
+        return (trajectory.images - trajectory.restored[:, :, -1]).abs().mean(dim=1)  # (B, H, W)
 
     def _probability(self, raw: Tensor) -> Tensor:
         return raw.clamp(0, 1)

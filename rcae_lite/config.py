@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from data_utils.errors import KitError
+from rcae_lite.model.layers import halvings
 from rcae_lite.storage.records import convert
 
 __all__ = [
@@ -53,6 +54,7 @@ Positive = Annotated[int, Meta(ge=1, le=1 << 20)]
 Width = Annotated[int, Meta(ge=8, le=4096, multiple_of=8)]
 Depth = Annotated[int, Meta(ge=1, le=13)]
 Strength = Annotated[float, Meta(ge=0, le=1e6)]
+Exponent = Annotated[float, Meta(gt=0, le=100)]
 
 
 class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,18 +123,33 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depth : int
         N, the recursion depth.
     width : int
-        Feature channels inside E and D, a multiple of 8.
+        Features of the first layer of E and D, a multiple of 8; the others have twice as many.
     channels : int
         C, the channels of a compressed image.
     skips, shared : bool
-        Identity paths inside E and D, and one E and D for all levels.
+        Skips inside E and D, and one E and D for all levels.
+    half_size, identity : bool
+        E works at half the size; identity paths around E and D (ours).
+    coverage_skew : float
+        The share of perturbed blocks is ``u ** coverage_skew``, u uniform in [0, 1] (1 is our
+        reading of the paper); above 1, small shares are more frequent.
+    mask_weight : float
+        Weight of the error inside the perturbed region, added to the loss (ours; 0 disables it).
+    half_size_steps : int
+        So many steps come first, at half the size of the images (ours): E and D are shared over
+        the scales, and these steps cost a quarter.
     """
 
     depth: Depth = 5
-    width: Width = 32
+    width: Width = 16
     channels: Annotated[int, Meta(ge=1, le=4096)] = 3
     skips: bool = True
     shared: bool = True
+    half_size: bool = True
+    identity: bool = True
+    coverage_skew: Exponent = 1.0
+    mask_weight: Strength = 0.0
+    half_size_steps: Count = 0
 
 
 class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,9 +159,17 @@ class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ----------
     width : int
         Feature channels of the first level, a multiple of 8.
+    perturbed : bool
+        Train on perturbed images, the clean ones as target (ours). The paper trains on clean
+        images, which teaches DPN to trust every gradient, a defect's too.
+    coverage_skew, mask_weight
+        As in `RcAEConfig`.
     """
 
     width: Width = 16
+    perturbed: bool = True
+    coverage_skew: Exponent = 1.0
+    mask_weight: Strength = 0.0
 
 
 class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,7 +247,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.size % divisor:
             raise KitError(
                 f"size {self.size} is not a multiple of {divisor} (depth {self.rcae.depth}, four "
-                f"levels of DPN and CRD); use {max(divisor, round(self.size / divisor) * divisor)}"
+                f"layers of each network); use {max(divisor, round(self.size / divisor) * divisor)}"
             )
         if self.crd.crop > self.size:
             raise KitError(f"crop {self.crd.crop} is larger than the size {self.size}")
@@ -232,8 +257,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def side_multiple(self) -> int:
-        """What height and width are multiples of: halved N times by RcAE, four by DPN and CRD."""
-        return 2 ** max(self.rcae.depth, 4)
+        """What height and width are multiples of: halved by RcAE, and four times by DPN and CRD."""
+        return 2 ** max(halvings(self.size, self.rcae.depth, self.rcae.half_size), 4)
 
     def prefix(self, stages: Sequence[str]) -> dict[str, Any]:
         """Return what the weights of the last of some stages depend on, as plain values.

@@ -36,10 +36,13 @@ class RcAEDetector(Detector):
         return {
             "rcae": RcAE(
                 rcae.depth,
+                size=config.size,
                 width=rcae.width,
                 channels=rcae.channels,
                 skips=rcae.skips,
                 shared=rcae.shared,
+                half_size=rcae.half_size,
+                identity=rcae.identity,
             ),
             "dpn": DetailPreservationNetwork(config.dpn.width),
             "crd": CrossRecursionDetector(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from data_utils.html import render
 from rcae_lite import plotting
 from rcae_lite.config import DETECTOR_NAMES
+from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.results import METRICS, Evaluation, ImageResult
 from rcae_lite.plotting.style import NotebookFigure
 from rcae_lite.storage.atomic import write_text
@@ -108,6 +109,7 @@ def write_report(
         detectors=DETECTOR_NAMES,
         images=(ranked := _ranked(evaluation)),
         mistakes=_mistakes(ranked),
+        restorations=_restorations(evaluation, baseline),
         plots=_plots(evaluation, baseline),
         overview=_overview(examples, evaluation, limits),
         strips=_strips(_one_of_each(examples), limits),
@@ -146,6 +148,15 @@ def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture
                 "normal pixels.",
             )
         )
+    if evaluation.restoration:
+        plots.append(
+            _picture(
+                plotting.restoration(_restorations(evaluation, baseline)),
+                "copied share of painted defects over the error on structured pixels, by depth",
+                "The probe: what is copied of painted defects, against what is lost of the part. "
+                "Towards the lower left is better; numbers are depths.",
+            )
+        )
     if None not in evaluation.residual_auroc_by_depth:
         plots.append(
             _picture(
@@ -155,6 +166,11 @@ def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture
             )
         )
     return plots
+
+
+def _restorations(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Restoration]:
+    """Everything that was probed, by its name."""
+    return (baseline.restoration if baseline else {}) | evaluation.restoration
 
 
 def _overview(

@@ -177,6 +177,7 @@ def train_run(
             single: Detector = SinglePassDetector(detector.config, seed, device)
             single = fit_or_load(single, category, folder / "baseline", **options)
             compared = single.evaluate(category.test).with_provenance(*origin)
+            compared = replace(compared, restoration=single.restoration(category.train))
             compared.save(folder / "baseline")
         distributed.wait()  # for those in `follow_run`
         detector = fit_or_load(detector, category, folder, **options)
@@ -277,6 +278,7 @@ def _evaluate_and_report(
     baseline: Evaluation | None,
 ) -> Evaluation:
     evaluation = detector.evaluate(category.test).with_provenance(*origin)
+    evaluation = replace(evaluation, restoration=detector.restoration(category.train))
     evaluation.save(folder)
     write_report(
         folder,

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rcae_lite.evaluation.bootstrap import Interval, rate_interval
+from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.thresholds import Threshold, p_values
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.records import (
@@ -139,6 +140,9 @@ class Evaluation(Record, frozen=True, kw_only=True):
         Median and 99.9% quantile of the raw maps of the test set: the scale of its heat maps.
     provenance : Provenance
         Where it comes from.
+    restoration : dict of str to Restoration
+        What the probe found after RcAE (or the single pass) and after DPN, by the names of
+        `rcae_lite.config.DETECTOR_NAMES`; empty where it was not run.
     """
 
     kind = "rcae-lite-evaluation"
@@ -152,6 +156,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     curves: dict[str, list[list[float]]]
     map_limits: tuple[float, float]
     provenance: Provenance
+    restoration: dict[str, Restoration] = {}
 
     @property
     def labels(self) -> np.ndarray:

@@ -27,22 +27,35 @@ def gradient(x: Tensor) -> Tensor:
     return torch.cat([horizontal, vertical], dim=1)
 
 
-def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
+def reconstruction_loss(
+    reconstruction: Tensor, image: Tensor, mask: Tensor | None = None, mask_weight: float = 0.0
+) -> Tensor:
     """Intensity and gradient L1: ``||I - I_R||_1 + ||∇I - ∇I_R||_1`` (paper, sections 1 and 2).
 
-    Both norms are means over all elements; RcAE is trained with it on I_R^n, DPN on I_D^n.
+    Both norms are means over all elements; RcAE is trained with it on I_R^n, DPN on I_D^n. With a
+    mask, the mean of ``|I - I_R|`` over the perturbed region is added (**ours**): the region is
+    small in many images, and counts for little in a mean over all pixels.
 
     Parameters
     ----------
     reconstruction, image : Tensor
         (B, 3, H, W).
+    mask : Tensor, optional
+        M_P, (B, 1, H, W) in {0, 1}.
+    mask_weight : float
+        Weight of what is added; 0 in the paper.
 
     Returns
     -------
     Tensor
         Scalar, 0 if and only if the two are equal.
     """
-    return F.l1_loss(reconstruction, image) + F.l1_loss(gradient(reconstruction), gradient(image))
+    error = reconstruction - image
+    loss = error.abs().mean() + gradient(error).abs().mean()  # ∇ is linear
+    if mask is None or mask_weight == 0:
+        return loss
+    inside = (error.abs() * mask).sum() / (error.shape[1] * mask.sum()).clamp_min(1)
+    return loss + mask_weight * inside
 
 
 def map_loss(logits: Tensor, mask: Tensor) -> Tensor:

@@ -31,9 +31,9 @@ class Trajectory:
     enhanced: Tensor | None = None
 
     @property
-    def last(self) -> Tensor:
-        """The deepest reconstruction, enhanced where there is a DPN: (B, 3, H, W)."""
-        return (self.reconstructions if self.enhanced is None else self.enhanced)[:, :, -1]
+    def restored(self) -> Tensor:
+        """I_D^n where there is a DPN, else I_R^n: (B, 3, N, H, W)."""
+        return self.reconstructions if self.enhanced is None else self.enhanced
 
     @property
     def residuals(self) -> Tensor:

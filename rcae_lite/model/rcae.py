@@ -1,18 +1,25 @@
-"""RcAE, the recursive autoencoder, and the single-pass autoencoder it is compared with.
+"""RcAE, the recursive autoencoder.
 
 The whole model is in this file. Read it from top to bottom once:
 
-1. ``Encoder`` halves an image, ``Decoder`` doubles it. Both are small, and both keep an identity
-   path around their convolutions, which therefore learn only what is to be added to it.
-2. ``RcAE`` applies *one* encoder n times and *one* decoder n times (paper, section 1).
+1. ``ConvAutoencoder`` is a 4-layer convolutional autoencoder with skips, from image to image.
+2. ``Encoder`` is one of them and halves the image, ``Decoder`` is another and doubles it.
+3. ``RcAE`` applies *one* encoder n times and *one* decoder n times (paper, section 1).
    The reconstruction of depth n is ``I_R^n = D^n(E^n(I))``; all depths are the *trajectory*.
-3. ``SinglePassAutoencoder`` is our reading of the paper's ConvAE: own weights per level, one
-   depth only.
 
 Letters: B batch, C channels of a compressed image, N recursion depth, H and W height and width.
 
 Source: Wu et al., "RcAE: Recursive Reconstruction Framework for Unsupervised Industrial Anomaly
-Detection", AAAI 2026. Where the paper leaves the inside of E and D open, this is our reading.
+Detection", AAAI 2026. The paper says of E and D: a standard 4-layer convolutional autoencoder with
+skip connections, E followed by a convolution with kernel 2 and stride 2, D ending in a transposed
+one. What is **ours**, each a switch of the constructor:
+
+- ``half_size``: E's convolution with stride 2 comes first instead of last, so that its autoencoder
+  works at half the size, at a quarter of the cost. (D's does anyway: it works on what it doubles.)
+- ``identity``: an average pooling around E and a bilinear enlargement around D, so that both learn
+  only what is to be added.
+- As deep images are small, they go through fewer than four layers of the same weights: through as
+  many as leave a map of at least 4x4, see `rcae_lite.model.layers`.
 """
 
 from __future__ import annotations
@@ -24,8 +31,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data_utils.errors import KitError
+from rcae_lite.model.layers import LAYERS, halvings, layers_at
 
-__all__ = ["Decoder", "Encoder", "RcAE", "check_divisible"]
+__all__ = [
+    "ConvAutoencoder",
+    "Decoder",
+    "Encoder",
+    "RcAE",
+    "check_divisible",
+]
+
+SLOPE = 0.1  # of the leaky ReLU
 
 
 def check_divisible(images: Tensor, depth: int) -> None:
@@ -34,90 +50,153 @@ def check_divisible(images: Tensor, depth: int) -> None:
     Raises
     ------
     KitError
-        Naming the side, the divisor and two remedies.
+        Naming the side, the divisor and the remedy.
     """
     for name, side in zip(("height", "width"), images.shape[-2:], strict=True):
         divisor = 2**depth
         if side % divisor:
-            possible = (side & -side).bit_length() - 1  # how often 2 divides the side
             nearest = max(divisor, round(side / divisor) * divisor)
             raise KitError(
-                f"{name} {side} is not divisible by 2^{depth} = {divisor}; "
-                f"resize to {nearest} or use depth <= {possible}"
+                f"{name} {side} is not divisible by 2^{depth} = {divisor}; resize to {nearest}"
             )
 
 
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions of constant width; with ``skip`` the input is added to their output."""
+def _layer(inputs: int, outputs: int) -> nn.Module:
+    """One layer: a 3x3 convolution and its nonlinearity; no normalisation, which costs time."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)
+    )
 
-    def __init__(self, width: int, skip: bool = True) -> None:
+
+class ConvAutoencoder(nn.Module):
+    """A 4-layer convolutional autoencoder, each layer at half the size of the one before.
+
+    Way down: average pooling and a 3x3 convolution. Way up: a 1x1 convolution to the features of
+    the larger layer, enlargement, the skip added, and a 3x3 convolution.
+
+    Parameters
+    ----------
+    inputs : int
+        Channels of the input. The output has ``width`` features, not yet turned into an image.
+    width : int
+        Features of the first layer; the others have twice as many.
+    skips : bool
+        Whether each layer of the way up is given the layer of the way down at its size.
+    he_start : bool
+        Initial weights that keep the size of the signal from layer to layer (He et al., 2015). DPN
+        needs them; E and D forget more with PyTorch's smaller ones (results/restoration-search.md).
+    """
+
+    def __init__(
+        self, inputs: int, width: int = 16, skips: bool = True, *, he_start: bool = False
+    ) -> None:
         super().__init__()
-        self.skip = float(skip)
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
+        self.skips = skips
+        widths = [width] + [2 * width] * (LAYERS - 1)
+        pairs = list(zip(widths, widths[1:], strict=False))  # of neighbouring layers
+        self.stem = _layer(inputs, width)
+        self.down = nn.ModuleList(_layer(above, below) for above, below in pairs)
+        self.lift = nn.ModuleList(nn.Conv2d(below, above, 1) for above, below in pairs)
+        self.up = nn.ModuleList(_layer(above, above) for above, _ in pairs)
+        if he_start:
+            for convolution in self.modules():
+                if isinstance(convolution, nn.Conv2d):
+                    nn.init.kaiming_normal_(convolution.weight, a=SLOPE)
+                    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine features: (B, width, H, W) to the same."""
-        return self.skip * x + self.body(x)  # (B, width, H, W)
+    def forward(self, x: Tensor, layers: int = LAYERS) -> Tensor:
+        """Code and decode with the first ``layers`` layers: (B, inputs, H, W) to (B, width, H, W).
+
+        H and W are divisible by ``2 ** (layers - 1)``.
+        """
+        x = self.stem(x)  # (B, width, H, W)
+        skips = []
+        for down in self.down[: layers - 1]:
+            skips.append(x)
+            x = down(F.avg_pool2d(x, 2))  # (B, 2 width, H/2 ... H/8, ...)
+        for layer in range(layers - 2, -1, -1):
+            x = F.interpolate(self.lift[layer](x), scale_factor=2, mode="nearest")
+            x = self.up[layer](x + skips[layer] if self.skips else x)
+        return x
 
 
 class Encoder(nn.Module):
     """E: one compression, which halves height and width.
 
-    A convolution with kernel 2 and stride 2 goes down; all further work happens at the lower
-    resolution, where it is four times cheaper. The identity path is average pooling.
+    The paper's order is autoencoder, then the convolution with kernel 2 and stride 2. With
+    ``half_size`` that convolution comes first, and a 1x1 convolution last.
 
     Parameters
     ----------
     channels : int
         Channels of the input and of the output, so that any output is a valid input.
     width : int
-        Feature channels inside; a multiple of 8.
-    skip : bool
-        Whether the identity paths are there (ablation ``sharing``).
+        Features of the first layer, see `ConvAutoencoder`.
+    skips, half_size, identity : bool
+        See `RcAE`.
     """
 
-    def __init__(self, channels: int = 3, width: int = 32, skip: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 16,
+        *,
+        skips: bool = True,
+        half_size: bool = True,
+        identity: bool = True,
+    ) -> None:
         super().__init__()
-        self.skip = float(skip)
-        self.down = nn.Conv2d(channels, width, 2, stride=2)
-        self.block = ResidualBlock(width, skip)
-        self.project = nn.Conv2d(width, channels, 1)
+        self.identity = identity
+        if half_size:
+            self.first: nn.Module = nn.PixelUnshuffle(2)
+            self.last = nn.Conv2d(width, channels, 1)
+        else:
+            self.first = nn.Identity()
+            self.last = nn.Conv2d(width, channels, 2, stride=2)
+        self.body = ConvAutoencoder(4 * channels if half_size else channels, width, skips)
+        _start_small(self.last, identity)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, layers: int = LAYERS) -> Tensor:
         """Compress once: (B, C, H, W) to (B, C, H/2, W/2)."""
-        features = self.block(self.down(x))  # (B, width, H/2, W/2)
-        return self.skip * F.avg_pool2d(x, 2) + self.project(F.gelu(features))  # (B, C, H/2, W/2)
+        added = self.last(self.body(self.first(x), layers))  # (B, C, H/2, W/2)
+        return F.avg_pool2d(x, 2) + added if self.identity else added
 
 
 class Decoder(nn.Module):
     """D: one reconstruction, which doubles height and width.
 
-    The mirror image of `Encoder`: work at the lower resolution first, then a transposed
-    convolution with kernel 2 and stride 2. The identity path is bilinear enlargement.
+    An autoencoder at the size of the input that ends with a transposed convolution with kernel 2
+    and stride 2.
 
     Parameters
     ----------
-    channels, width, skip
+    channels, width, skips, identity
         As in `Encoder`.
     """
 
-    def __init__(self, channels: int = 3, width: int = 32, skip: bool = True) -> None:
+    def __init__(
+        self, channels: int = 3, width: int = 16, *, skips: bool = True, identity: bool = True
+    ) -> None:
         super().__init__()
-        self.skip = float(skip)
-        self.expand = nn.Conv2d(channels, width, 1)
-        self.block = ResidualBlock(width, skip)
-        self.up = nn.ConvTranspose2d(width, channels, 2, stride=2)
+        self.identity = identity
+        self.body = ConvAutoencoder(channels, width, skips)
+        self.last = nn.ConvTranspose2d(width, channels, 2, stride=2)
+        _start_small(self.last, identity)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, layers: int = LAYERS) -> Tensor:
         """Reconstruct once: (B, C, H, W) to (B, C, 2H, 2W)."""
-        features = self.block(self.expand(x))  # (B, width, H, W)
-        larger = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.skip * larger + self.up(F.gelu(features))  # (B, C, 2H, 2W)
+        added = self.last(self.body(x, layers))  # (B, C, 2H, 2W)
+        if not self.identity:
+            return added
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + added
+
+
+def _start_small(last: nn.Module, identity: bool) -> None:
+    """With an identity path, start next to it: the untrained RcAE resizes."""
+    if identity:
+        with torch.no_grad():
+            for parameter in last.parameters():
+                parameter.mul_(0.1)
 
 
 class RcAE(nn.Module):
@@ -126,48 +205,72 @@ class RcAE(nn.Module):
     Parameters
     ----------
     depth : int
-        N, the deepest recursion. The paper uses 5.
+        N, the deepest recursion. The paper uses 5 at 1024x1024.
+    size : int
+        Side of the images it is made for. It fixes how many of the four layers the deep, small
+        images go through, see `rcae_lite.model.layers`; larger and other shapes are possible.
     width : int
-        Feature channels inside E and D; a multiple of 8.
+        Features of the first layer of E and D, a multiple of 8; the others have twice as many.
     channels : int
         C, the channels of every compressed image. With 3 a compressed image is an image; with any
         other number a 1x1 convolution goes from RGB to C before and back after the recursion.
     skips : bool
-        Whether E and D have identity paths (ablation).
+        Whether the autoencoders inside E and D have skips (ablation). Without them there is no
+        identity path either, whatever ``identity`` says: it is a skip around a whole autoencoder,
+        and would hand on what the others are not to.
     shared : bool
         True: one E and one D serve every level, and the parameters do not grow with N.
         False: every level has its own (ablation).
+    half_size : bool
+        Work at half the size in E (ours), see `Encoder`.
+    identity : bool
+        Identity paths around E and D (ours).
     """
 
     def __init__(
         self,
         depth: int = 5,
         *,
-        width: int = 32,
+        size: int = 128,
+        width: int = 16,
         channels: int = 3,
         skips: bool = True,
         shared: bool = True,
+        half_size: bool = True,
+        identity: bool = True,
     ) -> None:
         super().__init__()
         if depth < 1:
             raise KitError(f"depth {depth} is below 1; the paper uses 5")
         if width < 8 or width % 8:
-            raise KitError(f"width {width} is not a positive multiple of 8; use 32, for example")
+            raise KitError(f"width {width} is not a positive multiple of 8; use 16, for example")
+        if size < 2**depth or size % 2**depth:
+            raise KitError(
+                f"size {size} is not divisible by 2^{depth} = {2**depth}; use a multiple of it"
+            )
         self.depth = depth
+        self.layers = layers_at(size, depth, half_size)
+        self.halvings = halvings(size, depth, half_size)
         copies = 1 if shared else depth
-        self.encoders = nn.ModuleList(Encoder(channels, width, skips) for _ in range(copies))
-        self.decoders = nn.ModuleList(Decoder(channels, width, skips) for _ in range(copies))
+        own = {"skips": skips, "identity": identity and skips}
+        self.encoders = nn.ModuleList(
+            Encoder(channels, width, half_size=half_size, **own) for _ in range(copies)
+        )
+        self.decoders = nn.ModuleList(Decoder(channels, width, **own) for _ in range(copies))
         image_like = channels == 3
         self.stem = nn.Identity() if image_like else nn.Conv2d(3, channels, 1)
         self.head = nn.Identity() if image_like else nn.Conv2d(channels, 3, 1)
+        self.to(memory_format=torch.channels_last)  # faster on a CPU
 
     def encode(self, x: Tensor, level: int) -> Tensor:
         """C_{level} from C_{level-1}: shape (B, C, H, W) to (B, C, H/2, W/2)."""
-        return self.encoders[(level - 1) % len(self.encoders)](x)
+        layers, _ = self.layers[level - 1]
+        return self.encoders[(level - 1) % len(self.encoders)](x, layers)
 
     def decode(self, x: Tensor, level: int) -> Tensor:
         """One step back from ``level`` to ``level - 1``: (B, C, H, W) to (B, C, 2H, 2W)."""
-        return self.decoders[(level - 1) % len(self.decoders)](x)
+        _, layers = self.layers[level - 1]
+        return self.decoders[(level - 1) % len(self.decoders)](x, layers)
 
     def compress(self, images: Tensor, depth: int | None = None) -> list[Tensor]:
         """Return the compressed images C_0 ... C_depth; C_0 is the image (after the stem).
@@ -175,7 +278,7 @@ class RcAE(nn.Module):
         Parameters
         ----------
         images : Tensor
-            (B, 3, H, W) in [0, 1]; H and W divisible by ``2 ** depth``.
+            (B, 3, H, W) in [0, 1]; H and W divisible by ``2 ** self.halvings``.
         depth : int, optional
             How often to compress; N by default.
 
@@ -192,7 +295,7 @@ class RcAE(nn.Module):
         depth = self.depth if depth is None else depth
         if not 1 <= depth <= self.depth:
             raise KitError(f"depth {depth} is outside 1..{self.depth}, the depths of this RcAE")
-        check_divisible(images, depth)
+        check_divisible(images, self.halvings)
         compressed = [self.stem(images)]  # C_0 = I
         for level in range(1, depth + 1):
             compressed.append(self.encode(compressed[-1], level))  # C_i = E(C_{i-1})

@@ -11,6 +11,7 @@ from rcae_lite.plotting.curves import (
     pro_curve,
     residual_ladder,
     residuals_by_depth,
+    restoration,
     roc_curve,
     score_histogram,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "residual_ladder",
     "residual_limit",
     "residuals_by_depth",
+    "restoration",
     "roc_curve",
     "score_histogram",
     "trajectory_strip",

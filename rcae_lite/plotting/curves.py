@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.evaluation.curves import PRO_LIMIT
+from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NORMAL, Array, NotebookFigure, new_axes
 
@@ -21,6 +22,7 @@ __all__ = [
     "pro_curve",
     "residual_ladder",
     "residuals_by_depth",
+    "restoration",
     "roc_curve",
     "score_histogram",
 ]
@@ -213,3 +215,29 @@ def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
         ax.plot(steps[width - 1 :], smooth, color=NORMAL)
         ax.set(title=stage, xlabel="optimiser step", ylabel="loss", yscale="log")
     return figure
+
+
+def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axes:
+    """Show the plane of the probe: copied share against the error on structured pixels.
+
+    A line for each network, a numbered dot for each of its depths. Towards the lower left is
+    better: the defect is gone and the part is there.
+
+    Parameters
+    ----------
+    found : mapping of str to Restoration
+        By the names of `rcae_lite.config.DETECTOR_NAMES`, or by any other.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    """
+    ax = new_axes(ax)
+    for colour, (name, one) in zip(sns.color_palette("colorblind"), found.items(), strict=False):
+        label = DETECTOR_NAMES.get(name, name)
+        ax.plot(one.error_structured, one.copied_share, ".-", color=colour, label=label)
+        for depth, place in enumerate(zip(one.error_structured, one.copied_share, strict=True), 1):
+            ax.annotate(str(depth), place, (3, 3), textcoords="offset points", fontsize=7)
+    ax.set(xlabel="error on structured pixels (grey levels)", ylabel="copied share of defects")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=7)
+    return ax

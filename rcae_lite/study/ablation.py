@@ -187,7 +187,7 @@ def _reconstruction_quality(detector: Detector, test: ImageSet) -> dict[str, flo
     normal = test.images()[torch.from_numpy(test.labels == 0)]
     psnr, ssim = [], []
     for image in (normal / 255).split(1):
-        rebuilt = detector.trajectory(image).last.cpu()
+        rebuilt = detector.trajectory(image).restored[:, :, -1].cpu()
         pair = image[0].numpy(), rebuilt[0].clamp(0, 1).numpy()
         psnr.append(peak_signal_noise_ratio(*pair, data_range=1))
         ssim.append(structural_similarity(*pair, data_range=1, channel_axis=0))

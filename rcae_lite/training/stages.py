@@ -1,4 +1,4 @@
-r"""What each stage minimises: draw normal images, run the model, take the loss.
+r"""What each stage minimises: draw normal images, perturb them, run the model, take the loss.
 
 One small class per stage, in the order of training; later stages freeze the earlier ones.
 Equation and page of the paper stand on top of each. ``batch(step)`` draws what step ``step`` trains
@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rcae_lite.config import Config
 from rcae_lite.model.crd import CrossRecursionDetector
@@ -23,6 +24,7 @@ from rcae_lite.model.rcae import RcAE
 from rcae_lite.training.augmentation import augment
 from rcae_lite.training.distributed import gather
 from rcae_lite.training.loop import Batch, generator_for
+from rcae_lite.training.perturbations import perturb
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
 from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool, concatenate
 
@@ -95,54 +97,70 @@ class SinglePassStage(TrainingStage):
 
 
 class RcAEStage(TrainingStage):
-    r"""Stage 1, RcAE: reconstruct from a depth that is drawn anew for every batch.
+    r"""Stage 1, RcAE: undo perturbations, from a depth that is drawn anew for every batch.
 
     .. math:: L = \| I - I_R^n \|_1 + \| \nabla I - \nabla I_R^n \|_1,
-              \quad I_R^n = D^n(E^n(I)), \quad n \sim U\{1..N\}
+              \quad I_R^n = D^n(E^n(\tilde{I})), \quad n \sim U\{1..N\}
+
+    with the perturbed image :math:`\tilde{I}`. That the target is the clean image is our reading;
+    anything else would teach nothing.
     """
 
     name = "rcae"
 
     def batch(self, step: int) -> Batch:
-        """Draw a depth n and normal images."""
+        """Draw a depth n and normal images, and perturb them."""
+        options = self.config.rcae
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
-        images = self.draw(self.config.rcae.batch_size, generator)
-        return Batch({"images": images}, partial(self.loss, depth=depth))
+        clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
+        if step < options.half_size_steps:
+            clean = F.avg_pool2d(clean, 2)  # (B, 3, H/2, W/2)
+        perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
+        tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
+        return Batch(tensors, partial(self.loss, depth=depth))
 
-    def loss(self, images: Tensor, depth: int) -> Tensor:
-        """Reconstruct (B, 3, H, W) from depth n and compare."""
+    def loss(self, clean: Tensor, perturbed: Tensor, masks: Tensor, depth: int) -> Tensor:
+        """Reconstruct the clean images (B, 3, H, W) from the perturbed ones, from depth n."""
         rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
-        with mixed_precision(images):
-            reconstruction = rcae(images, depth)  # I_R^n, (B, 3, H, W)
-        return reconstruction_loss(reconstruction.float(), images)
+        with mixed_precision(clean):
+            reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
+        weight = self.config.rcae.mask_weight
+        return reconstruction_loss(reconstruction.float(), clean, masks, weight)
 
 
 class DPNStage(TrainingStage):
-    r"""Stage 2, DPN: give the frozen RcAE's reconstruction its detail back, on normal images only.
+    r"""Stage 2, DPN: give the frozen RcAE's reconstruction its detail back, but not the defects.
 
     .. math:: L = \| I_D^n - I \|_1 + \| \nabla I_D^n - \nabla I \|_1,
-              \quad I_D^n = I_R^n + Res_D^n
+              \quad I_D^n = I_R^n + Res_D^n(I_R^n, \nabla \tilde{I})
+
+    The paper trains on clean images, :math:`\tilde{I} = I` (``dpn.perturbed=False``).
     """
 
     name = "dpn"
 
     def batch(self, step: int) -> Batch:
-        """Draw a depth n and normal images."""
+        """Draw a depth n and normal images, and perturb them where that is on."""
+        options = self.config.dpn
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
-        images = self.draw(self.config.dpn.batch_size, generator)
-        return Batch({"images": images}, partial(self.loss, depth=depth))
+        clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
+        perturbed, masks = clean, torch.zeros_like(clean[:, :1])
+        if options.perturbed:
+            perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
+        tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
+        return Batch(tensors, partial(self.loss, depth=depth))
 
-    def loss(self, images: Tensor, depth: int) -> Tensor:
-        """Enhance the reconstruction (B, 3, H, W) of depth n and compare."""
+    def loss(self, clean: Tensor, perturbed: Tensor, masks: Tensor, depth: int) -> Tensor:
+        """Enhance the reconstruction (B, 3, H, W) of depth n, and compare with the clean images."""
         rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
         dpn: DetailPreservationNetwork = self.networks["dpn"]  # type: ignore[assignment]
         with torch.no_grad():
-            reconstruction = rcae(images, depth)  # I_R^n, (B, 3, H, W)
-        with mixed_precision(images):
-            enhanced = dpn(reconstruction, gradient(images))  # I_D^n, (B, 3, H, W)
-        return reconstruction_loss(enhanced.float(), images)
+            reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
+        with mixed_precision(clean):
+            enhanced = dpn(reconstruction, gradient(perturbed))  # I_D^n, (B, 3, H, W)
+        return reconstruction_loss(enhanced.float(), clean, masks, self.config.dpn.mask_weight)
 
 
 class CRDStage(TrainingStage):
