@@ -221,12 +221,13 @@ class Evaluation(Record, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values: metrics and provenance flat, as ``evaluation.json`` holds them."""
         values = super().to_dict()
+        alarms, found = self.false_alarms, self.detections
         metrics, provenance = values.pop("metrics"), values.pop("provenance")
         rates = {
             "test_false_positive_rate": self.false_positive_rate,
             "test_detection_rate": self.detection_rate,
-            "test_false_alarms": msgspec.to_builtins(self.false_alarms),
-            "test_detections": msgspec.to_builtins(self.detections),
+            "test_false_alarms": alarms and msgspec.structs.asdict(alarms),
+            "test_detections": found and msgspec.structs.asdict(found),
         }
         head = {name: values.pop(name) for name in ("kind", "format_version")}
         return head | metrics | provenance | rates | values

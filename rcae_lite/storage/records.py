@@ -47,7 +47,12 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the kind and version first."""
         head = {"kind": self.kind, "format_version": self.format_version}
-        return head | msgspec.to_builtins(self)
+        return head | msgspec.to_builtins(self, enc_hook=_of_numpy)
+
+
+def _of_numpy(value: Any) -> Any:
+    """Turn a number of NumPy into Python's."""
+    return value.item()
 
 
 def write_record(path: Path, record: Record) -> None:
