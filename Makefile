@@ -37,11 +37,11 @@ lint: $(DEV) ## check style (ruff) and types (mypy)
 	$(BIN)/python -m mypy
 
 notebooks: $(LAB) ## regenerate the notebooks and exercises from their sources
-	$(BIN)/python notebooks/generate.py
+	$(BIN)/python tools/generate.py
 
 OUT ?= build/class
 class: $(LAB) ## write a student release and a teacher's pack into OUT
-	$(BIN)/python notebooks/classroom.py $(OUT)
+	$(BIN)/python tools/classroom.py $(OUT)
 
 book: $(BOOK) ## run the notebooks, write the course as a web site: build/book/index.html
 	$(BIN)/python docs/book.py build
