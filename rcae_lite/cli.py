@@ -1,8 +1,12 @@
-"""The command line: a thin shell over the library. A user's mistake is one line and exit code 2."""
+"""The command line: a thin shell over the library. A user's mistake is one line and exit code 2.
+
+Whatever imports PyTorch is imported by the command that needs it: `rcae --help` answers at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -10,12 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from data_utils import KitError
 from data_utils.errors import printable
 from rcae_lite.config import PRESETS, parse_options
-from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.version import __version__
 
 __all__ = ["main"]
@@ -141,6 +142,7 @@ def _download(args: argparse.Namespace) -> None:
 
 def _demo(args: argparse.Namespace) -> None:
     from rcae_lite.commands.run import forget_demo, train_run
+    from rcae_lite.evaluation.results import Evaluation
     from rcae_lite.storage.provenance import resolve_device
 
     resolve_device(args.device)  # a device that is not there must not cost the earlier demo
@@ -194,7 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, function: Command, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        brief = text.replace("%", "%%")  # argparse formats a help text, but no description
+        sub = commands.add_parser(name, help=brief, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
         return sub
 
@@ -332,6 +335,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
+    # PyTorch's threads spin while they wait for each other, and beside one other busy process a
+    # step of training takes many times as long (benchmarks/contention.py). PyTorch reads this once,
+    # as it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What is wrong with an image is said in our own line.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -344,7 +351,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         remedy = "it must be there, be yours to read or write, and have space left"
         print(f"rcae: {printable(reason)}; {remedy}{_goes_on(args)}", file=sys.stderr)
         return 2
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise
         remedy = "use a smaller preset, or --device cpu"
         print(f"rcae: the memory of the device is not enough; {remedy}", file=sys.stderr)
         return 2

@@ -30,11 +30,17 @@ REPOSITORY = re.search(
 LECTURES = sorted(FOLDER.glob("[0-9]*.py"))
 SOLUTIONS = sorted((FOLDER / "solutions").glob("[0-9]*.py"))
 
+# The first code cell of every notebook: it runs before any other cell can load PyTorch, wherever
+# the kernel was started: `make lab`, Colab, Binder, an editor, a student's own JupyterLab.
 INSTALL = f"""\
-# On Colab this cell installs the kit; where the kit is installed, it does nothing.
+# On Colab this cell installs the kit. Everywhere it tells PyTorch's threads to sleep while they
+# wait: by default they spin, which costs a machine that is busy with a browser most of its speed.
 import importlib.util
+import os
 import subprocess
 import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when PyTorch is loaded
 
 if importlib.util.find_spec("rcae_lite") is None:
     kit = "rcae-lite[lab] @ git+https://github.com/{REPOSITORY}"
