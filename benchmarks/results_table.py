@@ -44,7 +44,7 @@ def add(printed: str) -> None:
     """Write the summary of what `rcae evaluate RUN --json` printed, a line per field."""
     kept = summary(json.loads(printed))
     if "(" in kept["preset"]:
-        sys.exit(f"trained with {kept['preset']}: only whole trainings stand in this table")
+        sys.exit(f"trained with {kept['preset']}: only whole training runs go into this table")
     lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in kept.items()]
     path = RESULTS / "{category}-{preset}-{seed}.json".format_map(kept)
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

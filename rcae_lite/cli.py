@@ -220,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=_seed, default=0)
     step_fraction(train)
-    train.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run")
     train.add_argument(
         "--false-alarm-rate",
         type=float,
@@ -255,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", metavar="DIR", type=Path, required=True)
     device(predict)
 
-    ablate = command("ablate", _ablate, "regenerate a table of the paper; can be stopped, goes on")
+    ablate = command("ablate", _ablate, "regenerate a table of the paper; resumes where it stopped")
     ablate.add_argument(
         "table",
         metavar="TABLE",
@@ -267,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument("--preset", default="lite", choices=list(PRESETS))
     ablate.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
-    ablate.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
+    ablate.add_argument("--jobs", type=int, default=1, help="training runs at a time (default: 1)")
     step_fraction(ablate)
     ablate.add_argument(
         "--set",
@@ -317,10 +317,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _goes_on(args: argparse.Namespace) -> str:
-    """Say how to go on with what was stopped, where nothing is lost."""
+def _how_to_resume(args: argparse.Namespace) -> str:
+    """Say how to resume what was stopped, where nothing is lost."""
     how = {_train: "the same command with --resume", _ablate: "the same command"}
-    return f"; {how[args.function]} goes on" if args.function in how else ""
+    return f"; {how[args.function]} resumes it" if args.function in how else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -329,7 +329,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for a mistake the user can mend, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
+        0, or 2 for a mistake the user can fix, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
         2 for errors in the data.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -348,8 +348,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         reason = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-        remedy = "it must be there, be yours to read or write, and have space left"
-        print(f"rcae: {printable(reason)}; {remedy}{_goes_on(args)}", file=sys.stderr)
+        remedy = "check that the path exists, is accessible, and that the disk is not full"
+        print(f"rcae: {printable(reason)}; {remedy}{_how_to_resume(args)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
         import torch
@@ -357,8 +357,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, torch.OutOfMemoryError):
             raise
         remedy = "use a smaller preset, or --device cpu"
-        print(f"rcae: the memory of the device is not enough; {remedy}", file=sys.stderr)
+        print(f"rcae: the device is out of memory; {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"rcae: stopped{_goes_on(args)}", file=sys.stderr)
+        print(f"rcae: stopped{_how_to_resume(args)}", file=sys.stderr)
         return 130

@@ -304,7 +304,7 @@ def test_full_disk_is_one_line(data, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(files.os, "fsync", full)
     line = refused(capsys, "train", data, "--preset", "tiny", "--out", tmp_path / "run")
-    assert "No space left on device" in line and "the same command with --resume goes on" in line
+    assert "No space left on device" in line and "the same command with --resume resumes it" in line
     assert not any((tmp_path / "run").iterdir())
 
 
