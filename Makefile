@@ -21,7 +21,7 @@ help: ## list the targets
 demo: $(BASE) ## train and evaluate on synthetic images, write runs/demo/report.html
 	$(BIN)/rcae demo
 
-quick: $(DEV) ## the unit tests that train next to nothing (a minute on 2 cores)
+quick: $(DEV) ## the unit tests that train next to nothing, tests/quick.txt (a minute on 2 idle cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal @tests/quick.txt
 
 test: lint ## lint, then the tests (15 minutes at most on 2 cores)
