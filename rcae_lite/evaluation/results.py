@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from rcae_lite.evaluation.bootstrap import Interval, rate_interval
@@ -39,6 +39,16 @@ _DERIVED = {
     "test_false_alarms",
     "test_detections",
 }
+
+
+Point = Annotated[list[float], Meta(min_length=2, max_length=3)]
+
+
+class Seconds(TypedDict):
+    """Training time per stage, and the time for one image."""
+
+    train: dict[str, float]
+    inference_per_image: float
 
 
 class ImageResult(Struct, frozen=True):
@@ -102,7 +112,7 @@ class Provenance(Struct, frozen=True, kw_only=True):
     seed: int
     resolution: tuple[int, int]
     parameters: dict[str, int]
-    seconds: dict[str, Any]
+    seconds: Seconds
     device: str
     evaluated_on: str
     threads: int
@@ -149,7 +159,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     calibration_scores: list[float]
     threshold: Threshold
     residual_auroc_by_depth: list[float | None]
-    curves: dict[str, list[list[float]]]
+    curves: dict[str, list[Point]]
     map_limits: tuple[float, float]
     provenance: Provenance
 
@@ -246,7 +256,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
             If these are not the values of an evaluation, or a field is missing or of another type.
         """
         nested = {name: value for name, value in values.items() if name not in _DERIVED}
-        nested["metrics"] = {name: nested.pop(name) for name in METRICS if name in nested}
+        nested["metrics"] = {name: nested.pop(name, "missing") for name in METRICS}
         nested["provenance"] = {
             name: nested.pop(name) for name in Provenance.__struct_fields__ if name in nested
         }

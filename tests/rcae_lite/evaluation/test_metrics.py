@@ -207,7 +207,7 @@ def test_binning_error_of_the_intervals_is_below_a_thousandth(make):
     case = make(30)
     once = np.ones((1, len(case[0])), dtype=int)
     binned = bootstrap.resampled_areas(*case, once)[0]
-    exact = metrics._areas(pixel_curve(*case))
+    exact = curves.areas_under(pixel_curve(*case))
     assert np.abs(np.array(binned) - exact).max() < 1e-3
 
 
@@ -237,7 +237,7 @@ def test_intervals_of_image_metrics_hold_the_value_and_shrink():
 
 def test_a_resample_that_misses_a_class_is_drawn_again():
     found = image_metrics([0, 1, 1, 1], [0.0, 1, 2, 3], resamples=100)["image_auroc"]
-    assert found == metrics.Interval(1.0, 1.0, 1.0)  # a draw without the only normal has no AUROC
+    assert found == bootstrap.Interval(1.0, 1.0, 1.0)  # a draw without the only normal has no AUROC
     counts = bootstrap.resample(4, 100, 0, lambda drawn: drawn[0] > 0)
     assert counts.shape == (100, 4) and counts[:, 0].min() == 1
     assert (counts.sum(axis=1) == 4).all()
