@@ -13,11 +13,13 @@ import numpy as np
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from data_utils.errors import KitError
 from rcae_lite.evaluation.bootstrap import Interval, rate_interval
 from rcae_lite.evaluation.thresholds import Threshold, p_values
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.records import (
     Record,
+    convert,
     convert_record,
     parse_json,
     read_json,
@@ -257,6 +259,11 @@ class Evaluation(Record, frozen=True, kw_only=True):
         """
         nested = {name: value for name, value in values.items() if name not in _DERIVED}
         nested["metrics"] = {name: nested.pop(name, "missing") for name in METRICS}
+        for name, value in nested["metrics"].items():  # a later error would not say which
+            try:
+                convert(value, Interval | None)
+            except KitError as error:
+                raise KitError(f"{source} is not complete: {name}: {error}") from None
         nested["provenance"] = {
             name: nested.pop(name) for name in Provenance.__struct_fields__ if name in nested
         }

@@ -28,7 +28,6 @@ __all__ = [
     "write_record",
 ]
 
-T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 Number = Annotated[float, Meta(ge=-1e30, le=1e30)]  # JSON's 1e999 would be infinite
 Rate = Annotated[float, Meta(ge=0, le=1)]
@@ -121,7 +120,7 @@ def convert_record(values: Mapping[str, Any], kind: type[R], source: str) -> R:
         ) from None
 
 
-def convert(values: Mapping[str, Any], kind: type[T]) -> T:
+def convert(values: Any, kind: Any) -> Any:
     """Make typed values of plain ones.
 
     Raises
