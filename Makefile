@@ -9,16 +9,20 @@ BASE := $(VENV)/.base-installed
 LAB := $(VENV)/.lab-installed
 DEV := $(VENV)/.dev-installed
 BOOK := $(VENV)/.book-installed
+STATIC := rcae_lite/widgets/static/*.js
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # two pips must not write to one environment
-.PHONY: help demo test test-full test-browser lab lint notebooks class book clean
+.PHONY: help demo quick test test-full test-browser lab lint notebooks class book clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(BASE) ## train and evaluate on synthetic images, write runs/demo/report.html
 	$(BIN)/rcae demo
+
+quick: $(DEV) ## the unit tests that train next to nothing, tests/quick.txt (a minute on 2 idle cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal @tests/quick.txt
 
 test: lint ## lint, then the tests (15 minutes at most on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
@@ -32,22 +36,29 @@ test-browser: $(DEV) ## only the tests of the widgets in a real browser (needs C
 lab: $(LAB) ## open JupyterLab on notebooks/
 	$(BIN)/jupyter-lab notebooks
 
-lint: $(DEV) ## check style (ruff) and types (mypy)
+lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and JavaScript (with Node)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@if command -v node >/dev/null; then for file in $(STATIC); do \
+	    node --input-type=module --check < $$file || { echo "$$file is not JavaScript" >&2; exit 1; }; \
+	done; else echo "lint: no Node here, so $(STATIC) were not checked"; fi
 
 notebooks: $(LAB) ## regenerate the notebooks and exercises from their sources
-	$(BIN)/python notebooks/generate.py
+	$(BIN)/python tools/generate.py
 
 OUT ?= build/class
 class: $(LAB) ## write a student release and a teacher's pack into OUT
-	$(BIN)/python notebooks/classroom.py $(OUT)
+	$(BIN)/python tools/classroom.py $(OUT)
 
 book: $(BOOK) ## run the notebooks, write the course as a web site: build/book/index.html
 	$(BIN)/python docs/book.py build
 
 clean: ## remove caches and build products; keeps .venv and runs/
-	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	    .ruff_cache
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Each set contains the ones before it, so installing it stamps those too.

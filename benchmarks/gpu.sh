@@ -1,6 +1,6 @@
 #!/bin/bash
 # What to do once a GPU is lent: pack here, then each step on the GPU machine in calls of at most
-# nine minutes. Every training goes on where the last call stopped.
+# nine minutes. Every training run resumes where the last call stopped.
 #
 #   benchmarks/gpu.sh pack DATA CATEGORY     here: packed/CATEGORY.tar, at most 48 MiB
 #   benchmarks/gpu.sh wheels                 here: .whl/, the kit and what that machine lacks
@@ -52,7 +52,7 @@ train)
         --out "$run" "${resume[@]}" || code=$?
     if [ -n "${OUT:-}" ] && [ -d "$run" ]; then tar -cf "$OUT/$name.tar" -C "$RUNS" "$name"; fi
     case $code in
-    124 | 130 | 137 | 143) echo "unfinished: $run; the same call goes on"; exit 75 ;;
+    124 | 130 | 137 | 143) echo "unfinished: $run; the same call resumes"; exit 75 ;;
     *) exit $code ;;
     esac
     ;;

@@ -90,7 +90,7 @@ ARCHIVES = {
 def download(name: str, out: str | Path) -> Path:
     """Bring a data set into a folder: unpack the archive lying there, or fetch it first.
 
-    The licence is printed before anything else happens. An interrupted download goes on where it
+    The licence is printed before anything else happens. An interrupted download resumes where it
     stopped when it is started again. The archive stays in the folder.
 
     Parameters
@@ -216,7 +216,7 @@ def _fetch(archive: Archive, out: Path) -> None:
     except _DEAD_LINK as error:
         raise DataError(
             f"{archive.url} cannot be fetched ({error}); expected the archive; run this again to "
-            f"go on, or {by_hand} and run this again"
+            f"resume, or {by_hand} and run this again"
         ) from None
     except ValueError:  # pooch's word for another hash
         raise DataError(

@@ -1,4 +1,4 @@
-"""The errors a user can mend: one line with the value, what was expected, and the remedy."""
+"""The errors a user can fix: one line with the value, what was expected, and the remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["OnFault", "DataError", "KitError", "printable", "refuse"]
 
 
 class KitError(ValueError):
-    """A mistake the user can mend; the command line shows its message alone and exits with 2."""
+    """A mistake the user can fix; the command line shows its message alone and exits with 2."""
 
 
 class DataError(KitError):
@@ -19,7 +19,7 @@ class DataError(KitError):
 OnFault = Callable[[str, Path], None]
 """What a reader calls with a fault of the layout and the file at fault: `refuse`, or a collector.
 
-A reader goes on after the call as if the file were not there.
+A reader continues after the call as if the file were not there.
 """
 
 

@@ -279,7 +279,7 @@ class Category:
     fingerprint: str
 
     def decode(self) -> None:
-        """Decode every image and mask now, so that a bad file is found before a training starts.
+        """Decode every image and mask now, so that a bad file is found before training starts.
 
         Raises
         ------

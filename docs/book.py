@@ -18,12 +18,22 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
-MODULES = {  # of rcae_lite, but for those with a dot
-    "The method": ["autoencoder", "detail", "detection", "losses", "pseudo_anomalies"],
-    "Data": ["data_utils.catalogue", "data_utils.samples", "data_utils.synthetic"],
-    "Training and using a detector": ["detector", "config", "training", "prediction"],
-    "Evaluation": ["metrics", "thresholds", "evaluation", "results", "ablation"],
-    "Around it": ["plotting", "export", "exercises", "rcae_lite.widgets.views"],
+MODULES = {  # title of a page: package, its modules
+    "The method": {
+        "rcae_lite.model": "rcae dpn crd single_pass losses normal_statistics outputs",
+    },
+    "Training": {
+        "rcae_lite.training": "stages loop callbacks pseudo_anomalies augmentation trajectory_pool",
+    },
+    "Using a detector": {
+        "rcae_lite": "base detector baselines config",
+        "rcae_lite.commands": "prediction export",
+    },
+    "Evaluation": {
+        "rcae_lite.evaluation": "protocol results metrics curves bootstrap scoring thresholds",
+    },
+    "Data": {"data_utils": "catalogue samples synthetic"},
+    "Around it": {"rcae_lite": "study.ablation plotting exercises widgets.views"},
 }
 
 INDEX = """\
@@ -102,12 +112,12 @@ def write_sources(executed: Path, pages: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (pages / "paper.md").write_text(_section(readme, "From the paper to the code"), "utf-8")
     reference = []
-    for title, modules in MODULES.items():
+    for title, packages in MODULES.items():
         name = "reference_" + re.sub(r"\W+", "_", title.lower())
         blocks = [
-            f"```{{eval-rst}}\n.. automodule:: {m if '.' in m else f'rcae_lite.{m}'}\n"
-            "   :members:\n```"
-            for m in modules
+            f"```{{eval-rst}}\n.. automodule:: {package}.{module}\n   :members:\n```"
+            for package, modules in packages.items()
+            for module in modules.split()
         ]
         (pages / f"{name}.md").write_text(f"# {title}\n\n" + "\n\n".join(blocks) + "\n", "utf-8")
         reference.append(name)

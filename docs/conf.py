@@ -8,7 +8,7 @@ from rcae_lite import __version__
 project = "RcAE Lite"
 author = "The RcAE Lite authors"
 release = __version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 nb_execution_mode = "off"  # book.py has executed them
 nb_ipywidgets_js: dict[str, dict] = {}  # by default they come from a CDN
 nb_merge_streams = True

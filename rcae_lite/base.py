@@ -466,7 +466,7 @@ def split(seed: int, count: int) -> tuple[list[int], list[int]]:
 
 
 def keys_of(kind: type[Detector], config: Config, seed: int, train: ImageSet) -> dict[str, str]:
-    """Name each stage of a training on ``train``: see `training.checkpoint.stage_keys`."""
+    """Name each stage of a training run on ``train``: see `training.checkpoint.stage_keys`."""
     known = train.paths
     paths = [known[index] for index in split(seed, len(train))[0]]
     return stage_keys(kind.stage_names, config, seed, train.fingerprint, paths)

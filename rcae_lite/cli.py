@@ -1,8 +1,12 @@
-"""The command line: a thin shell over the library. A user's mistake is one line and exit code 2."""
+"""The command line: a thin shell over the library. A user's mistake is one line and exit code 2.
+
+Whatever imports PyTorch is imported by the command that needs it: `rcae --help` answers at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -10,12 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from data_utils import KitError
 from data_utils.errors import printable
 from rcae_lite.config import PRESETS, parse_options
-from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.version import __version__
 
 __all__ = ["main"]
@@ -141,6 +142,7 @@ def _download(args: argparse.Namespace) -> None:
 
 def _demo(args: argparse.Namespace) -> None:
     from rcae_lite.commands.run import forget_demo, train_run
+    from rcae_lite.evaluation.results import Evaluation
     from rcae_lite.storage.provenance import resolve_device
 
     resolve_device(args.device)  # a device that is not there must not cost the earlier demo
@@ -194,7 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, function: Command, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        brief = text.replace("%", "%%")  # argparse formats a help text, but no description
+        sub = commands.add_parser(name, help=brief, description=text, allow_abbrev=False)
         sub.set_defaults(function=function)
         return sub
 
@@ -217,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=_seed, default=0)
     step_fraction(train)
-    train.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
+    train.add_argument("--resume", action="store_true", help="continue an interrupted run")
     train.add_argument(
         "--false-alarm-rate",
         type=float,
@@ -252,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", metavar="DIR", type=Path, required=True)
     device(predict)
 
-    ablate = command("ablate", _ablate, "regenerate a table of the paper; can be stopped, goes on")
+    ablate = command("ablate", _ablate, "regenerate a table of the paper; resumes where it stopped")
     ablate.add_argument(
         "table",
         metavar="TABLE",
@@ -264,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument("--preset", default="lite", choices=list(PRESETS))
     ablate.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
-    ablate.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
+    ablate.add_argument("--jobs", type=int, default=1, help="training runs at a time (default: 1)")
     step_fraction(ablate)
     ablate.add_argument(
         "--set",
@@ -314,10 +317,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _goes_on(args: argparse.Namespace) -> str:
-    """Say how to go on with what was stopped, where nothing is lost."""
+def _how_to_resume(args: argparse.Namespace) -> str:
+    """Say how to resume what was stopped, where nothing is lost."""
     how = {_train: "the same command with --resume", _ablate: "the same command"}
-    return f"; {how[args.function]} goes on" if args.function in how else ""
+    return f"; {how[args.function]} resumes it" if args.function in how else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -326,12 +329,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for a mistake the user can mend, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
+        0, or 2 for a mistake the user can fix, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
         2 for errors in the data.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
+    # PyTorch's threads spin while they wait for each other, and beside one other busy process a
+    # step of training takes many times as long (benchmarks/contention.py). PyTorch reads this once,
+    # as it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # What is wrong with an image is said in our own line.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -341,13 +348,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         reason = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-        remedy = "it must be there, be yours to read or write, and have space left"
-        print(f"rcae: {printable(reason)}; {remedy}{_goes_on(args)}", file=sys.stderr)
+        remedy = "check that the path exists, is accessible, and that the disk is not full"
+        print(f"rcae: {printable(reason)}; {remedy}{_how_to_resume(args)}", file=sys.stderr)
         return 2
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            raise
         remedy = "use a smaller preset, or --device cpu"
-        print(f"rcae: the memory of the device is not enough; {remedy}", file=sys.stderr)
+        print(f"rcae: the device is out of memory; {remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"rcae: stopped{_goes_on(args)}", file=sys.stderr)
+        print(f"rcae: stopped{_how_to_resume(args)}", file=sys.stderr)
         return 130

@@ -1,8 +1,9 @@
-"""Small fake data sets in every layout, and the real ones where they are at hand."""
+"""Small fake data sets in every layout, real ones where they are at hand, what did not run."""
 
 import csv
 import os
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,9 +153,39 @@ def browser():
     """Start Chromium once for all tests."""
     path = chromium()
     if path is None:
-        pytest.skip("no Chromium; install it (Debian: apt install chromium) or set RCAE_CHROMIUM")
+        missing = "no Chromium; install it (Debian: apt install chromium) or set RCAE_CHROMIUM"
+        pytest.fail(missing) if os.environ.get("RCAE_NEED_BROWSER") else pytest.skip(missing)
     api = pytest.importorskip("playwright.sync_api", reason="no Playwright; pip install playwright")
     switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with api.sync_playwright() as playwright:
         with playwright.chromium.launch(executable_path=path, args=switches) as started:
             yield started
+
+
+# What did not run
+
+
+MARKED = ("browser", "realdata", "gpu", "slow")  # the groups with a marker; others go by their file
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around all others: the last words of a test run
+def pytest_terminal_summary(terminalreporter, config):
+    """End with the groups of tests that did not run, and why: a skip must not pass in silence."""
+    yield
+    groups = defaultdict(Counter)
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple):  # an expected failure has none
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            path = Path(report.nodeid.partition("::")[0])
+            of_file = path.stem.removeprefix("test_")
+            marked = [name for name in MARKED if name in getattr(report, "keywords", ())]
+            groups[marked[0] if marked else of_file][reason] += 1
+    lines = [
+        f"{group}: {count} skipped, {reason}"
+        for group, reasons in sorted(groups.items())
+        for reason, count in reasons.items()
+    ]
+    if "not slow" in config.option.markexpr:
+        lines.append("slow: left out; `make test-full` runs them")
+    terminalreporter.section("did not run", sep="-")
+    terminalreporter.write_line("\n".join(lines or ["nothing: every test that was asked for ran"]))

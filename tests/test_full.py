@@ -29,7 +29,7 @@ def peak_of_children() -> float:
 def test_notebook_00_fits_a_binder_session():
     """1.5 GB; in a process of its own, because the peak of another child would count too."""
     code = (
-        "import sys; sys.path.insert(0, 'notebooks'); import measure; "
+        "import sys; sys.path.insert(0, 'tools'); import measure; "
         "print(measure.run(measure.FOLDER / '00_start_here.py'))"
     )
     done = subprocess.run(

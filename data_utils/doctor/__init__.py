@@ -47,7 +47,7 @@ _LISTED = 3  # sizes that are listed one by one
 def diagnose(
     data: str | Path, category: str | None = None, *, size: int = 128, pixels: bool = True
 ) -> Diagnosis:
-    """Look for everything that would spoil a training or an evaluation. Nothing is changed.
+    """Look for everything that would spoil a training run or an evaluation. Nothing is changed.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def diagnose(
         Training height and width in pixels, for defects that are too small.
     pixels : bool
         Decode every image and mask. Without it files are hashed and headers read, which finds
-        what a training cannot do with, in a fraction of the time.
+        what training cannot use, in a fraction of the time.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _diagnosis(place: Place, cases: list[Case]) -> Diagnosis:
 
 
 def check_dataset(data: str | Path, category: str | None = None, *, size: int = 128) -> Category:
-    """Open a category; refuse one that a training would fail on or whose result would mean nothing.
+    """Open a category; refuse one that training would fail on or whose result would mean nothing.
 
     This is the cheap part of `diagnose`: hashes and headers, read once for both. Raises nothing for
     warnings.

@@ -23,7 +23,7 @@ class Kind(NamedTuple):
     Parameters
     ----------
     severity : {"error", "warning"}
-        An error makes a training fail or a result wrong; a warning asks for a look.
+        An error makes training fail or a result wrong; a warning asks for a look.
     title, meaning : str
         What it is, and why it matters.
     """
@@ -202,7 +202,7 @@ class Diagnosis:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """Findings that make a training fail or a result wrong."""
+        """Findings that make training fail or a result wrong."""
         return tuple(found for found in self.findings if found.severity == "error")
 
     @property

@@ -100,7 +100,7 @@ def write_report(
         The file.
     """
     page = render(
-        "rcae_lite",
+        "rcae_lite.commands",
         "report.html.j2",
         evaluation=evaluation,
         provenance=evaluation.provenance,

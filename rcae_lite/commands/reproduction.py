@@ -96,7 +96,7 @@ def reproduce_run(
         The run. It is only read.
     out : path, optional
         Where the repeated training goes; ``RUN-reproduced`` beside it by default. A training that
-        was stopped there goes on.
+        was stopped there resumes.
     device : str, optional
         Another device than the run's.
     callbacks : iterable of callable, optional
@@ -106,7 +106,7 @@ def reproduce_run(
     ------
     KitError
         If the run is not finished, its data are not where they were or have changed, or ``out``
-        holds anything but such a training that was stopped.
+        holds anything but such a training run that was stopped.
     """
     folder = Path(folder)
     run, before = load_run(folder, device="cpu")

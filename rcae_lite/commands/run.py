@@ -162,7 +162,7 @@ def train_run(
     folder = _folder_of(detector, preset, category, out)
     require_empty_folder(folder, resume=resume)
     detector.check_training_set(category.train, false_alarm_rate)
-    category.decode()  # an image that cannot be read must not stop a training half-way
+    category.decode()  # an image that cannot be read must not stop a training run half-way
     description = _describe(detector, category, false_alarm_rate, command)
     with locked(folder):
         require_empty_folder(folder, resume=resume)  # another run may have come and gone meanwhile
@@ -330,7 +330,7 @@ def forget_demo(folder: Path, category: str | None) -> None:
         return
     before = read_run(folder)
     if before.format != "synthetic" or before.config.preset != "demo":
-        raise KitError(f"{folder} holds a training that is no demo; choose another --out")
+        raise KitError(f"{folder} holds a training run that is no demo; choose another --out")
     with locked(folder):
         for path in contents(folder):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

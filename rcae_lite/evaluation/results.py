@@ -6,19 +6,21 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from data_utils.errors import KitError
 from rcae_lite.evaluation.bootstrap import Interval, rate_interval
 from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.thresholds import Threshold, p_values
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.records import (
     Record,
+    convert,
     convert_record,
     parse_json,
     read_json,
@@ -40,6 +42,16 @@ _DERIVED = {
     "test_false_alarms",
     "test_detections",
 }
+
+
+Point = Annotated[list[float], Meta(min_length=2, max_length=3)]
+
+
+class Seconds(TypedDict):
+    """Training time per stage, and the time for one image."""
+
+    train: dict[str, float]
+    inference_per_image: float
 
 
 class ImageResult(Struct, frozen=True):
@@ -103,7 +115,7 @@ class Provenance(Struct, frozen=True, kw_only=True):
     seed: int
     resolution: tuple[int, int]
     parameters: dict[str, int]
-    seconds: dict[str, Any]
+    seconds: Seconds
     device: str
     evaluated_on: str
     threads: int
@@ -153,7 +165,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     calibration_scores: list[float]
     threshold: Threshold
     residual_auroc_by_depth: list[float | None]
-    curves: dict[str, list[list[float]]]
+    curves: dict[str, list[Point]]
     map_limits: tuple[float, float]
     provenance: Provenance
     restoration: dict[str, Restoration] = {}
@@ -226,12 +238,13 @@ class Evaluation(Record, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values: metrics and provenance flat, as ``evaluation.json`` holds them."""
         values = super().to_dict()
+        alarms, found = self.false_alarms, self.detections
         metrics, provenance = values.pop("metrics"), values.pop("provenance")
         rates = {
             "test_false_positive_rate": self.false_positive_rate,
             "test_detection_rate": self.detection_rate,
-            "test_false_alarms": msgspec.to_builtins(self.false_alarms),
-            "test_detections": msgspec.to_builtins(self.detections),
+            "test_false_alarms": alarms and msgspec.structs.asdict(alarms),
+            "test_detections": found and msgspec.structs.asdict(found),
         }
         head = {name: values.pop(name) for name in ("kind", "format_version")}
         return head | metrics | provenance | rates | values
@@ -250,7 +263,12 @@ class Evaluation(Record, frozen=True, kw_only=True):
             If these are not the values of an evaluation, or a field is missing or of another type.
         """
         nested = {name: value for name, value in values.items() if name not in _DERIVED}
-        nested["metrics"] = {name: nested.pop(name) for name in METRICS if name in nested}
+        nested["metrics"] = {name: nested.pop(name, "missing") for name in METRICS}
+        for name, value in nested["metrics"].items():  # a later error would not say which
+            try:
+                convert(value, Interval | None)
+            except KitError as error:
+                raise KitError(f"{source} is not complete: {name}: {error}") from None
         nested["provenance"] = {
             name: nested.pop(name) for name in Provenance.__struct_fields__ if name in nested
         }

@@ -18,7 +18,7 @@ __all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
 SHIPPED = Path(__file__).parent
 KINDS = ("full", "single_pass")
 
-# Enough steps to go through every line of a training, for the tests of the notebooks.
+# Enough steps to go through every line of a training run, for the tests of the notebooks.
 _FEW = {"steps": 3, "batch_size": 4}
 _FAST: dict[str, Any] = dict.fromkeys(("single_pass", "rcae", "dpn", "crd"), _FEW)
 _FAST["crd"] = _FEW | {"pool_chunk": 8, "pool_chunks": 1}

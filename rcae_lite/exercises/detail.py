@@ -40,7 +40,7 @@ def psnr(attempt: Attempt) -> None:
 @exercise(
     "04.freeze",
     "medium",
-    training="the module is still in training mode: its batch statistics would go on changing",
+    training="the module is still in training mode: its batch statistics would keep changing",
     gradients="its parameters still ask for gradients: an optimiser could change them",
     weights="the weights themselves changed; freezing keeps them",
 )

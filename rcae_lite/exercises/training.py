@@ -85,7 +85,7 @@ def step(attempt: Attempt) -> None:
     "hard",
     alias="the weights that come back are those of *now*: a state_dict shares its tensors with the "
     "module, so training went on inside your snapshot; copy it deeply",
-    optimiser="the weights come back, but the training goes on differently: Adam's moments are "
+    optimiser="the weights come back, but training continues differently: Adam's moments are "
     "part of the state",
     moments="the weights come back, but Adam's moments are those of *now*: copy them deeply, too",
 )

@@ -85,7 +85,9 @@ def require_empty_folder(folder: Path, *, resume: bool = False) -> None:
     if folder.exists() and not folder.is_dir():
         raise KitError(f"{folder} is a file; name a folder with --out")
     if not resume and contents(folder):
-        raise KitError(f"{folder} is not empty; choose another folder, or for a training --resume")
+        raise KitError(
+            f"{folder} is not empty; choose another, or resume a training run with --resume"
+        )
 
 
 @contextmanager

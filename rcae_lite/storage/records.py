@@ -28,7 +28,6 @@ __all__ = [
     "write_record",
 ]
 
-T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 Number = Annotated[float, Meta(ge=-1e30, le=1e30)]  # JSON's 1e999 would be infinite
 Rate = Annotated[float, Meta(ge=0, le=1)]
@@ -47,7 +46,12 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, the kind and version first."""
         head = {"kind": self.kind, "format_version": self.format_version}
-        return head | msgspec.to_builtins(self)
+        return head | msgspec.to_builtins(self, enc_hook=_of_numpy)
+
+
+def _of_numpy(value: Any) -> Any:
+    """Turn a number of NumPy into Python's."""
+    return value.item()
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -116,7 +120,7 @@ def convert_record(values: Mapping[str, Any], kind: type[R], source: str) -> R:
         ) from None
 
 
-def convert(values: Mapping[str, Any], kind: type[T]) -> T:
+def convert(values: Any, kind: Any) -> Any:
     """Make typed values of plain ones.
 
     Raises

@@ -3,7 +3,7 @@
 A table is a list of `Row`; a row, a category and a seed are a cell: one detector, trained and
 evaluated by the protocol. Cells run through joblib, so ``joblib.parallel_config(n_jobs=2)`` or
 ``(backend="dask")`` around `ablate` spreads them. Finished stages and cells are kept in the output
-folder: the same call goes on where it stopped, and tables share what they have in common.
+folder: the same call resumes where it stopped, and tables share what they have in common.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _open(data: str, category: str, size: int) -> Category:
 def _train(cell: _Cell, progress: bool) -> Detector:
     """Train a cell's detector, going on from its checkpoint and the stages that are there."""
     train, category = cell.open()
-    category.decode()  # an image that cannot be read must not stop a training half-way
+    category.decode()  # an image that cannot be read must not stop a training run half-way
     detector = cell.kind(cell.config, cell.seed, cell.device)
     checkpoint = cell.out / "checkpoints" / list(cell.stage_keys().values())[-1]
     detector.fit(
@@ -211,7 +211,7 @@ def ablate(
 
     ``OUT/TABLE.csv`` (a line per cell), ``OUT/TABLE.md`` (beside the paper's column) and
     ``OUT/TABLE.png`` are the table; ``OUT/stages``, ``OUT/cells`` and ``OUT/checkpoints`` hold what
-    a later call goes on from. Trained stages are reused by all tables in the same folder; delete
+    a later call resumes from. Trained stages are reused by all tables in the same folder; delete
     ``OUT/cells`` to evaluate again.
 
     Parameters
@@ -227,7 +227,7 @@ def ablate(
     seeds : sequence of int
         One training of every row each.
     out : path
-        Folder for the table and what is needed to go on; several tables may share one.
+        Folder for the table and what is needed to resume; several tables may share one.
     step_fraction : float
         Train every stage for this fraction of the preset's steps, in (0, 1]; the table says so.
     device : str
@@ -245,7 +245,7 @@ def ablate(
     Raises
     ------
     KitError
-        If the table, a category or an option is unknown, or a training fails.
+        If the table, a category or an option is unknown, or a training run fails.
     """
     out = Path(out).absolute()  # other processes may run elsewhere
     if table == "cost":

@@ -1,6 +1,6 @@
 """What the detectors cost: parameters, operations, time and memory, over depth and resolution.
 
-Weights are random: none of this depends on a training. Each detector is measured in a process of
+Weights are random: none of this depends on training. Each detector is measured in a process of
 its own (``python -m rcae_lite.study.cost``), because the peak memory of a process never goes down
 again.
 """

@@ -32,9 +32,9 @@ class CellResult:
         Of the deepest reconstruction, means over the normal test images; PSNR in dB. None where
         the map is CRD's.
     trained_with : tuple of str
-        Code versions of the trainings behind it.
+        Code versions of the training runs behind it.
     trained_on : tuple of str
-        Devices and threads of the trainings behind it.
+        Devices and threads of the training runs behind it.
     """
 
     label: str
@@ -65,7 +65,7 @@ class Ablation:
     categories : sequence of str
         What was trained on.
     seeds : sequence of int
-        Of the trainings.
+        Of the training runs.
     results : sequence of CellResult
         One per row, category and seed that is finished.
     notes : sequence of str
@@ -142,7 +142,7 @@ class Ablation:
         lines = [f"# Ablation: {self.table}", "", *(f"- {note}" for note in self.notes)]
         if self.missing:
             lines.append(
-                f"- **Not finished**: {self.missing} cells are missing; the same command goes on."
+                f"- **Not finished**: {self.missing} cells are missing; the same command resumes."
             )
         lines += [
             "",

@@ -119,7 +119,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     data: dict[str, str | Count] = {}
 
     def check_same(self, other: Snapshot, folder: Path) -> None:
-        """Refuse to resume a training of something else.
+        """Refuse to resume a training run of something else.
 
         Raises
         ------
@@ -279,7 +279,7 @@ def stage_keys(
 ) -> dict[str, str]:
     """Hash everything that the weights of each stage depend on.
 
-    Two trainings that differ only in a later stage share the earlier ones: an ablation trains each
+    Training runs that differ only in a later stage share the earlier ones: an ablation trains each
     of them once. An option counts for its stage and all later ones, because what a stage depends on
     is a prefix of the configuration, see `Config.prefix`.
 

@@ -50,7 +50,7 @@ class Trainer:
     callbacks : iterable of callable, optional
         Each gets an `Event` per optimiser step; a progress bar by default.
     checkpoint : path, optional
-        Folder for checkpoints; a training that was stopped there is resumed.
+        Folder for checkpoints; a training run that was stopped there is resumed.
     store, keys : StageStore and dict of str to str, optional
         Where finished stages are kept, and under which names.
     """

@@ -252,7 +252,7 @@ class TrainingMonitor(View):
     train : ImageSet
         Normal images, see `Detector.fit`.
     checkpoint : path
-        Folder of the checkpoint, which "stop" leaves valid and "start" goes on from.
+        Folder of the checkpoint, which "stop" leaves valid and "start" resumes from.
     probe : Tensor, optional
         (3, H, W) in [0, 1], an image that is not trained on for preference; the first training
         image by default.

@@ -117,7 +117,7 @@ def test_it_is_fetched_checked_and_unpacked(
 
 def test_an_interrupted_download_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.stops_after = 1000
-    with pytest.raises(DataError, match=r"bytes are missing.*; run this again to go on, or get "):
+    with pytest.raises(DataError, match=r"bytes are missing.*; run this again to resume, or get "):
         download("mvtec", tmp_path / "out")
     assert (tmp_path / "out/set.tar.xz.part").read_bytes() == server.content[:1000]
     server.stops_after = None

@@ -1,4 +1,4 @@
-"""The scripts of notebooks/ and docs/ as modules, and the notebooks."""
+"""The scripts of tools/ and docs/ as modules, and the notebooks."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT / "docs")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "docs")]
 
 
 @pytest.fixture(scope="session")

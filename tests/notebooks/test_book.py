@@ -64,6 +64,9 @@ def test_the_site_holds_lectures_exercises_reference_and_paper(site):
     assert "RcAE.forward" in paper
     reference = (site / "reference_the_method.html").read_text(encoding="utf-8")
     assert 'id="rcae_lite.model.rcae.RcAE.trajectory"' in reference
+    assert 'href="_modules/rcae_lite/model/rcae.html#RcAE.trajectory"' in reference
+    stages = (site / "reference_training.html").read_text(encoding="utf-8")
+    assert stages.count("<math") >= 4, "the loss of each stage, as a formula"
 
 
 def test_formulas_are_drawn_by_the_browser_itself(site):

@@ -32,7 +32,7 @@ def test_a_lecture_says_what_it_costs_and_ends_as_all_of_them_do(path):
         assert f"\n## {heading}\n" in text, heading
     assert "Predict" in text and "Interpret" in text
     if "*Measured on a 2-core CPU: not yet" in text:
-        pytest.xfail("not measured yet: python notebooks/measure.py, on an idle machine")
+        pytest.xfail("not measured yet: python tools/measure.py, on an idle machine")
     measured = re.search(r"\*Measured on a 2-core CPU: ([\d.]+) minutes?, ([\d.]+) GB\.\*", text)
     assert measured, "no measured header"
     assert float(measured[1]) <= 10

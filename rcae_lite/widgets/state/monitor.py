@@ -1,4 +1,4 @@
-"""State of `TrainingMonitor`: a training that can be watched, stopped and resumed."""
+"""State of `TrainingMonitor`: a training run that can be watched, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class MonitorState(State):
     train : ImageSet
         Normal images, see `Detector.fit`.
     checkpoint : path
-        Folder of the checkpoint; `stop` leaves a valid one there, from which `start` goes on.
+        Folder of the checkpoint; `stop` leaves a valid one there, from which `start` resumes.
     probe : Tensor, optional
         (3, H, W) in [0, 1]; the first training image by default.
     on_change : callable, optional
@@ -77,7 +77,7 @@ class MonitorState(State):
     losses : dict of str to list
         (step, loss) of every optimiser step, by stage.
     moments : list of Moment
-        The probe as the training goes on.
+        The probe as training proceeds.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class MonitorState(State):
     # -- start, stop ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the training, or go on from the checkpoint.
+        """Start training, or resume from the checkpoint.
 
         Raises
         ------

@@ -30,7 +30,7 @@ export async function render({ model, el }) {
     const image = model.get("image");
     const pixels = frame(data.images, image);
     input.show(pixels, `input of ${data.names[image]}`);
-    truth.textContent = data.labels === null ? "" : `in truth: ${data.labels[image] ? "defective" : "normal"}`;
+    truth.textContent = data.labels === null ? "" : `ground truth: ${data.labels[image] ? "defective" : "normal"}`;
     view.border = data.masks === null ? "" : outline(part(data.masks, image).values, height, width);
     for (const row of rows) row.draw(pixels, image, Math.min(model.get("depth"), row.detector.depth));
     view.draw();

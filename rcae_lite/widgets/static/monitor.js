@@ -1,4 +1,4 @@
-// TrainingMonitor: losses as they come, and what becomes of a probe image as the training goes on.
+// TrainingMonitor: losses as they come, and what becomes of a probe image as training proceeds.
 import { unpack } from "./arrays.js";
 import { distance, frame, lookup, Panel, View } from "./canvas.js";
 import { chart } from "./chart.js";
@@ -21,7 +21,7 @@ export async function render({ model, el }) {
   const title = element("output", { class: "rcae-hint" });
   let panels = [];
 
-  const start = button("Start", "start the training, or go on", () => model.send({ type: "start" }));
+  const start = button("Start", "start or resume training", () => model.send({ type: "start" }));
   const stop = button("Stop", "stop the training and keep a checkpoint", () => model.send({ type: "stop" }));
   const back = slider({ model, name: "moment", label: "Moment", low: 0, high: 1, text: (index) => `${moments.length ? index + 1 : 0} of ${moments.length}` });
   const handle = back.querySelector("input");

@@ -9,7 +9,7 @@ from scipy.stats import beta
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from data_utils import KitError
-from rcae_lite.evaluation import metrics
+from rcae_lite.evaluation import bootstrap, curves
 from rcae_lite.evaluation.bootstrap import rate_interval
 from rcae_lite.evaluation.curves import area_under_pro, pixel_curve, pixel_rates
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
@@ -109,7 +109,7 @@ def test_small_components_count_as_much_as_large_ones():
 def test_diagonal_neighbours_are_one_component():
     mask = np.zeros((4, 4), bool)
     mask[1, 1] = mask[2, 2] = True
-    assert metrics.component_weights(mask).tolist() == [0.5, 0.5]
+    assert curves.component_weights(mask).tolist() == [0.5, 0.5]
 
 
 def test_good_images_add_false_positives():
@@ -206,8 +206,8 @@ def quantised(images: int):
 def test_binning_error_of_the_intervals_is_below_a_thousandth(make):
     case = make(30)
     once = np.ones((1, len(case[0])), dtype=int)
-    binned = metrics._resampled_areas(*case, once)[0]
-    exact = metrics._areas(pixel_curve(*case))
+    binned = bootstrap.resampled_areas(*case, once)[0]
+    exact = curves.areas_under(pixel_curve(*case))
     assert np.abs(np.array(binned) - exact).max() < 1e-3
 
 
@@ -237,8 +237,8 @@ def test_intervals_of_image_metrics_hold_the_value_and_shrink():
 
 def test_a_resample_that_misses_a_class_is_drawn_again():
     found = image_metrics([0, 1, 1, 1], [0.0, 1, 2, 3], resamples=100)["image_auroc"]
-    assert found == metrics.Interval(1.0, 1.0, 1.0)  # a draw without the only normal has no AUROC
-    counts = metrics._resample(4, 100, 0, lambda drawn: drawn[0] > 0)
+    assert found == bootstrap.Interval(1.0, 1.0, 1.0)  # a draw without the only normal has no AUROC
+    counts = bootstrap.resample(4, 100, 0, lambda drawn: drawn[0] > 0)
     assert counts.shape == (100, 4) and counts[:, 0].min() == 1
     assert (counts.sum(axis=1) == 4).all()
 

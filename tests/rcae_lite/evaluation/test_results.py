@@ -156,13 +156,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "rcae-lite-run"}, "'rcae-lite-run'"),
+        ({"kind": "rcae-lite-run"}, "is not a 'rcae-lite-evaluation' file"),
         ({"format_version": 99}, "version 99"),
         ({"threshold": None}, "not complete"),
         ({"threshold": {"value": "high", "false_alarm_rate": 0.05}}, "not complete"),
-        ({"image_auroc": {"value": 1.0}}, "'low'"),
+        ({"image_auroc": {"value": 1.0}}, "image_auroc: .*`low`"),
         ({"pixel_ap": {"value": "good", "low": 0, "high": 1}}, "not complete"),
-        ({"images": [{"path": "a"}]}, "'defect'"),
+        ({"images": [{"path": "a"}]}, "`defect`"),
         ({"images": 3}, "not complete"),
         ({"map_limits": [0.0]}, "not complete"),
         ({"curves": 5}, "not complete"),
@@ -185,7 +185,7 @@ def test_text_that_is_not_an_evaluation_is_refused(text):
 def test_a_missing_field_is_named(name):
     values = make_evaluation().to_dict()
     del values[name]
-    with pytest.raises(KitError, match=f"'{name}'"):
+    with pytest.raises(KitError, match=f"{name}: expected|missing required field `{name}`"):
         Evaluation.from_dict(values)
 
 

@@ -1,7 +1,7 @@
 """Measure what each lecture costs and write it into its header: minutes, and peak memory.
 
-    python notebooks/measure.py           # all of them, one after the other
-    python notebooks/measure.py 02 05     # some
+    python tools/measure.py           # all of them, one after the other
+    python tools/measure.py 02 05     # some
 
 Every lecture runs at full size in a fresh kernel, with the default data and nothing else to do on
 the machine: stop other work first. Then run `make notebooks`.
@@ -19,7 +19,7 @@ from pathlib import Path
 import jupytext
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "notebooks"
 HEADER = re.compile(r"\*Measured on a 2-core CPU: .+\*")
 
 

@@ -1,4 +1,4 @@
-"""Write what a class needs: ``python notebooks/classroom.py OUT`` (or ``make class OUT=dir``).
+"""Write what a class needs: ``python tools/classroom.py OUT`` (or ``make class OUT=dir``).
 
 ``OUT/student`` is a release of the kit with lectures and exercises; no line of a marked solution
 is in it. ``OUT/teacher`` has the notebooks with the solutions (nbgrader's "source" of an
@@ -17,7 +17,6 @@ from data_utils import KitError
 from rcae_lite.exercises import EXERCISES
 from rcae_lite.storage.atomic import require_empty_folder, write_text
 
-ROOT = generate.FOLDER.parent
 RELEASED = (
     "rcae_lite",
     "data_utils",
@@ -74,7 +73,7 @@ beats a long one. Model answers:
 def student(out: Path) -> None:
     """Write the release: the kit, the lectures, the exercises."""
     for name in RELEASED:
-        source, target = ROOT / name, out / name
+        source, target = generate.ROOT / name, out / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(
@@ -84,7 +83,7 @@ def student(out: Path) -> None:
             shutil.copy(source, target)
     write_text(out / "README.md", START)
     for target, text in generate.pairs().items():
-        write_text(out / target.relative_to(ROOT), text)
+        write_text(out / target.relative_to(generate.ROOT), text)
 
 
 def teacher(out: Path) -> None:

@@ -1,10 +1,10 @@
 """Write every notebook of the course from its source, a py:percent file (read by jupytext).
 
-``NN_name.py`` gives the lecture ``NN_name.ipynb``: links to Colab and Binder and a cell that
-installs the kit are put in. ``solutions/NN_name.py`` gives ``exercises/NN_name.ipynb``: what stands
-between the markers BEGIN SOLUTION and END SOLUTION is taken out, and the metadata for nbgrader are
-put in. A notebook is a function of its source alone: no outputs, and cell ids made from the cells'
-content, so that a change in one cell is a change in one cell of the diff.
+In ``notebooks/``, ``NN_name.py`` gives the lecture ``NN_name.ipynb``: links to Colab and Binder and
+a cell that installs the kit are put in. ``solutions/NN_name.py`` gives ``exercises/NN_name.ipynb``:
+what stands between the markers BEGIN SOLUTION and END SOLUTION is taken out, and the metadata for
+nbgrader are put in. A notebook is a function of its source alone: no outputs, and cell ids made
+from the cells' content, so that a change in one cell is a change in one cell of the diff.
 """
 
 import hashlib
@@ -20,20 +20,27 @@ from nbformat.v4 import new_code_cell
 
 from rcae_lite.exercises import EXERCISES
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
 REPOSITORY = re.search(
     r'^Repository = "https://github.com/(.+)"$',
-    (FOLDER.parent / "pyproject.toml").read_text(encoding="utf-8"),
+    (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
     re.MULTILINE,
 )[1]
 LECTURES = sorted(FOLDER.glob("[0-9]*.py"))
 SOLUTIONS = sorted((FOLDER / "solutions").glob("[0-9]*.py"))
 
+# The first code cell of every notebook: it runs before any other cell can load PyTorch, wherever
+# the kernel was started: `make lab`, Colab, Binder, an editor, a student's own JupyterLab.
 INSTALL = f"""\
-# On Colab this cell installs the kit; where the kit is installed, it does nothing.
+# On Colab this cell installs the kit. Everywhere it tells PyTorch's threads to sleep while they
+# wait: by default they spin, which costs a machine that is busy with a browser most of its speed.
 import importlib.util
+import os
 import subprocess
 import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when PyTorch is loaded
 
 if importlib.util.find_spec("rcae_lite") is None:
     kit = "rcae-lite[lab] @ git+https://github.com/{REPOSITORY}"
@@ -166,4 +173,4 @@ if __name__ == "__main__":
     for target, text in pairs().items():
         target.parent.mkdir(exist_ok=True)
         target.write_text(text, encoding="utf-8")
-        print(target.relative_to(FOLDER.parent))
+        print(target.relative_to(ROOT))

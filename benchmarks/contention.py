@@ -1,0 +1,97 @@
+"""Time a training step of RcAE on an idle machine and beside one other busy process.
+
+python benchmarks/contention.py [--steps 30] [--preset lite] > results/contention.md
+
+PyTorch's threads spin while they wait for each other (OpenMP's default). A laptop with a browser
+open has no core to spare for that: a thread that spins takes the time of the one it waits for. With
+OMP_WAIT_POLICY=passive they sleep. Each number comes from a fresh process, because the policy is
+read when PyTorch is loaded; all of them train on the same images at the same depths. Run it on an
+idle machine, or "idle" is not idle.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from statistics import median
+
+WARM_UP = 3  # steps
+LIMIT = 2.5  # times as long beside a busy process, with the passive policy
+POLICIES = {"PyTorch's default": {}, "passive": {"OMP_WAIT_POLICY": "passive"}}
+
+
+def step_seconds(preset: str, steps: int) -> float:
+    """Train RcAE on noise in this process; return the median time of a step in seconds."""
+    import torch
+
+    from rcae_lite import RcAEDetector
+    from rcae_lite.training.loop import new_state, train_stage
+    from rcae_lite.training.stages import RcAEStage
+
+    detector = RcAEDetector.from_preset(preset, device="cpu")
+    config = detector.config
+    shape = 32, 3, config.size, config.size
+    images = torch.randint(256, shape, generator=torch.Generator().manual_seed(0)).byte()
+    stage = RcAEStage(detector.modules, images, config, seed=0)
+    state = new_state(detector.rcae, config.rcae)
+    clock = [0.0]
+    callbacks = [lambda event: clock.append(event.state.seconds)]
+    train_stage("rcae", state, stage.batch, config.rcae, WARM_UP + steps, callbacks)
+    return median(after - before for before, after in pairwise(clock[WARM_UP:]))
+
+
+def in_fresh_process(preset: str, steps: int, policy: dict[str, str]) -> float:
+    """Call `step_seconds` where the policy, and nothing else about OpenMP, is set."""
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "OMP_"}
+    command = [sys.executable, __file__, "--here", "--preset", preset, "--steps", str(steps)]
+    done = subprocess.run(
+        command, env=environment | policy, check=True, text=True, stdout=subprocess.PIPE
+    )
+    return float(done.stdout)
+
+
+@contextmanager
+def busy_process() -> Iterator[None]:
+    """Keep one core busy for as long as the block lasts."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            yield
+        finally:
+            other.kill()
+
+
+def report(preset: str, steps: int) -> int:
+    """Print the table; 1 if the passive policy does not keep the limit."""
+    from rcae_lite.storage.provenance import code_version
+
+    print("# A training step of RcAE beside one other busy process\n")
+    print(f"`python benchmarks/contention.py --steps {steps} --preset {preset}`\n")
+    print(
+        f"Median of {steps} steps in ms, {os.cpu_count()} cores, {platform.machine()}, code "
+        f"`{code_version()}`. With the passive policy, which the CLI and the notebooks set: at "
+        f"most {LIMIT} times.\n"
+    )
+    print("| threads that wait | idle | beside a busy process | ratio |\n| --- | --- | --- | --- |")
+    for name, policy in POLICIES.items():
+        idle = in_fresh_process(preset, steps, policy)
+        with busy_process():
+            contended = in_fresh_process(preset, steps, policy)
+        ratio = contended / idle
+        print(f"| {name} | {1000 * idle:.0f} | {1000 * contended:.0f} | {ratio:.1f} |", flush=True)
+    return int(ratio > LIMIT)  # of the last row, the passive policy
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--preset", default="lite")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.here:
+        print(step_seconds(args.preset, args.steps))
+    else:
+        sys.exit(report(args.preset, args.steps))
