@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from data_utils.errors import KitError
 from rcae_lite.model.layers import halvings
-from rcae_lite.storage.records import convert
+from rcae_lite.storage.records import Rate, convert
 
 __all__ = [
     "DETECTOR_NAMES",
@@ -121,7 +121,8 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Parameters
     ----------
     depth : int
-        N, the recursion depth.
+        N, the recursion depth. Our rule: no compressed image below 16x16, so 3 at 128 and 4 at 256;
+        the paper has 5 at 1024.
     width : int
         Features of the first layer of E and D, a multiple of 8; the others have twice as many.
     channels : int
@@ -140,7 +141,7 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         the scales, and these steps cost a quarter.
     """
 
-    depth: Depth = 5
+    depth: Depth = 3
     width: Width = 16
     channels: Annotated[int, Meta(ge=1, le=4096)] = 3
     skips: bool = True
@@ -159,15 +160,15 @@ class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ----------
     width : int
         Feature channels of the first level, a multiple of 8.
-    perturbed : bool
-        Train on perturbed images, the clean ones as target (ours). The paper trains on clean
-        images, which teaches DPN to trust every gradient, a defect's too.
+    perturbed : float
+        Share of each batch that is perturbed, the clean images being the target (ours; 0 in the
+        paper). Trained on clean images alone, DPN trusts every gradient, a defect's too.
     coverage_skew, mask_weight
         As in `RcAEConfig`.
     """
 
     width: Width = 16
-    perturbed: bool = True
+    perturbed: Rate = 0.5
     coverage_skew: Exponent = 1.0
     mask_weight: Strength = 0.0
 
@@ -182,7 +183,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depths : tuple of int
         Depths n whose I_D^n CRD sees, increasing; empty for all of 1..N (ablation ``steps``).
     families : tuple of str
-        Pseudo-anomaly families, out of `FAMILIES`.
+        Pseudo-anomaly families, out of `FAMILIES`; empty for the paper's blocks and lines, which
+        are those of stage 1.
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
     z_score_weight : float
@@ -199,7 +201,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     width: Width = 16
     depths: tuple[Depth, ...] = ()
-    families: tuple[str, ...] = PAPER_FAMILIES
+    families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
     z_score_weight: Strength = 8.0
     map_loss: Literal["bce_dice", "l2"] = "bce_dice"
@@ -210,11 +212,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unknown = set(self.families) - set(FAMILIES)
-        if unknown or not self.families:
-            raise KitError(
-                f"families {sorted(unknown) or 'none'}: choose from {', '.join(FAMILIES)}"
-            )
+        if unknown := sorted(set(self.families) - set(FAMILIES)):
+            raise KitError(f"families {unknown}: choose from {', '.join(FAMILIES)}")
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -290,8 +289,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return self
 
         def shorter(stage: Any) -> Any:
-            unit = "steps" if stage.steps else "epochs"
-            return replace(stage, **{unit: max(1, round(fraction * getattr(stage, unit)))})
+            units = ["steps" if stage.steps else "epochs"]
+            units += ["half_size_steps"] * (stage is self.rcae)
+            return replace(stage, **{u: _share(getattr(stage, u), fraction) for u in units})
 
         stages = {name: shorter(getattr(self, name)) for name in _STAGES}
         preset = f"{self.preset} ({100 * fraction:g}% of its steps)"
@@ -323,12 +323,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 _STAGES = ("single_pass", "rcae", "dpn", "crd")
 _FAST: dict[str, Any] = {"learning_rate": 2e-3, "clip": 1.0}
+_RESTORE: dict[str, Any] = {"batch_size": 8, **_FAST}  # more steps are worth more than more images
 _LITE = Config(
     preset="lite",
     size=128,
     single_pass=SinglePassConfig(steps=800, **_FAST),
-    rcae=RcAEConfig(steps=800, **_FAST),
-    dpn=DPNConfig(steps=400, **_FAST),
+    rcae=RcAEConfig(steps=4000, half_size_steps=3200, **_RESTORE),
+    dpn=DPNConfig(steps=800, mask_weight=1.0, **_RESTORE),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
@@ -338,8 +339,8 @@ PRESETS: dict[str, Config] = {
         _LITE,
         preset="demo",
         single_pass=SinglePassConfig(steps=300, **_FAST),
-        rcae=RcAEConfig(steps=300, **_FAST),
-        dpn=DPNConfig(steps=200, **_FAST),
+        rcae=replace(_LITE.rcae, steps=2000, half_size_steps=1600),
+        dpn=replace(_LITE.dpn, steps=400),
         crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
@@ -348,20 +349,23 @@ PRESETS: dict[str, Config] = {
         preset="standard",
         size=256,
         single_pass=SinglePassConfig(steps=6000, **_FAST),
-        rcae=RcAEConfig(steps=6000, **_FAST),
-        dpn=DPNConfig(steps=3000, **_FAST),
+        rcae=replace(_LITE.rcae, depth=4, steps=12000, half_size_steps=6000),
+        dpn=replace(_LITE.dpn, steps=3000),
         crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
     ),
-    # The paper's settings. Its batch size is unknown; we use 4.
+    # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), how the
+    # share of perturbed blocks is drawn (uniformly), and the target of stage 1 (the clean image).
+    # Computed differently for cost, without a switch: CRD's kernels in two factors, at half size.
     "paper": Config(
         preset="paper",
         size=1024,
         augmentation=0.0,
         single_pass=SinglePassConfig(epochs=1500, **_PAPER),
-        rcae=RcAEConfig(epochs=1500, **_PAPER),
-        dpn=DPNConfig(epochs=400, **_PAPER),
+        rcae=RcAEConfig(epochs=1500, depth=5, half_size=False, identity=False, **_PAPER),
+        dpn=DPNConfig(epochs=400, perturbed=0.0, **_PAPER),
         crd=CRDConfig(
             epochs=300,
+            families=(),
             residual_input=False,
             z_score_weight=0.0,
             map_loss="l2",
@@ -418,6 +422,10 @@ def get_config(preset: str, **overrides: Any) -> Config:
     if preset not in PRESETS:
         raise KitError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
     return PRESETS[preset].updated(overrides)
+
+
+def _share(count: int, fraction: float) -> int:
+    return max(1, round(fraction * count)) if count else 0
 
 
 def config_from_dict(values: Mapping[str, Any]) -> Config:

@@ -25,6 +25,10 @@ class DetailPreservationNetwork(nn.Module):
     most expensive level costs a quarter; the output is rearranged back (our reading; the paper
     says only "light, 4 levels, skips").
 
+    The gradient enters as what the reconstruction lacks of it, ∇I - ∇I_R^n, softly bounded (ours).
+    Beside I_R^n that says the same as ∇I, but defects no longer outweigh texture a hundred times,
+    and DPN learns within hundreds of steps instead of thousands, or not at all.
+
     Parameters
     ----------
     width : int
@@ -32,7 +36,7 @@ class DetailPreservationNetwork(nn.Module):
     """
 
     LEVELS = 4  # halvings of the input, the first by rearranging it
-    GAIN = 8.0  # of the gradient, which is small beside the reconstruction
+    SOFT = 0.05  # a missing gradient of this size counts half as much as the strongest
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -59,7 +63,9 @@ class DetailPreservationNetwork(nn.Module):
             I_D^n, (B, 3, H, W), not clamped.
         """
         check_divisible(reconstruction, self.LEVELS)
-        joined = torch.cat([reconstruction, self.GAIN * image_gradient], dim=1)  # (B, 9, H, W)
+        missing = image_gradient - gradient(reconstruction)  # (B, 6, H, W)
+        missing = missing / (missing.abs() + self.SOFT)  # in -1 ... 1: fine detail counts, too
+        joined = torch.cat([reconstruction, missing], dim=1)  # (B, 9, H, W)
         x = self.body(F.pixel_unshuffle(joined, 2))  # (B, width, H/2, W/2)
         residual = F.pixel_shuffle(self.head(x), 2)  # Res^n, (B, 3, H, W)
         return reconstruction + residual

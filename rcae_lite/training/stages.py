@@ -135,20 +135,20 @@ class DPNStage(TrainingStage):
     .. math:: L = \| I_D^n - I \|_1 + \| \nabla I_D^n - \nabla I \|_1,
               \quad I_D^n = I_R^n + Res_D^n(I_R^n, \nabla \tilde{I})
 
-    The paper trains on clean images, :math:`\tilde{I} = I` (``dpn.perturbed=False``).
+    The paper trains on clean images, :math:`\tilde{I} = I` (``dpn.perturbed=0``).
     """
 
     name = "dpn"
 
     def batch(self, step: int) -> Batch:
-        """Draw a depth n and normal images, and perturb them where that is on."""
+        """Draw a depth n and normal images, and perturb a share of them."""
         options = self.config.dpn
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        perturbed, masks = clean, torch.zeros_like(clean[:, :1])
-        if options.perturbed:
-            perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
+        perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
+        kept = round((1 - options.perturbed) * len(clean))  # the first images stay clean
+        perturbed[:kept], masks[:kept] = clean[:kept], 0
         tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
         return Batch(tensors, partial(self.loss, depth=depth))
 
@@ -209,7 +209,10 @@ class CRDStage(TrainingStage):
         crd = self.config.crd
         generator = generator_for(self.seed, "pool", number)
         normal = self.draw(crd.pool_chunk, generator)
-        perturbed, masks = add_pseudo_anomalies(normal, generator, families=crd.families)
+        if crd.families:
+            perturbed, masks = add_pseudo_anomalies(normal, generator, families=crd.families)
+        else:  # as in the paper
+            perturbed, masks = perturb(normal, generator)
         parts = zip(perturbed.split(FROZEN_BATCH), masks.split(FROZEN_BATCH), strict=True)
         return concatenate([self.follow(*part) for part in parts])
 

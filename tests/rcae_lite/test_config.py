@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data_utils import KitError
-from rcae_lite.config import PAPER_FAMILIES, PRESETS, Stage, config_from_dict, get_config
+from rcae_lite.config import PRESETS, Stage, config_from_dict, get_config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -31,16 +31,18 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
         assert (stage.learning_rate, stage.schedule) == (1e-4, "constant")
     rcae, crd = paper.rcae, paper.crd
     assert (rcae.depth, rcae.channels, rcae.skips, rcae.shared) == (5, 3, True, True)
-    assert crd.families == PAPER_FAMILIES and crd.map_loss == "l2"
+    assert not rcae.half_size and not rcae.identity and rcae.mask_weight == 0
+    assert paper.dpn.perturbed == 0 and paper.dpn.mask_weight == 0
+    assert crd.families == () and crd.map_loss == "l2"
     assert not crd.residual_input and crd.z_score_weight == 0 and crd.crop == 0
     assert paper.augmentation == 0
 
 
 def test_overrides():
-    config = get_config("lite", rcae={"depth": 3}, crd={"steps": 7}, **{"crd.width": 24})
-    assert config.rcae.depth == 3 and (config.crd.steps, config.crd.width) == (7, 24)
+    config = get_config("lite", rcae={"depth": 2}, crd={"steps": 7}, **{"crd.width": 24})
+    assert config.rcae.depth == 2 and (config.crd.steps, config.crd.width) == (7, 24)
     assert config.crd.batch_size == PRESETS["lite"].crd.batch_size
-    assert PRESETS["lite"].rcae.depth == 5
+    assert PRESETS["lite"].rcae.depth == 3
     with pytest.raises(AttributeError):
         config.rcae.depth = 4  # type: ignore[misc]
 
@@ -49,7 +51,7 @@ def test_a_shortened_preset_says_so():
     lite, paper = get_config("lite"), get_config("paper").shortened(0.01)
     assert lite.shortened(1) is lite
     half = lite.shortened(0.5)
-    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (400, 200, 800)
+    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (2000, 400, 800)
     assert half.preset == "lite (50% of its steps)"
     assert (paper.rcae.epochs, paper.dpn.epochs, paper.crd.epochs) == (15, 4, 3)
     assert lite.shortened(1e-6).crd.steps == 1
@@ -77,7 +79,7 @@ def test_steps_count_epochs_over_the_training_set():
         (lambda: get_config("lite", **{"size.x": 3}), "option 'size' has no part 'x'"),
         (lambda: get_config("lite").shortened(0), r"step_fraction 0 is outside \(0, 1\]"),
         (lambda: get_config("lite").shortened(1.5), "step_fraction 1.5 is outside"),
-        (lambda: get_config("lite", size=100), "size 100 is not a multiple of 32.*use 96"),
+        (lambda: get_config("lite", size=100), "size 100 is not a multiple of 16.*use 96"),
         (lambda: get_config("lite", crd={"crop": 40}), "crd.crop is 40; expected.*multiple of 16"),
         (lambda: get_config("lite", crd={"crop": 256}), "crop 256 is larger than the size 128"),
         (lambda: get_config("lite", crd={"depths": [6]}), r"crd.depths \[6\] must increase"),

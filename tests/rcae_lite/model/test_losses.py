@@ -50,3 +50,13 @@ def test_bce_dice_by_hand():
     mask = torch.tensor([[[[1.0, 0.0]]]])
     dice = 1 - (2 * 0.5 + 1) / (1 + 1 + 1)
     assert bce_dice_loss(logits, mask).item() == pytest.approx(math.log(2) + dice)
+
+
+def test_the_masked_loss_by_hand():
+    image, mask = torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)
+    mask[..., 0, 0] = 1
+    wrong = image + mask
+    plain = reconstruction_loss(wrong, image)
+    assert plain == 1 / 16 + 2 / 32
+    assert reconstruction_loss(wrong, image, mask, 0.5) == plain + 0.5
+    assert reconstruction_loss(image, image, 0 * mask, 1) == 0

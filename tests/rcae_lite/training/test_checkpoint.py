@@ -85,7 +85,7 @@ def test_writer_writes_when_it_is_time_and_at_the_end():
     assert written == ["fit"]
 
 
-OTHER = {"seed": 1, "training_set": "other", "config": tiny_config(rcae={"depth": 4})}
+OTHER = {"seed": 1, "training_set": "other", "config": tiny_config(rcae={"depth": 2})}
 OTHER["detector"] = "rcae"
 
 

@@ -16,11 +16,22 @@ from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
 LONGER = {**TINY_STAGE, "steps": 7}
 OTHER = {
     "single_pass": {"levels": 4, "width": 24},
-    "rcae": {"depth": 4, "width": 24, "channels": 4, "skips": False, "shared": False},
-    "dpn": {"width": 16},
+    "rcae": {
+        "depth": 2,
+        "width": 24,
+        "channels": 4,
+        "skips": False,
+        "shared": False,
+        "half_size": False,
+        "identity": False,
+        "coverage_skew": 2.0,
+        "mask_weight": 0.5,
+        "half_size_steps": 2,
+    },
+    "dpn": {"width": 16, "perturbed": 1.0, "coverage_skew": 2.0, "mask_weight": 0.5},
     "crd": {
         "width": 16,
-        "depths": (1, 3),
+        "depths": (1, 2),
         "families": ("random_lines",),
         "residual_input": False,
         "z_score_weight": 0.0,
