@@ -28,7 +28,7 @@
 # - measure which share of a defect a network copies,
 # - explain why neither a wide nor a narrow bottleneck is the answer.
 #
-# *Measured on a 2-core CPU: 0.5 minutes, 1.3 GB.*
+# *Measured on a 2-core CPU: not yet.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
@@ -54,11 +54,12 @@ sns.set_theme(style="whitegrid")
 # ## The baseline
 #
 # Our reading of the paper's ConvAE: five levels with weights of their own, no skip across the
-# bottleneck. It was trained like RcAE, on the same normal images, with the same loss
+# bottleneck. It sees the normal images as they are, is to give them back, and minimises
 #
 # $$\mathcal{L} = \|I - I_R\|_1 + \|\nabla I - \nabla I_R\|_1$$
 #
 # where $\nabla$ holds the differences to the right and downward neighbour: intensity, and edges.
+# RcAE has the same loss.
 
 # %%
 category = open_category(DATA, CATEGORY, size=128)
@@ -228,15 +229,19 @@ print(
 assert FAST or DATA != "synthetic" or strong >= faint
 
 # %% [markdown]
-# **Interpret:** a bottleneck with a fixed compression is a filter with a fixed width. Defects
-# larger than it are signal and pass; smaller ones are smoothed away together with the normal
-# detail. One pass is one filter. What would *several* filters tell you about one pixel?
+# **Interpret:** a bottleneck with a fixed compression resembles a filter with a fixed width: what
+# is larger is signal and passes, what is smaller is smoothed away, normal detail included. How well
+# does that describe your two curves? One pass is one filter, and nothing told it to forget a
+# defect.
 
 # %% [markdown]
 # ## Beside the recursion
 #
-# RcAE applies one encoder and one decoder n times. We measure its reconstructions with the same
-# ruler, depth by depth.
+# RcAE applies one encoder and one decoder n times. And it was trained on another task: its input is
+# *perturbed*, a random share of it painted over, and the clean image is the target. Notebook 03
+# takes the two apart; here we measure its reconstructions with the same ruler, depth by depth.
+#
+# **Predict:** how many rounds does it take until a square is gone? Does its size matter?
 
 # %%
 detector = detector_for(category, fast=FAST)
@@ -255,7 +260,7 @@ def rebuild_at(depth):
 
 
 # %%
-depths = range(1, detector.config.single_pass.levels + 1)
+depths = range(1, detector.config.rcae.depth + 1)
 shares = {
     side: [
         copied_share(rebuild_at(n), normal, paint_square(normal, side, 0.4)).item() for n in depths
@@ -272,12 +277,15 @@ ax.axhline(0, color="0.6", linewidth=1)
 ax.legend(title="painted square", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 plt.close(figure)
 for side, values in shares.items():
-    print(f"{side:2} x {side:2}: {values[0]:.2f} at n = 1, {values[-1]:.2f} at n = {len(values)}")
+    single = copied_share(rebuild, normal, paint_square(normal, side, 0.4)).item()
+    by_depth = ", ".join(f"{value:.2f} at n = {n}" for n, value in zip(depths, values))
+    print(f"{side:2} x {side:2} pixels: single pass {single:.2f}; RcAE {by_depth}")
 figure
 
 # %% [markdown]
-# **Interpret:** the depth at which a defect vanishes depends on its size. That is the signal which
-# one pass cannot have, and which notebook 03 builds.
+# **Interpret:** where the share falls with n, further rounds forget the square. A low share alone
+# is no merit: a grey blob copies nothing either. Notebook 03 asks what happens to the part
+# meanwhile.
 
 # %% [markdown]
 # ## What the paper says, what we measured here
@@ -285,6 +293,7 @@ figure
 # | | paper (MVTec AD) |
 # |---|---|
 # | ConvAE, image / pixel AUROC | 82.4 / 90.8 |
+# | ConvAE with skips | 65.2 / 72.4 |
 # | RcAE (recursion, plain residual) | 94.1 / 95.8 |
 # | RcAE + DPN + CRD | 98.9 / 98.7 |
 # | a single pass copies defects, loses detail, depends on severity and scale | claimed |
@@ -302,9 +311,10 @@ plotting.residual_ladder(evaluation, single).get_figure()
 #
 # - The loss knows normal images only; what happens to a defect is nobody's aim.
 # - The copied share measures it: the part of a known change that comes out again.
-# - Detail and suppression pull one bottleneck in two directions, and the compromise has one scale.
-# - The depth of a recursion is a knob for that scale; turning it gives a sequence, not a
+# - Detail and suppression pull one bottleneck in two directions; one pass has to settle for one
 #   compromise.
+# - A recursion gives a sequence instead, and a network that is trained to undo damage has a reason
+#   to forget it.
 #
 # ## Exercises
 #

@@ -13,16 +13,16 @@
 # %% [markdown]
 # # 05 Cross-recursion detection
 #
-# Five reconstructions, five residuals: which one is right? The paper's answer is not to choose. The
-# cross recursion detection module, CRD, looks at the whole sequence and outputs one map. Afterwards
-# you can
+# A reconstruction and a residual for every depth: which one is right? The paper's answer is not to
+# choose. The cross recursion detection module, CRD, looks at the whole sequence and outputs one
+# map. Afterwards you can
 #
 # - paint pseudo-anomalies with exact masks, and say what they can and cannot teach,
 # - explain a 3-D convolution whose third axis is the recursion step,
 # - turn a map into a score that does not saturate,
 # - measure whether all steps beat the last one, and why.
 #
-# *Measured on a 2-core CPU: 1 minute, 1.6 GB.*
+# *Measured on a 2-core CPU: not yet.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
@@ -64,6 +64,10 @@ images = test.images() / 255
 # patches, pieces of other places, lines; and, ours, local changes of brightness or sharpness. The
 # mask $M_P$ is exact: it is true where the image *visibly changed*, and in the small gaps between
 # such pixels, not where the brush went. A patch of the colour that was there already is no anomaly.
+#
+# Is this how RcAE's input was perturbed? In the paper, yes: one recipe for both, many small blocks
+# and short lines (`rcae_lite.training.perturbations`). RcAE is to undo them. CRD is to find what
+# RcAE and DPN leave, so our presets paint other things for it.
 #
 # **Predict:** which family is most like the real defects of this category?
 
@@ -186,7 +190,7 @@ assert naive[-1].isinf() and stable.isfinite().all() and (stable.diff() > 0).all
 # ## 4. All steps, or the last?
 #
 # Two CRDs, trained alike: the same frozen RcAE and DPN, the same pseudo-anomalies, the same number
-# of steps. One sees $I_D^1 ... I_D^5$, the other $I_D^5$ alone. What the kit adds to the paper's
+# of steps. One sees $I_D^1 ... I_D^N$, the other $I_D^N$ alone. What the kit adds to the paper's
 # CRD (position statistics, section 5) is off here: it would hide the difference. The finished
 # stages go into a folder where the training finds them, so that only CRD is trained.
 #
@@ -235,10 +239,10 @@ plotting.compare_maps(
 # %% [markdown]
 # ## 5. Why should all steps help?
 #
-# Because defects of different sizes vanish at different depths (notebook 02). Per family of
-# defects, we ask which depth of the plain residual ranks it best (its score: the maximum of the
-# smoothed residual, as in notebook 01). If one depth were best for every family, the other steps
-# would be ballast.
+# Because different defects may vanish at different depths (notebook 03 measured it on painted
+# ones). Per family of defects, we ask which depth of the plain residual ranks it best (its score:
+# the maximum of the smoothed residual, as in notebook 01). If one depth were best for every family,
+# the other steps would be ballast.
 #
 # The best depth is an oracle: it takes the labels of the test set. And a family has few images, so
 # that chance alone makes the best depths differ. Hence a comparison: what choosing a depth for each
@@ -281,10 +285,11 @@ if kinds:
 
 # %%
 figure, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
+steps = range(1, detector.config.rcae.depth + 1)
 for (family, values), colour in zip(ladder.items(), sns.color_palette("colorblind", 10)):
-    ax.plot(range(1, 6), values, "o-", color=colour, label=family)
+    ax.plot(steps, values, "o-", color=colour, label=family)
 ax.axhline(0.5, color="0.6", linewidth=1)
-ax.set(xlabel="recursion depth n", ylabel="image AUROC of the residual", xticks=range(1, 6))
+ax.set(xlabel="recursion depth n", ylabel="image AUROC of the residual", xticks=steps)
 if ladder:
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.close(figure)
@@ -305,7 +310,7 @@ figure
 # %% [markdown]
 # ## What the paper says, what we measured here
 #
-# | CRD sees | paper, image / pixel AUROC on MVTec AD |
+# | CRD sees | paper (N = 5), image / pixel AUROC on MVTec AD |
 # |---|---|
 # | the last step | 95.7 / 96.6 |
 # | steps 1, 3, 5 | 98.0 / 97.1 |
@@ -335,8 +340,8 @@ print(f"all steps minus the last, image AUROC: {difference:+.1f} points (paper: 
 # - CRD learns from painted anomalies with exact masks; what they lack, it may not find.
 # - The recursion step is an axis: 3-D convolutions see how each place develops.
 # - Scores are surprises computed from logits: ordered to the end, no ties.
-# - All steps are worth having where defects of several sizes vanish at several depths. Whether they
-#   do here is measured against chance, not by the number of different best depths.
+# - All steps are worth having where different defects vanish at different depths. Whether they do
+#   here is measured against chance, not by the number of different best depths.
 #
 # ## Exercises
 #
@@ -344,9 +349,12 @@ print(f"all steps minus the last, image AUROC: {difference:+.1f} points (paper: 
 # `05.patch` (medium), `05.join` (medium), `05.surprise` (hard), and an open question about a loss
 # that is near zero and finds nothing. Then, here:
 #
-# 1. Train section 4 with `crd={"depths": (1, 3, 5)}`. Where does it lie between the two?
+# 1. Train section 4 with the first and the last step, `crd={"depths": (1, 3)}`. Where does it lie
+#    between the two?
 # 2. Train with one family only (`crd={"families": ("random_lines",)}`). Which real defects are
 #    lost?
 # 3. Turn the sequence round before CRD sees it, and predict the AUROC first:
 #    `detector.detect(dataclasses.replace(trajectory, enhanced=trajectory.enhanced.flip(2)))`.
-# 4. Train section 4 with `crd={"map_loss": "l2"}` as well. What does the AUROC say about section 2?
+# 4. Train section 4 with `crd={"families": ()}`, the paper's blocks and lines of stage 1. RcAE has
+#    learned to undo exactly these: does that help CRD, or hide them from it?
+# 5. Train section 4 with `crd={"map_loss": "l2"}` as well. What does the AUROC say about section 2?

@@ -21,7 +21,7 @@
 # - watch a training through a *callback*, without touching the loop,
 # - interrupt a training, resume it, and prove that nothing was lost.
 #
-# *Measured on a 2-core CPU: 4.5 minutes, 1.7 GB.*
+# *Measured on a 2-core CPU: not yet.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
@@ -64,17 +64,24 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 #
 # | stage | learns to | loss | frozen |
 # |---|---|---|---|
-# | `rcae` | rebuild the image at a random depth $n$ | intensity + gradient L1 | - |
-# | `dpn` | add the detail that depth $n$ lost | intensity + gradient L1 | RcAE |
+# | `rcae` | undo painted damage, from a random depth $n$ | intensity + gradient L1 | - |
+# | `dpn` | add the detail that depth $n$ lost, not the damage | the same, weighted (ours) | RcAE |
 # | `crd` | find defects that we paint ourselves | map against the painted mask | RcAE, DPN |
+#
+# `rcae` sees perturbed images only, and the clean ones are the target. `dpn` sees half of each
+# batch perturbed (ours; the paper trains it on clean images), and its loss counts what is left of
+# the damage once more: the option `dpn.mask_weight`.
+#
+# E and D are shared over all scales. So most steps of `rcae` come first, on images of half the
+# size, where they cost about a quarter; the last ones see the full size (ours, too).
 #
 # A preset counts optimiser *steps*, never seconds: on a fast and on a slow machine it is the same
 # training. `demo` is the smallest one that works; for real categories take `lite`.
 
 # %%
 few = {"steps": 2, "batch_size": 4}
-pool = {"pool_chunk": 8, "pool_chunks": 1}
-options = {"rcae": few, "dpn": few, "crd": few | pool} if FAST else {}
+half, pool = {"half_size_steps": 1}, {"pool_chunk": 8, "pool_chunks": 1}
+options = {"rcae": few | half, "dpn": few, "crd": few | pool} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
 config = detector.config
 kept = len(train) - holdout_size(len(train))  # the others are held out: they set the threshold
@@ -93,33 +100,37 @@ def length(name):
 
 for name in ("rcae", "dpn", "crd"):
     print(f"{name:4}: {length(name)}; {detector.parameters()[name]:,} parameters")
+print(f"{config.rcae.half_size_steps} of the steps of rcae come first, at half the size")
 
 # %% [markdown]
 # **Predict:** how many minutes will the whole training take on your machine? Do not guess; measure
 # a few steps of each stage and extrapolate. Which stage costs most per step?
 #
-# A trap: the first step of `crd` paints the images of a *pool* and follows each of them through the
-# recursion, once; the other steps draw from it. So the time per step is the median time from one
-# step to the next, which leaves the first steps out, and the pool is added to the bill on its own.
+# Two traps. The steps of `rcae` come in two sizes, so we measure some of each. And the first step
+# of `crd` paints the images of a *pool* and follows each of them through the recursion, once; the
+# other steps draw from it. So the time per step is the median time from one step to the next, which
+# leaves the first steps out, and the pool is added to the bill on its own.
 
 # %%
 steps = 2 if FAST else 12
-probe = {
-    name: {"steps": steps, "batch_size": getattr(config, name).batch_size}
-    for name in ("rcae", "dpn", "crd")
-}
-trial = RcAEDetector.from_preset("demo", seed=0, **(options | probe))
-done_at = {name: [] for name in probe}
+brief = {"dpn.steps": steps, "crd.steps": steps}
+brief |= {"rcae.steps": 2 * steps, "rcae.half_size_steps": steps}  # so many of each size
+trial = RcAEDetector(config.updated(brief), seed=0)
+done_at = {"rcae": [], "dpn": [], "crd": []}
 trial.fit(train, callbacks=[lambda event: done_at[event.stage].append(time.perf_counter())])
-per_step = {name: np.median(np.diff(times)) for name, times in done_at.items()}
+times = {"rcae, half size": done_at["rcae"][:steps], "rcae": done_at["rcae"][steps:]}
+times |= {name: done_at[name] for name in ("dpn", "crd")}
+per_step = {name: np.median(np.diff(found)) for name, found in times.items()}
 
 # %%
 pool = done_at["crd"][0] - done_at["dpn"][-1]
 chunks = (
     1 + (config.crd.steps - 1) // config.crd.pool_every / config.crd.pool_chunks
 )  # it is renewed, too
-guess = sum(seconds * getattr(config, name).steps for name, seconds in per_step.items())
-guess += pool * chunks
+small = config.rcae.half_size_steps
+counts = {"rcae, half size": small, "rcae": config.rcae.steps - small}
+counts |= {name: getattr(config, name).steps for name in ("dpn", "crd")}
+guess = sum(seconds * counts[name] for name, seconds in per_step.items()) + pool * chunks
 print({name: f"{1000 * seconds:.0f} ms per step" for name, seconds in per_step.items()})
 print(f"the pool: {pool:.0f} s at the start, {chunks:.1f} times that in all")
 print(f"a guess for the whole training: {guess / 60:.1f} minutes")
@@ -155,10 +166,11 @@ print(f"{(time.monotonic() - started) / 60:.1f} minutes; guessed: {guess / 60:.1
 print(detector.trained["seconds"])
 
 # %% [markdown]
-# **Interpret:** `rcae` and `dpn` share one loss, so their curves can be compared: at which value
-# does DPN *start*, and why there? The curve of `rcae` is noisy even at the end: every batch draws
-# its own depth, and deep ones are harder. (The last value of `crd` counts for little: it only
-# says how well *painted* defects are found.)
+# **Interpret:** can you see in the curve of `rcae` where the full size begins? It is noisy even at
+# the end: every batch draws its own depth and its own damage, from next to nothing to nearly all of
+# the image. DPN's curve must not be laid beside it: half of its images are clean, and its loss
+# counts the damage once more. (The last value of `crd` counts for little: it only says how well
+# *painted* defects are found.)
 #
 # How far off was the guess, and which stage is to blame? (Whatever else the machine did meanwhile
 # counts, too.) If you stopped the cell above and started it again, it went on from that folder's
@@ -177,7 +189,8 @@ print(detector.trained["seconds"])
 # %%
 short = {"steps": 8, "batch_size": 2}
 few_parts = train.subset(range(min(20, len(train))))  # enough for this question
-tiny = {"rcae": short, "dpn": short, "crd": short | {"pool_chunk": 4, "pool_chunks": 1}}
+tiny = {"rcae": short | {"half_size_steps": 4}, "dpn": short, "crd": short}
+tiny["crd"] = short | {"pool_chunk": 4, "pool_chunks": 1}
 
 
 def train_short(folder, *callbacks):
@@ -270,7 +283,8 @@ assert torch.equal(again.predict(one).score, detector.predict(one).score)
 # | input | 1024 x 1024 | 128 x 128 |
 # | device, hours | one RTX 4090, hours not stated | see below |
 # | learning rate | 1e-4, schedule not stated | 2e-3, cosine |
-# | depth per batch | uniform over 1 ... 5 | the same |
+# | depth per batch | uniform over 1 ... 5 | uniform over 1 ... 3 |
+# | perturbed images | stages 1 and 3 | stage 1, half of stage 2; stage 3 has its own |
 
 # %%
 assert detector.trained["training_images"] == kept

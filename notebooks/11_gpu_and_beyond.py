@@ -21,7 +21,7 @@
 # - explain how several processes train one network, and verify it with two on a CPU,
 # - spread a sweep over the cores of a machine, or over many machines.
 #
-# *Measured on a 2-core CPU: 1 minute, 1.3 GB.*
+# *Measured on a 2-core CPU: not yet.*
 
 # %%
 # The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
@@ -34,6 +34,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -79,12 +80,12 @@ def milliseconds(function, repeats=2 if FAST else 8):
 
 
 # %%
-network = RcAE().to(device)
 before = None
 with torch.inference_mode():
     for side in (256, 512, 1024) if device.type == "cuda" else (64, 128, 256):
+        network = RcAE(5, size=side).to(device)  # the paper's depth at every size
         batch = F.interpolate(images[:2], (side, side))
-        found = [milliseconds(lambda n=n, b=batch: network(b, n)) for n in (1, 5)]
+        found = [milliseconds(partial(network, batch, n)) for n in (1, 5)]
         print(
             f"{side:4} x {side:4}: depth 1 {found[0]:6.1f} ms, depth 5 {found[1]:6.1f} ms "
             f"({found[1] / found[0]:.2f} times as much)"
@@ -100,8 +101,9 @@ with torch.inference_mode():
 #
 # Every round of the recursion works at half the side, a quarter of the pixels: $1 + \frac14 +
 # \frac1{16} + ... < \frac43$. (Where the printed ratio exceeds this, it is for the same reason: the
-# deep rounds have tiny images, but as many layers.) *One* deep reconstruction is nearly as cheap as
-# a shallow one. The detector wants all five: they share the way down, but each comes up on its own.
+# deep rounds have tiny images, and starting their layers costs as much.) *One* deep reconstruction
+# is nearly as cheap as a shallow one. A detector wants all depths: they share the way down, but
+# each comes up on its own.
 
 # %%
 work = [4.0**-level for level in range(5)]
@@ -140,15 +142,15 @@ assert len(set(scores.bfloat16().tolist())) == 1
 trained = detector_for(category, fast=FAST).rcae
 few = images[:1, :, :64, :64]
 with torch.inference_mode():
-    full = trained(few, 5)
+    full = trained(few)
     with torch.autocast(device.type, torch.bfloat16):
-        half = trained(few, 5)
+        half = trained(few)
     off = 255 * (full - half.float()).abs()
     print(f"grey levels of 255: {off.mean():.2f} on average, {off.max():.2f} at most")
     print(f"a defect that we paint counts as visible from {255 * VISIBLE:.1f} on")
     for kind, enabled in (("float32", False), ("bfloat16", True)):
         with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
-            print(f"{kind:8} {milliseconds(lambda: trained(few, 5)):7.1f} ms")
+            print(f"{kind:8} {milliseconds(lambda: trained(few)):7.1f} ms")
 if device.type == "cpu":
     print("a CPU gains nothing unless it has units for bfloat16: the kit uses it on CUDA only")
 
@@ -165,7 +167,7 @@ if device.type == "cpu":
 # items. First the claim in plain PyTorch, without any processes:
 
 # %%
-batch = images[:8]
+batch, network = images[:8], RcAE(size=128).to(device)
 
 
 def gradient_of(part):
@@ -203,7 +205,7 @@ torch.set_num_threads(1)
 dist.init_process_group("gloo")
 rank, world = dist.get_rank(), dist.get_world_size()
 torch.manual_seed(0)
-network = DistributedDataParallel(RcAE(2, width=8))
+network = DistributedDataParallel(RcAE(2, size=32, width=8))
 optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
 for step in range(5):
     images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step))
@@ -302,7 +304,7 @@ sweep = {
     "device": "cpu",
     "size": 32,
     "single_pass": tiny,
-    "rcae": tiny,
+    "rcae": tiny | {"half_size_steps": 0},
     "dpn": tiny,
     "crd": tiny | {"crop": 0, "pool_chunk": 4, "pool_chunks": 1},
 }
@@ -353,13 +355,15 @@ for cell in plain.results:
 # ## 5. How far would a GPU get us?
 #
 # A step of RcAE on *this* machine, in float32, at the paper's size where there is a GPU and at a
-# smaller one elsewhere; then extrapolated to the paper's size and schedule, which is arithmetic.
+# smaller one elsewhere; then extrapolated to the paper's size and schedule, which is arithmetic. E
+# works at full size and there are no identity paths, as in the preset `paper`; the widths are ours.
 #
 # **Predict:** hours, days or weeks?
 
 # %%
 side = 128 if FAST else 1024 if device.type == "cuda" else 256
 batch = F.interpolate(images[:2], (side, side))
+network = RcAE(5, size=side, half_size=False, identity=False).to(device)
 
 
 def step():

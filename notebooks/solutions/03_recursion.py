@@ -145,7 +145,8 @@ check("03.trajectory", trajectory)
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# Reconstructions at one resolution go through D together, as one batch: N calls instead of 15.
+# Reconstructions at one resolution go through D together, as one batch: N calls in all, not
+# $N (N + 1) / 2$.
 # The multiplications are the same; what is saved is the overhead of small calls, which matters on
 # a GPU. The different depths must stay apart, because their contents differ.
 # <!-- END SOLUTION -->

@@ -44,15 +44,17 @@ check("04.psnr", psnr)
 # %% [markdown]
 # ## 2 · `04.input` (medium)
 #
-# DPN sees the reconstruction and the gradient of the *input image*: nine channels, the three
-# colours first. (`gradient` is imported above.)
+# DPN sees the reconstruction, and what that lacks of the *input image's* gradient:
+# $d = \nabla I - \nabla I_R^n$, softly bounded to $d / (|d| + 0.05)$, so that a strong edge does not
+# drown fine texture. Nine channels, the three colours first. (`gradient` is imported above.)
 
 
 # %%
 def dpn_input(reconstruction, image):
-    """I_R^n, then ∇I: two (B, 3, H, W) to (B, 9, H, W)."""
+    """I_R^n, then d / (|d| + 0.05): two (B, 3, H, W) to (B, 9, H, W)."""
     ### BEGIN SOLUTION
-    return torch.cat((reconstruction, gradient(image)), 1)
+    lacking = gradient(image) - gradient(reconstruction)
+    return torch.cat((reconstruction, lacking / (0.05 + torch.abs(lacking))), 1)
     ### END SOLUTION
 
 
@@ -80,12 +82,13 @@ check("04.freeze", freeze)
 # %% [markdown]
 # ## 4 · Open question
 #
-# DPN could be given the image itself instead of its gradient. PSNR would go up. Why does the paper
-# not do it?
+# Trained on clean images only, DPN reaches a high PSNR, and brings defects back. Why? And why is it
+# not enough to keep the image itself from it and to show it the gradient alone?
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
-# With the image at hand the best residual is "image minus reconstruction", for defects as well:
-# everything would be restored, and nothing would be left to detect. A gradient lacks the absolute
-# brightness, so DPN has to know how normal structure continues.
+# On clean images whatever the image has and the reconstruction lacks should be added, so the best
+# DPN trusts every gradient, a defect's too: nothing in its training says which edges to leave out.
+# The gradient alone lacks the absolute brightness, but the reconstruction around a small defect has
+# it, and its edges say the rest. Excellent answers propose damaged input with a clean target.
 # <!-- END SOLUTION -->

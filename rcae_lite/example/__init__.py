@@ -21,6 +21,7 @@ KINDS = ("full", "single_pass")
 # Enough steps to go through every line of a training run, for the tests of the notebooks.
 _FEW = {"steps": 3, "batch_size": 4}
 _FAST: dict[str, Any] = dict.fromkeys(("single_pass", "rcae", "dpn", "crd"), _FEW)
+_FAST["rcae"] = _FEW | {"half_size_steps": 1}
 _FAST["crd"] = _FEW | {"pool_chunk": 8, "pool_chunks": 1}
 
 

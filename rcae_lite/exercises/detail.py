@@ -3,10 +3,13 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rcae_lite.exercises.registry import Attempt, exercise
 from rcae_lite.model import losses
+from rcae_lite.model.dpn import DetailPreservationNetwork
+
+SOFT = DetailPreservationNetwork.SOFT
 
 
 @exercise(
@@ -60,20 +63,29 @@ def freeze(attempt: Attempt) -> None:
 @exercise(
     "04.input",
     "medium",
-    source="that is the gradient of the reconstruction, which has lost the detail already",
+    source="that is the gradient of the reconstruction, which has lost the detail already; DPN wants "
+    "what is missing, the gradient of the image minus this one",
+    whole="that is the gradient of the image; DPN wants what the reconstruction lacks of it",
+    sign="the sign is turned round: the gradient of the image minus that of the reconstruction",
+    unbounded="the difference is not bounded: the edge of a defect would drown all fine texture",
     order="the gradient comes first; DPN wants the three colours of I_R^n, then the gradient",
     image="that is the image itself beside its gradient: DPN could copy a defect straight from it",
-    both="the image itself is in it: DPN could copy a defect straight from it",
 )
 def joined(attempt: Attempt) -> None:
-    """Join what DPN sees: I_R^n (B, 3, H, W), then the gradient of I: (B, 9, H, W)."""
+    """Join what DPN sees: I_R^n (B, 3, H, W), then what it lacks of the gradient: (B, 9, H, W)."""
     reconstruction, image = attempt.uniform(2, 3, 6, 8), attempt.uniform(2, 3, 6, 8)
-    slope = losses.gradient(image)
+    lacking = losses.gradient(image) - losses.gradient(reconstruction)
+
+    def beside(colours: Tensor, slope: Tensor) -> Tensor:
+        return torch.cat([colours, slope / (slope.abs() + SOFT)], dim=1)
+
     attempt.compare(
         attempt.call(reconstruction, image),
-        torch.cat([reconstruction, slope], dim=1),
-        source=torch.cat([reconstruction, losses.gradient(reconstruction)], dim=1),
-        order=torch.cat([slope, reconstruction], dim=1),
-        image=torch.cat([image, slope], dim=1),
-        both=torch.cat([reconstruction, image, slope], dim=1),
+        beside(reconstruction, lacking),
+        source=beside(reconstruction, losses.gradient(reconstruction)),
+        whole=beside(reconstruction, losses.gradient(image)),
+        sign=beside(reconstruction, -lacking),
+        unbounded=torch.cat([reconstruction, lacking], dim=1),
+        order=beside(reconstruction, lacking).roll(6, dims=1),
+        image=beside(image, lacking),
     )

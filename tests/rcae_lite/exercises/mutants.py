@@ -252,6 +252,10 @@ def intensity(r, i):
     return F.l1_loss(r, i)
 
 
+def bounded(missing):
+    return missing / (missing.abs() + 0.05)
+
+
 def slope(r, i):
     return F.l1_loss(gradient(r), gradient(i))
 
@@ -362,10 +366,12 @@ MUTANTS = {
         "weights": lambda m: [p.zero_() for p in m.eval().requires_grad_(False).parameters()],
     },
     "04.input": {
-        "source": lambda r, i: torch.cat([r, gradient(r)], dim=1),
-        "order": lambda r, i: torch.cat([gradient(i), r], dim=1),
-        "image": lambda r, i: torch.cat([i, gradient(i)], dim=1),
-        "both": lambda r, i: torch.cat([r, i, gradient(i)], dim=1),
+        "source": lambda r, i: torch.cat([r, bounded(gradient(r))], dim=1),
+        "whole": lambda r, i: torch.cat([r, bounded(gradient(i))], dim=1),
+        "sign": lambda r, i: torch.cat([r, bounded(gradient(r) - gradient(i))], dim=1),
+        "unbounded": lambda r, i: torch.cat([r, gradient(i - r)], dim=1),
+        "order": lambda r, i: torch.cat([bounded(gradient(i - r)), r], dim=1),
+        "image": lambda r, i: torch.cat([i, bounded(gradient(i - r))], dim=1),
     },
     "05.patch": {
         "inplace": painted_in_place,
