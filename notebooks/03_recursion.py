@@ -42,6 +42,7 @@ from torch.nn import functional as F
 from data_utils import open_category
 from rcae_lite import RcAE, plotting
 from rcae_lite.base import split
+from rcae_lite.baselines import resize_trajectory
 from rcae_lite.evaluation.restoration import probe
 from rcae_lite.example import detector_for
 from rcae_lite.model.layers import layers_at
@@ -186,9 +187,9 @@ assert size_of(RcAE(5, shared=False)) == 5 * size_of(RcAE(5))
 
 # %%
 generator = torch.Generator().manual_seed(3)
-damaged, masks = perturb(batch, generator)  # and where: (B, 1, H, W)
+damaged, masks = perturb(batch[:3], generator)  # and where: (B, 1, H, W)
 covered = [f"{100 * mask.mean():.0f}% painted over" for mask in masks]
-plotting.gallery([*damaged, *batch], [*covered, *["target"] * len(batch)])
+plotting.gallery([*damaged, *batch[:3]], [*covered, *["target"] * len(masks)])
 
 # %% [markdown]
 # Each step draws a depth uniformly from 1 ... N for the whole batch. If the depth were fixed, E and
@@ -264,15 +265,13 @@ figure
 #   pixels: the fifth of the image with the strongest edges, which blur destroys first.
 #
 # A grey blob has a copied share of 0, and a large error. For comparison we take what is *only*
-# blur: make the image n times smaller by averages, and enlarge it again.
+# blur: halve the image n times by averages, and double it n times, as the identity paths do.
 
 
 # %%
 def resizing(images):
-    """Shrink n times and enlarge again, for n = 1 ... N: (B, 3, N, H, W)."""
-    shrunk = [F.avg_pool2d(images, 2**n) for n in range(1, N + 1)]
-    sizes = images.shape[-2:]
-    return torch.stack([F.interpolate(s, sizes, mode="bilinear") for s in shrunk], dim=2)
+    """Halve n times and double n times, for n = 1 ... N: (B, 3, N, H, W)."""
+    return resize_trajectory(images, N)
 
 
 def depths_of(pair):

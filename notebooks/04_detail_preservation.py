@@ -63,10 +63,10 @@ images, N = test.images() / 255, detector.config.rcae.depth
 # %% [markdown]
 # ## 1. What DPN sees
 #
-# The reconstruction $I_R^n$ (3 channels), and the gradient of the *input image* $\nabla I$ (6: three
-# colours to the right, three downwards). It outputs a residual, and the enhanced reconstruction is
-# $I_D^n = I_R^n + \mathrm{Res}^n$. Its loss is that of RcAE, at a depth drawn for each batch, while
-# RcAE is frozen: its weights do not move.
+# The reconstruction $I_R^n$ (3 channels), and the gradient of the *input image* $\nabla I$ (6:
+# three colours to the right, three downwards). It outputs a residual, and the enhanced
+# reconstruction is $I_D^n = I_R^n + \mathrm{Res}^n$. Its loss is that of RcAE, at a depth drawn for
+# each batch, while RcAE is frozen: its weights do not move.
 #
 # $$\mathcal{L} = \|I_D^n - I\|_1 + \|\nabla I_D^n - \nabla I\|_1$$
 #
@@ -155,9 +155,9 @@ print("PSNR without DPN, below that of n = 1:", " ".join(f"{v:.2f}" for v in mis
 print("DPN gains at every depth:", "holds" if (gain[:, 0] > 0).all() else "not here")
 
 # %% [markdown]
-# **Interpret:** is the gain largest where most was lost? $\nabla I$ is the same at every depth; what
-# changes is how much of it $I_R^n$ still holds. And is the gain below 0 anywhere? Where next to
-# nothing is missing, DPN mostly adds its own error.
+# **Interpret:** is the gain largest where most was lost? $\nabla I$ is the same at every depth;
+# what changes is how much of it $I_R^n$ still holds. And is the gain below 0 anywhere? Where next
+# to nothing is missing, DPN mostly adds its own error.
 
 # %% [markdown]
 # ## 3. What it must not bring back
@@ -251,8 +251,8 @@ print(
 plotting.restoration(compared).get_figure()
 
 # %% [markdown]
-# **Interpret:** in this plane the lower left is the aim. Does one of the two lie below *and* left of
-# the other, or do they trade one for the other? So few steps are a beginning; the detector of
+# **Interpret:** in this plane the lower left is the aim. Does one of the two lie below *and* left
+# of the other, or do they trade one for the other? So few steps are a beginning; the detector of
 # section 3 had more of them.
 
 # %% [markdown]
@@ -361,7 +361,7 @@ print(
 # (easy), `04.input` (medium), `04.freeze` (medium), and an open question about the gradient. Then,
 # here:
 #
-# 1. Feed DPN the gradient of $I_R^n$ itself, so that nothing is missing. What is left of the gain in
-#    PSNR, and of the copied share?
+# 1. Feed DPN the gradient of $I_R^n$ itself, so that nothing is missing. What is left of the gain
+#    in PSNR, and of the copied share?
 # 2. Train section 4 with `"perturbed": 1.0`. Predict first: what will it do to clean images?
 # 3. Which pixels gain most? Plot the gain in squared error over the strength of the image's edges.

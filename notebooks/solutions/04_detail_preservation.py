@@ -44,9 +44,9 @@ check("04.psnr", psnr)
 # %% [markdown]
 # ## 2 · `04.input` (medium)
 #
-# DPN sees the reconstruction, and what that lacks of the *input image's* gradient:
-# $d = \nabla I - \nabla I_R^n$, softly bounded to $d / (|d| + 0.05)$, so that a strong edge does not
-# drown fine texture. Nine channels, the three colours first. (`gradient` is imported above.)
+# DPN sees the reconstruction, and what that lacks of the *input image's* gradient: $d = \nabla I -
+# \nabla I_R^n$, softly bounded to $d / (|d| + 0.05)$, so that a strong edge does not drown fine
+# texture. Nine channels, the three colours first. (`gradient` is imported above.)
 
 
 # %%

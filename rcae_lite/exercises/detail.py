@@ -63,8 +63,7 @@ def freeze(attempt: Attempt) -> None:
 @exercise(
     "04.input",
     "medium",
-    source="that is the gradient of the reconstruction, which has lost the detail already; DPN wants "
-    "what is missing, the gradient of the image minus this one",
+    source="that is the gradient of the reconstruction, which has lost the detail already",
     whole="that is the gradient of the image; DPN wants what the reconstruction lacks of it",
     sign="the sign is turned round: the gradient of the image minus that of the reconstruction",
     unbounded="the difference is not bounded: the edge of a defect would drown all fine texture",

@@ -24,8 +24,12 @@ from rcae_lite.plotting.pictures import (
     residual_limit,
     trajectory_strip,
 )
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NORMAL
 
 __all__ = [
+    "BASELINE",
+    "DEFECTIVE",
+    "NORMAL",
     "changes_by_depth",
     "compare_maps",
     "detections",
