@@ -259,8 +259,8 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument(
         "table",
         metavar="TABLE",
-        help="components, depth, sharing, data, steps, residual, departures; or cost, which needs "
-        "no DATA",
+        help="components, depth, sharing, data, steps, residual, departures, restoration; or cost, "
+        "which needs no DATA",
     )
     ablate.add_argument("data", metavar="DATA", nargs="?", default="", help="as in train")
     ablate.add_argument("categories", metavar="CATEGORY", nargs="*")

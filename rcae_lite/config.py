@@ -109,10 +109,16 @@ class SinglePassConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=T
         Number of halvings.
     width : int
         Feature channels of every level, a multiple of 8.
+    skips : bool
+        Skips between its levels (ablation; the paper's ConvAE has none).
+    perturbed : float
+        Share of each batch that is perturbed, as in stage 1 of RcAE (control; 0 in the paper).
     """
 
     levels: Depth = 5
     width: Width = 40
+    skips: bool = False
+    perturbed: Rate = 0.0
 
 
 class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
