@@ -6,7 +6,7 @@ The detectors themselves are short: `rcae_lite.detector` (RcAE, DPN and CRD) and
 
 from __future__ import annotations
 
-import time
+import timeit
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ from rcae_lite.evaluation.thresholds import (
     holdout_size,
     threshold_rank,
 )
-from rcae_lite.model.outputs import Detection, Trajectory, concatenate
+from rcae_lite.model.outputs import Detection, Trajectory, check_images, concatenate
 from rcae_lite.storage.provenance import origin_on, resolve_device
 from rcae_lite.storage.tensors import check_modules, load_modules
 from rcae_lite.training.checkpoint import (
@@ -326,10 +326,7 @@ class Detector(ABC):
             seed=self.seed,
             resolution=(size, size),
             parameters=self.parameters(),
-            seconds={
-                "train": trained["seconds"],
-                "inference_per_image": round(self.seconds_per_image(), 5),
-            },
+            seconds={"train": trained["seconds"], "inference_per_image": self.seconds_per_image()},
             device=trained["device"],
             evaluated_on=here.device,
             threads=trained["threads"],
@@ -344,17 +341,7 @@ class Detector(ABC):
         )
 
     def _check(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise KitError(
-                f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
-                "shape (B, 3, H, W)"
-            )
-        low, high = images.min().item(), images.max().item()
-        if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
-            raise KitError(
-                f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
-                "images by 255"
-            )
+        check_images(images)
         plain = images.as_subclass(Tensor).to(self.device)
         return plain.contiguous(memory_format=torch.channels_last)
 
@@ -382,19 +369,12 @@ class Detector(ABC):
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""
         image = torch.rand(1, 3, self.config.size, self.config.size)
-        times = []
-        for _ in range(repeats + 2):
-            started = time.perf_counter()
-            self.predict(image)
-            times.append(time.perf_counter() - started)
-        return float(np.median(times[2:]))
+        times = timeit.repeat(lambda: self.predict(image), repeat=repeats + 2, number=1)
+        return round(float(np.median(times[2:])), 5)
 
     def parameters(self) -> dict[str, int]:
         """Trainable parameters per module, and their ``total``."""
-        counts = {
-            name: sum(p.numel() for p in module.parameters())
-            for name, module in self.modules.items()
-        }
+        counts = {n: sum(p.numel() for p in m.parameters()) for n, m in self.modules.items()}
         return counts | {"total": sum(counts.values())}
 
     # -- files -------------------------------------------------------------------------------

@@ -6,20 +6,21 @@ Whatever imports PyTorch is imported by the command that needs it: `rcae --help`
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_utils import KitError
 from data_utils.errors import printable
-from rcae_lite.config import PRESETS, parse_options
+from rcae_lite.config import PRESETS
 from rcae_lite.version import __version__
 
-__all__ = ["main"]
+__all__ = ["main", "parse_options"]
 
 Command = Callable[[argparse.Namespace], int | None]  # an exit code other than 0
 
@@ -180,6 +181,31 @@ def _ablate(args: argparse.Namespace) -> None:
             **parse_options(args.options),
         )
     print(table.markdown())
+
+
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Read options of a configuration as typed: ``["crd.width=24", "crd.map_loss=l2"]``.
+
+    Parameters
+    ----------
+    words : sequence of str
+        NAME=VALUE each; a value that is no Python literal is a string.
+
+    Raises
+    ------
+    KitError
+        If a word has no "=".
+    """
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example crd.width=24")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
 
 
 def _seed(text: str) -> int:
