@@ -222,8 +222,8 @@ class Detector(ABC):
     @property
     def trained(self) -> dict[str, Any]:
         """Where this detector comes from: data, counts, seconds per stage, device, versions."""
-        seconds = {name: stage.seconds for name, stage in self.stages.items()}
-        values: dict[str, Any] = {"seconds": seconds} | self.data
+        values: dict[str, Any] = {"seconds": {n: s.seconds for n, s in self.stages.items()}}
+        values |= self.data
         parts = {name: s.batch_parts for name, s in self.stages.items() if s.batch_parts > 1}
         if parts:  # of stages whose batches did not fit the memory
             values["batch_parts"] = parts
@@ -265,17 +265,16 @@ class Detector(ABC):
         Detection
             On the CPU; ``label`` is all False while there is no threshold.
         """
-        return concatenate(
-            [self.detect(self.trajectory(part)) for part in images.split(batch_size)]
-        )
+        parts = images.split(batch_size)
+        return concatenate([self.detect(self.trajectory(part)) for part in parts])
 
     @torch.inference_mode()
     def detect(self, trajectory: Trajectory) -> Detection:
         """Detect defects in images whose trajectory is known already; see `predict`."""
         raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
         score = raw.flatten(1).amax(dim=1)
-        limit = self.threshold.value if self.threshold else float("inf")
-        return Detection(raw, self._probability(raw), score, score > limit)
+        label = score > (self.threshold.value if self.threshold else float("inf"))
+        return Detection(raw, self._probability(raw), score, label)
 
     def require_threshold(self) -> Threshold:
         """Return the threshold; without one, a KitError that says how to get it."""
@@ -318,13 +317,13 @@ class Detector(ABC):
         )
 
     def _provenance(self, test: ImageSet) -> Provenance:
-        here, trained, size = origin_on(self.device), self.trained, self.config.size
+        here, trained = origin_on(self.device), self.trained
         return Provenance(
             detector=self.kind,  # type: ignore[arg-type]
             category=test.category,
             preset=self.config.preset,
             seed=self.seed,
-            resolution=(size, size),
+            resolution=(self.config.size, self.config.size),
             parameters=self.parameters(),
             seconds={"train": trained["seconds"], "inference_per_image": self.seconds_per_image()},
             device=trained["device"],
@@ -414,8 +413,7 @@ class Detector(ABC):
         KitError
             If a file is missing, damaged, of another version or of another kind of detector.
         """
-        folder = Path(folder)
-        snapshot, tensors = read_snapshot(folder)
+        snapshot, tensors = read_snapshot(folder := Path(folder))
         if snapshot.detector != cls.kind or set(snapshot.stages) - set(cls.stage_names):
             raise KitError(
                 f"{folder} holds a detector {snapshot.detector!r}, not {cls.kind!r}; load it with "
