@@ -10,10 +10,9 @@ RcAE whose residual finds no more than this has learned to resize.
 import argparse
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from data_utils import open_category
+from rcae_lite.baselines import resize_trajectory
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.evaluation.scoring import smooth
@@ -21,15 +20,6 @@ from rcae_lite.storage.provenance import code_version
 from rcae_lite.study.summary import markdown_table
 
 DEPTHS = range(1, 6)
-
-
-def resized(images: Tensor, depth: int) -> Tensor:
-    """Down and up again: (B, 3, H, W) to the same."""
-    for _ in range(depth):
-        images = F.avg_pool2d(images, 2)
-    for _ in range(depth):
-        images = F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
-    return images
 
 
 def main() -> None:
@@ -47,8 +37,9 @@ def main() -> None:
         "Image score and map as in the protocol; 95% intervals.\n"
     )
     rows = []
+    trajectory = resize_trajectory(images, DEPTHS[-1])  # (B, 3, N, H, W)
     for depth in DEPTHS:
-        maps = smooth((images - resized(images, depth)).abs().mean(dim=1))  # (B, H, W)
+        maps = smooth((images - trajectory[:, :, depth - 1]).abs().mean(dim=1))  # (B, H, W)
         found = image_metrics(test.labels, maps.flatten(1).amax(dim=1).double().numpy())
         found |= pixel_metrics(*native_pairs(test, maps))
         values = (found[name] for name in ("image_auroc", "pixel_auroc", "au_pro"))

@@ -10,7 +10,8 @@ import torch
 
 from data_utils import Category, open_category
 from rcae_lite import get_config
-from rcae_lite.config import Config, parse_options
+from rcae_lite.cli import parse_options
+from rcae_lite.config import Config
 from rcae_lite.storage.provenance import code_version
 
 

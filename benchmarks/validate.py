@@ -24,7 +24,8 @@ from data_utils import ImageSet, open_category
 from data_utils.samples import fingerprint_of
 from data_utils.synthetic import CATEGORIES, records
 from rcae_lite import RcAEDetector, get_config
-from rcae_lite.config import Config, parse_options
+from rcae_lite.cli import parse_options
+from rcae_lite.config import Config
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import code_version
 from rcae_lite.study.summary import markdown_table

@@ -6,7 +6,7 @@ The detectors themselves are short: `rcae_lite.detector` (RcAE, DPN and CRD) and
 
 from __future__ import annotations
 
-import time
+import timeit
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ from rcae_lite.evaluation.thresholds import (
     holdout_size,
     threshold_rank,
 )
-from rcae_lite.model.outputs import Detection, Trajectory, concatenate
+from rcae_lite.model.outputs import Detection, Trajectory, check_images, concatenate
 from rcae_lite.storage.provenance import origin_on, resolve_device
 from rcae_lite.storage.tensors import check_modules, load_modules
 from rcae_lite.training.checkpoint import (
@@ -222,8 +222,8 @@ class Detector(ABC):
     @property
     def trained(self) -> dict[str, Any]:
         """Where this detector comes from: data, counts, seconds per stage, device, versions."""
-        seconds = {name: stage.seconds for name, stage in self.stages.items()}
-        values: dict[str, Any] = {"seconds": seconds} | self.data
+        values: dict[str, Any] = {"seconds": {n: s.seconds for n, s in self.stages.items()}}
+        values |= self.data
         parts = {name: s.batch_parts for name, s in self.stages.items() if s.batch_parts > 1}
         if parts:  # of stages whose batches did not fit the memory
             values["batch_parts"] = parts
@@ -265,17 +265,16 @@ class Detector(ABC):
         Detection
             On the CPU; ``label`` is all False while there is no threshold.
         """
-        return concatenate(
-            [self.detect(self.trajectory(part)) for part in images.split(batch_size)]
-        )
+        parts = images.split(batch_size)
+        return concatenate([self.detect(self.trajectory(part)) for part in parts])
 
     @torch.inference_mode()
     def detect(self, trajectory: Trajectory) -> Detection:
         """Detect defects in images whose trajectory is known already; see `predict`."""
         raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
         score = raw.flatten(1).amax(dim=1)
-        limit = self.threshold.value if self.threshold else float("inf")
-        return Detection(raw, self._probability(raw), score, score > limit)
+        label = score > (self.threshold.value if self.threshold else float("inf"))
+        return Detection(raw, self._probability(raw), score, label)
 
     def require_threshold(self) -> Threshold:
         """Return the threshold; without one, a KitError that says how to get it."""
@@ -318,18 +317,15 @@ class Detector(ABC):
         )
 
     def _provenance(self, test: ImageSet) -> Provenance:
-        here, trained, size = origin_on(self.device), self.trained, self.config.size
+        here, trained = origin_on(self.device), self.trained
         return Provenance(
             detector=self.kind,  # type: ignore[arg-type]
             category=test.category,
             preset=self.config.preset,
             seed=self.seed,
-            resolution=(size, size),
+            resolution=(self.config.size, self.config.size),
             parameters=self.parameters(),
-            seconds={
-                "train": trained["seconds"],
-                "inference_per_image": round(self.seconds_per_image(), 5),
-            },
+            seconds={"train": trained["seconds"], "inference_per_image": self.seconds_per_image()},
             device=trained["device"],
             evaluated_on=here.device,
             threads=trained["threads"],
@@ -344,17 +340,7 @@ class Detector(ABC):
         )
 
     def _check(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise KitError(
-                f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
-                "shape (B, 3, H, W)"
-            )
-        low, high = images.min().item(), images.max().item()
-        if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
-            raise KitError(
-                f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
-                "images by 255"
-            )
+        check_images(images)
         plain = images.as_subclass(Tensor).to(self.device)
         return plain.contiguous(memory_format=torch.channels_last)
 
@@ -382,19 +368,12 @@ class Detector(ABC):
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""
         image = torch.rand(1, 3, self.config.size, self.config.size)
-        times = []
-        for _ in range(repeats + 2):
-            started = time.perf_counter()
-            self.predict(image)
-            times.append(time.perf_counter() - started)
-        return float(np.median(times[2:]))
+        times = timeit.repeat(lambda: self.predict(image), repeat=repeats + 2, number=1)
+        return round(float(np.median(times[2:])), 5)
 
     def parameters(self) -> dict[str, int]:
         """Trainable parameters per module, and their ``total``."""
-        counts = {
-            name: sum(p.numel() for p in module.parameters())
-            for name, module in self.modules.items()
-        }
+        counts = {n: sum(p.numel() for p in m.parameters()) for n, m in self.modules.items()}
         return counts | {"total": sum(counts.values())}
 
     # -- files -------------------------------------------------------------------------------
@@ -434,8 +413,7 @@ class Detector(ABC):
         KitError
             If a file is missing, damaged, of another version or of another kind of detector.
         """
-        folder = Path(folder)
-        snapshot, tensors = read_snapshot(folder)
+        snapshot, tensors = read_snapshot(folder := Path(folder))
         if snapshot.detector != cls.kind or set(snapshot.stages) - set(cls.stage_names):
             raise KitError(
                 f"{folder} holds a detector {snapshot.detector!r}, not {cls.kind!r}; load it with "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from rcae_lite.base import Detector
 from rcae_lite.config import Config
@@ -18,7 +20,32 @@ __all__ = [
     "RcAEResidualDetector",
     "ResidualDetector",
     "SinglePassDetector",
+    "resize_trajectory",
 ]
+
+
+def resize_trajectory(images: Tensor, depth: int) -> Tensor:
+    """Halve images n times and enlarge them n times, without any network: the control of RcAE.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, 3, H, W); H and W divisible by ``2 ** depth``.
+    depth : int
+        N.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, N, H, W), for n = 1..N: average pooling down, bilinear interpolation up.
+    """
+    steps, small = [], images
+    for n in range(1, depth + 1):
+        small = large = F.avg_pool2d(small, 2)
+        for _ in range(n):
+            large = F.interpolate(large, scale_factor=2, mode="bilinear", align_corners=False)
+        steps.append(large)
+    return torch.stack(steps, dim=2)  # (B, 3, N, H, W)
 
 
 class ResidualDetector(Detector):
@@ -43,7 +70,11 @@ class SinglePassDetector(ResidualDetector):
     @classmethod
     def _build(cls, config: Config) -> dict[str, nn.Module]:
         options = config.single_pass
-        return {"single_pass": SinglePassAutoencoder(options.levels, width=options.width)}
+        return {
+            "single_pass": SinglePassAutoencoder(
+                options.levels, width=options.width, skips=options.skips
+            )
+        }
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         module: Any = self.modules["single_pass"]

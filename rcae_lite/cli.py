@@ -6,20 +6,21 @@ Whatever imports PyTorch is imported by the command that needs it: `rcae --help`
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_utils import KitError
 from data_utils.errors import printable
-from rcae_lite.config import PRESETS, parse_options
+from rcae_lite.config import PRESETS
 from rcae_lite.version import __version__
 
-__all__ = ["main"]
+__all__ = ["main", "parse_options"]
 
 Command = Callable[[argparse.Namespace], int | None]  # an exit code other than 0
 
@@ -182,6 +183,31 @@ def _ablate(args: argparse.Namespace) -> None:
     print(table.markdown())
 
 
+def parse_options(words: Sequence[str]) -> dict[str, Any]:
+    """Read options of a configuration as typed: ``["crd.width=24", "crd.map_loss=l2"]``.
+
+    Parameters
+    ----------
+    words : sequence of str
+        NAME=VALUE each; a value that is no Python literal is a string.
+
+    Raises
+    ------
+    KitError
+        If a word has no "=".
+    """
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example crd.width=24")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
+
+
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
@@ -259,8 +285,8 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument(
         "table",
         metavar="TABLE",
-        help="components, depth, sharing, data, steps, residual, departures; or cost, which needs "
-        "no DATA",
+        help="components, depth, sharing, data, steps, residual, departures, restoration; or cost, "
+        "which needs no DATA",
     )
     ablate.add_argument("data", metavar="DATA", nargs="?", default="", help="as in train")
     ablate.add_argument("categories", metavar="CATEGORY", nargs="*")

@@ -7,7 +7,6 @@ prefix of the configuration: ``size`` and ``augmentation``, then the stages up t
 
 from __future__ import annotations
 
-import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -32,7 +31,6 @@ __all__ = [
     "Stage",
     "config_from_dict",
     "get_config",
-    "parse_options",
 ]
 
 DETECTOR_NAMES = {
@@ -109,10 +107,16 @@ class SinglePassConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=T
         Number of halvings.
     width : int
         Feature channels of every level, a multiple of 8.
+    skips : bool
+        Skips between its levels (ablation; the paper's ConvAE has none).
+    perturbed : float
+        Share of each batch that is perturbed, as in stage 1 of RcAE (control; 0 in the paper).
     """
 
     levels: Depth = 5
     width: Width = 40
+    skips: bool = False
+    perturbed: Rate = 0.0
 
 
 class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -376,31 +380,6 @@ PRESETS: dict[str, Config] = {
         ),
     ),
 }
-
-
-def parse_options(words: Sequence[str]) -> dict[str, Any]:
-    """Read options of a configuration as typed: ``["crd.width=24", "crd.map_loss=l2"]``.
-
-    Parameters
-    ----------
-    words : sequence of str
-        NAME=VALUE each; a value that is no Python literal is a string.
-
-    Raises
-    ------
-    KitError
-        If a word has no "=".
-    """
-    options = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise KitError(f"{word!r} is no option; write NAME=VALUE, for example crd.width=24")
-        try:
-            options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            options[name] = value
-    return options
 
 
 def get_config(preset: str, **overrides: Any) -> Config:

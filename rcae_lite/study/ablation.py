@@ -30,10 +30,17 @@ from rcae_lite.config import Config, get_config
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.storage.atomic import write_text
+from rcae_lite.storage.provenance import code_version
 from rcae_lite.storage.records import Record, read_record, write_record
-from rcae_lite.study import plots
+from rcae_lite.study import plots, restoration
 from rcae_lite.study.cost import Cost, measure
 from rcae_lite.study.paper_tables import TABLES, Row, in_words
+from rcae_lite.study.restoration import (
+    Probed,
+    RestorationTable,
+    probe_detector,
+    probe_resizing,
+)
 from rcae_lite.study.summary import Ablation, CellResult
 from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.training.loop import generator_for
@@ -206,7 +213,7 @@ def ablate(
     device: str = "auto",
     command: str = "",
     **options: Any,
-) -> Ablation | Cost:
+) -> Ablation | Cost | RestorationTable:
     """Train and evaluate every cell of a table, and write it.
 
     ``OUT/TABLE.csv`` (a line per cell), ``OUT/TABLE.md`` (beside the paper's column) and
@@ -217,7 +224,8 @@ def ablate(
     Parameters
     ----------
     table : str
-        One of `TABLES`, or "cost", which measures untrained detectors and needs no data.
+        One of `TABLES`; "restoration", which probes stages 1 and 2; or "cost", which measures
+        untrained detectors and needs no data.
     data : str or Path
         See `data_utils.open_category`.
     categories : sequence of str
@@ -240,7 +248,7 @@ def ablate(
 
     Returns
     -------
-    Ablation or Cost
+    Ablation, Cost or RestorationTable
 
     Raises
     ------
@@ -255,12 +263,13 @@ def ablate(
         _write(out, table, cost)
         plots.cost(cost).savefig(out / "cost.png", dpi=110)
         return cost
-    if table not in TABLES:
-        raise KitError(f"unknown table {table!r}; choose from {', '.join(TABLES)}, cost")
+    if table not in (*TABLES, "restoration"):
+        known = ", ".join((*TABLES, "restoration", "cost"))
+        raise KitError(f"unknown table {table!r}; choose from {known}")
     if not categories or not seeds:
         raise KitError(f"{len(categories)} categories and {len(seeds)} seeds: give one of each")
     config = get_config(preset, **options).shortened(step_fraction)
-    rows = TABLES[table](config)
+    rows = restoration.rows(config) if table == "restoration" else TABLES[table](config)
     source = str(data) if str(data) == "synthetic" else str(Path(data).absolute())
     for name in categories:
         check_dataset(source, name)
@@ -273,6 +282,11 @@ def ablate(
     ]
     made_by = command or f"rcae_lite.ablate({table!r}, {str(data)!r}, {list(categories)!r}, ...)"
     notes = [f"Command: `{made_by}`", _schedule(config, seeds, options)]
+    if table == "restoration":
+        probed = RestorationTable(_probe(cells, config), [*notes, f"Code: `{code_version()}`."])
+        _write(out, table, probed)
+        plots.restoration(probed).savefig(out / f"{table}.png", dpi=110)
+        return probed
     order = [row.label for row in rows]
     found: list[CellResult] = []
     result = Ablation(table, rows, categories, seeds, [], notes)
@@ -293,7 +307,18 @@ def _claim(out: Path) -> None:
     stages.mkdir(parents=True, exist_ok=True)
 
 
-def _write(out: Path, table: str, result: Ablation | Cost) -> None:
+def _probe(cells: Sequence[_Cell], config: Config) -> list[Probed]:
+    """Train what is not in the store yet, and probe it on the images that were held out."""
+    probed = []
+    for cell in tqdm(cells, desc="cells"):
+        detector, train = _train(cell, progress=True), cell.open()[0]
+        if cell.row is cells[0].row:
+            probed.append(probe_resizing(config, cell.seed, train))
+        probed.append(probe_detector(cell.row.label, detector, train))
+    return probed
+
+
+def _write(out: Path, table: str, result: Ablation | Cost | RestorationTable) -> None:
     write_text(out / f"{table}.csv", result.csv())
     write_text(out / f"{table}.md", result.markdown())
 

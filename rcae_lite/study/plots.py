@@ -9,11 +9,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rcae_lite.plotting.curves import restoration as restoration_plane
 from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NotebookFigure
 from rcae_lite.study.cost import QUANTITIES, Cost
+from rcae_lite.study.restoration import RestorationTable
 from rcae_lite.study.summary import SHOWN, Ablation
 
-__all__ = ["ablation", "cost"]
+__all__ = ["ablation", "cost", "restoration"]
 
 
 def ablation(table: Ablation) -> Figure:
@@ -82,3 +84,24 @@ def _cost_on(row: Sequence[Axes], table: Cost) -> None:
         sizes = sorted({m.size for m in table.measured})
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()
+
+
+def restoration(table: RestorationTable) -> Figure:
+    """Show the plane of copied share and error on structured pixels, a panel for each category.
+
+    Parameters
+    ----------
+    table : RestorationTable
+        From `rcae_lite.ablate`; its first seed is shown.
+    """
+    categories = list(dict.fromkeys(one.category for one in table.probed))
+    with sns.axes_style("whitegrid"):
+        size = (4.2 * len(categories), 3.4)
+        figure = NotebookFigure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(categories), squeeze=False)[0]
+    for ax, category in zip(axes, categories, strict=True):
+        seed = table.probed[0].seed
+        here = {o.label: o.found for o in table.probed if (o.category, o.seed) == (category, seed)}
+        restoration_plane(here, ax)
+        ax.set_title(category, fontsize=9)
+    return figure

@@ -11,7 +11,6 @@ Everything is batched, runs on the device of the images, and draws from one gene
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,8 +19,16 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
-from rcae_lite.model.losses import gradient
 from rcae_lite.training.augmentation import is_grey, pixel_grid, uniform
+from rcae_lite.training.shapes import (
+    blend,
+    blob,
+    centres,
+    choose,
+    log_uniform,
+    smooth_noise,
+    texture,
+)
 
 __all__ = [
     "add_pseudo_anomalies",
@@ -33,80 +40,6 @@ __all__ = [
 
 VISIBLE = 0.02  # a change below this in every channel is not called anomalous
 GAPS = 0.3  # share of changed pixels around a pixel (5x5) from which it counts as anomalous, too
-Size = tuple[int, ...]
-
-
-def _choose(generator: torch.Generator, size: Size, probability: float, like: Tensor) -> Tensor:
-    """Draw booleans that are True with the given probability."""
-    return uniform(generator, size, 0, 1, like) < probability
-
-
-def _log_uniform(
-    generator: torch.Generator, size: Size, low: float, high: float, like: Tensor
-) -> Tensor:
-    """Draw sizes such that every octave between ``low`` and ``high`` is equally frequent."""
-    return uniform(generator, size, math.log(low), math.log(high), like).exp()
-
-
-def _smooth_noise(images: Tensor, generator: torch.Generator, cells: int) -> Tensor:
-    """Random field with ``cells`` bumps along a side, about standard normal; (B, 1, H, W)."""
-    size = (len(images), 1, cells, cells)
-    coarse = torch.randn(size, generator=generator, device=generator.device).to(images.device)
-    return F.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=False)
-
-
-def _centres(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one centre (y, x) in (0, 1) per image: half anywhere, half where there is structure.
-
-    Structure is gradient energy, so that small defects meet the part and not only its background.
-    """
-    height, width = images.shape[-2:]
-    energy = gradient(images).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
-    energy = F.avg_pool2d(energy, 9, stride=1, padding=4).flatten(1)
-    energy = energy / energy.sum(dim=1, keepdim=True).clamp_min(1e-8) + 1 / energy.shape[1]
-    weights = energy.to(generator.device)
-    place = torch.multinomial(weights, 1, generator=generator).squeeze(1).to(images.device)
-    return torch.stack([(place // width + 0.5) / height, (place % width + 0.5) / width], dim=1)
-
-
-def _blob(
-    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.4
-) -> Tensor:
-    """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
-
-    ``low`` and ``high`` bound the mean diameter as a fraction of the side.
-    """
-    batch = (len(images), 1, 1, 1)
-    y, x = pixel_grid(images)
-    centre = _centres(images, generator).view(-1, 2, 1, 1, 1)
-    size = _log_uniform(generator, batch, low, high, images) / 2
-    stretch = _log_uniform(generator, batch, 0.4, 2.5, images).sqrt()
-    angle = uniform(generator, batch, 0, torch.pi, images)
-    dy, dx = y - centre[:, 0], x - centre[:, 1]
-    u = (dx * angle.cos() + dy * angle.sin()) / (size * stretch)
-    v = (dy * angle.cos() - dx * angle.sin()) / (size / stretch)
-    rectangle = torch.maximum(u.abs(), v.abs()) < 0.89  # the area of the ellipse
-    radius = (u.square() + v.square()).sqrt()
-    wobble = torch.where(
-        _choose(generator, batch, 0.5, images),
-        _smooth_noise(images, generator, 8),
-        _smooth_noise(images, generator, 24),
-    )
-    round_ = radius + 0.4 * wobble * _choose(generator, batch, 0.6, images) < 1
-    return torch.where(_choose(generator, batch, 0.25, images), rectangle, round_)
-
-
-def _blend(images: Tensor, layer: Tensor, generator: torch.Generator) -> Tensor:
-    """Lay a layer over the images with a random opacity per image (0.15 to 1)."""
-    opacity = uniform(generator, (len(images), 1, 1, 1), 0.15, 1.0, images)
-    return images + opacity * (layer - images)
-
-
-def _texture(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Grain to lay on flat colour, a different strength and scale per image; (B, 1, H, W)."""
-    strength = uniform(generator, (len(images), 1, 1, 1), 0, 0.12, images)
-    fine = _smooth_noise(images, generator, max(4, images.shape[-1] // 2))
-    return strength * fine
 
 
 def colour_patches(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -129,14 +62,14 @@ def colour_patches(images: Tensor, generator: torch.Generator) -> tuple[Tensor, 
         (B, 1, H, W) bool, where the altered image counts.
     """
     batch = len(images)
-    region = _blob(images, generator)
+    region = blob(images, generator)
     colour = uniform(generator, (batch, 3, 1, 1), 0, 1, images)
     grey = uniform(generator, (batch, 1, 1, 1), 0, 1, images).expand(-1, 3, -1, -1)
     colour = torch.where(is_grey(images), grey, colour)
     kind = uniform(generator, (batch, 1, 1, 1), 0, 1, images)
     shade = torch.where(kind < 0.5, colour, torch.where(kind < 0.75, grey, images + colour - 0.5))
-    shade = shade + _texture(images, generator)
-    return _blend(images, shade, generator).clamp(0, 1), region
+    shade = shade + texture(images, generator)
+    return blend(images, shade, generator).clamp(0, 1), region
 
 
 def copy_paste(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -148,19 +81,19 @@ def copy_paste(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tens
         As `colour_patches`.
     """
     batch = len(images)
-    region = _blob(images, generator, low=0.04)
-    other = _choose(generator, (batch, 1, 1, 1), 0.5, images)
+    region = blob(images, generator, low=0.04)
+    other = choose(generator, (batch, 1, 1, 1), 0.5, images)
     source = torch.where(other, images.roll(1, dims=0), images)
     angle = uniform(generator, (batch,), 0, 2 * torch.pi, images)
-    mirror = 1 - 2 * _choose(generator, (batch,), 0.5, images).float()
+    mirror = 1 - 2 * choose(generator, (batch,), 0.5, images).float()
     shift = uniform(generator, (batch, 2), -0.7, 0.7, images)
     row_x = torch.stack([mirror * angle.cos(), -angle.sin(), shift[:, 0]], dim=1)
     row_y = torch.stack([mirror * angle.sin(), angle.cos(), shift[:, 1]], dim=1)
     theta = torch.stack([row_x, row_y], dim=1)  # (B, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     piece = F.grid_sample(source, grid, "bilinear", "reflection", align_corners=False)
-    opaque = _choose(generator, (batch, 1, 1, 1), 0.6, images)
-    return torch.where(opaque, piece, _blend(images, piece, generator)).clamp(0, 1), region
+    opaque = choose(generator, (batch, 1, 1, 1), 0.6, images)
+    return torch.where(opaque, piece, blend(images, piece, generator)).clamp(0, 1), region
 
 
 def random_lines(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -171,19 +104,19 @@ def random_lines(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Te
     """
     batch = (len(images), 1, 1, 1)
     y, x = pixel_grid(images)
-    centre = _centres(images, generator).view(-1, 2, 1, 1, 1)
+    centre = centres(images, generator).view(-1, 2, 1, 1, 1)
     angle = uniform(generator, batch, 0, torch.pi, images)
-    length = _log_uniform(generator, batch, 0.05, 0.6, images)
-    thickness = _log_uniform(generator, batch, 0.006, 0.03, images)
+    length = log_uniform(generator, batch, 0.05, 0.6, images)
+    thickness = log_uniform(generator, batch, 0.006, 0.03, images)
     bend = uniform(generator, batch, -1.5, 1.5, images)
     dy, dx = y - centre[:, 0], x - centre[:, 1]
     along = dx * angle.cos() + dy * angle.sin()  # (B, 1, H, W)
     across = dy * angle.cos() - dx * angle.sin() - bend * along.square()
-    across = across + 0.006 * _smooth_noise(images, generator, 16)
+    across = across + 0.006 * smooth_noise(images, generator, 16)
     region = (across.abs() < thickness / 2 + 0.5 / images.shape[-1]) & (along.abs() < length / 2)
     shade = uniform(generator, (len(images), 3, 1, 1), -0.6, 0.6, images)
     grey = shade.mean(dim=1, keepdim=True)
-    coloured = _choose(generator, batch, 0.4, images) & ~is_grey(images)
+    coloured = choose(generator, batch, 0.4, images) & ~is_grey(images)
     return (images + torch.where(coloured, shade, 2 * grey)).clamp(0, 1), region
 
 
@@ -194,10 +127,10 @@ def local_distortion(images: Tensor, generator: torch.Generator) -> tuple[Tensor
         As `colour_patches`.
     """
     batch = (len(images), 1, 1, 1)
-    region = _blob(images, generator, low=0.04)
+    region = blob(images, generator, low=0.04)
     smooth = F.avg_pool2d(images, 7, stride=1, padding=3, count_include_pad=False)
     gain = 1 + uniform(generator, batch, 0.12, 0.5, images) * (
-        1 - 2 * _choose(generator, batch, 0.5, images).float()
+        1 - 2 * choose(generator, batch, 0.5, images).float()
     )
     contrast = uniform(generator, batch, 0.0, 2.0, images)
     kind = uniform(generator, batch, 0, 1, images)
@@ -261,7 +194,7 @@ def add_pseudo_anomalies(
     perturbed = images
     touched = torch.zeros_like(images[:, :1], dtype=torch.bool)
     batch = (len(images),)
-    active = _choose(generator, batch, probability, images)
+    active = choose(generator, batch, probability, images)
     for _ in range(layers):
         family = uniform(generator, batch, 0, len(families), images).long()
         perturbed = perturbed.clone()
@@ -271,7 +204,7 @@ def add_pseudo_anomalies(
                 altered, region = _FUNCTIONS[name](perturbed[chosen], generator)
                 perturbed[chosen] = torch.where(region, altered, perturbed[chosen])
                 touched[chosen] |= region
-        active = active & _choose(generator, batch, 0.5, images)
+        active = active & choose(generator, batch, 0.5, images)
     changed = (perturbed - images).abs().amax(dim=1, keepdim=True) > VISIBLE
     share = F.avg_pool2d(changed.to(images.dtype), 5, stride=1, padding=2)
     mask = changed | (touched & (share > GAPS))

@@ -83,17 +83,18 @@ class SinglePassStage(TrainingStage):
     name = "single_pass"
 
     def batch(self, step: int) -> Batch:
-        """Draw normal images."""
+        """Draw normal images; perturb a share of them, none by default."""
+        options = self.config.single_pass
         generator = generator_for(self.seed, self.name, step)
-        return Batch(
-            {"images": self.draw(self.config.single_pass.batch_size, generator)}, self.loss
-        )
+        clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
+        perturbed, _ = perturb_share(clean, generator, options.perturbed)
+        return Batch({"clean": clean, "perturbed": perturbed}, self.loss)
 
-    def loss(self, images: Tensor) -> Tensor:
-        """Reconstruct (B, 3, H, W) and compare."""
-        with mixed_precision(images):
-            reconstruction = self.networks["single_pass"](images)  # (B, 3, H, W)
-        return reconstruction_loss(reconstruction.float(), images)
+    def loss(self, clean: Tensor, perturbed: Tensor) -> Tensor:
+        """Reconstruct the clean images (B, 3, H, W)."""
+        with mixed_precision(clean):
+            reconstruction = self.networks["single_pass"](perturbed)  # (B, 3, H, W)
+        return reconstruction_loss(reconstruction.float(), clean)
 
 
 class RcAEStage(TrainingStage):
@@ -146,9 +147,8 @@ class DPNStage(TrainingStage):
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
-        kept = round((1 - options.perturbed) * len(clean))  # the first images stay clean
-        perturbed[:kept], masks[:kept] = clean[:kept], 0
+        skew = options.coverage_skew
+        perturbed, masks = perturb_share(clean, generator, options.perturbed, skew=skew)
         tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
         return Batch(tensors, partial(self.loss, depth=depth))
 
@@ -234,6 +234,18 @@ class CRDStage(TrainingStage):
         """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
         depths = self.config.crd.depths or None
         return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
+
+
+def perturb_share(
+    images: Tensor, generator: torch.Generator, share: float, *, skew: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Perturb the last images of a batch, a share of it; see `perturbations.perturb`."""
+    if not share:
+        return images, torch.zeros_like(images[:, :1])
+    kept = round((1 - share) * len(images))
+    perturbed, masks = perturb(images, generator, skew=skew)
+    perturbed[:kept], masks[:kept] = images[:kept], 0
+    return perturbed, masks
 
 
 _STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}

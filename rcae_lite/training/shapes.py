@@ -1,0 +1,89 @@
+"""Random regions, places and textures, batched: what pseudo-anomalies are made of."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rcae_lite.model.losses import gradient
+from rcae_lite.training.augmentation import pixel_grid, uniform
+
+__all__ = ["blend", "blob", "centres", "choose", "log_uniform", "smooth_noise", "texture"]
+
+Size = tuple[int, ...]
+
+
+def choose(generator: torch.Generator, size: Size, probability: float, like: Tensor) -> Tensor:
+    """Draw booleans that are True with the given probability."""
+    return uniform(generator, size, 0, 1, like) < probability
+
+
+def log_uniform(
+    generator: torch.Generator, size: Size, low: float, high: float, like: Tensor
+) -> Tensor:
+    """Draw sizes such that every octave between ``low`` and ``high`` is equally frequent."""
+    return uniform(generator, size, math.log(low), math.log(high), like).exp()
+
+
+def smooth_noise(images: Tensor, generator: torch.Generator, cells: int) -> Tensor:
+    """Random field with ``cells`` bumps along a side, about standard normal; (B, 1, H, W)."""
+    size = (len(images), 1, cells, cells)
+    coarse = torch.randn(size, generator=generator, device=generator.device).to(images.device)
+    return F.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=False)
+
+
+def centres(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one centre (y, x) in (0, 1) per image: half anywhere, half where there is structure.
+
+    Structure is gradient energy, so that small defects meet the part and not only its background.
+    """
+    height, width = images.shape[-2:]
+    energy = gradient(images).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
+    energy = F.avg_pool2d(energy, 9, stride=1, padding=4).flatten(1)
+    energy = energy / energy.sum(dim=1, keepdim=True).clamp_min(1e-8) + 1 / energy.shape[1]
+    weights = energy.to(generator.device)
+    place = torch.multinomial(weights, 1, generator=generator).squeeze(1).to(images.device)
+    return torch.stack([(place // width + 0.5) / height, (place % width + 0.5) / width], dim=1)
+
+
+def blob(
+    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.4
+) -> Tensor:
+    """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
+
+    ``low`` and ``high`` bound the mean diameter as a fraction of the side.
+    """
+    batch = (len(images), 1, 1, 1)
+    y, x = pixel_grid(images)
+    centre = centres(images, generator).view(-1, 2, 1, 1, 1)
+    size = log_uniform(generator, batch, low, high, images) / 2
+    stretch = log_uniform(generator, batch, 0.4, 2.5, images).sqrt()
+    angle = uniform(generator, batch, 0, torch.pi, images)
+    dy, dx = y - centre[:, 0], x - centre[:, 1]
+    u = (dx * angle.cos() + dy * angle.sin()) / (size * stretch)
+    v = (dy * angle.cos() - dx * angle.sin()) / (size / stretch)
+    rectangle = torch.maximum(u.abs(), v.abs()) < 0.89  # the area of the ellipse
+    radius = (u.square() + v.square()).sqrt()
+    wobble = torch.where(
+        choose(generator, batch, 0.5, images),
+        smooth_noise(images, generator, 8),
+        smooth_noise(images, generator, 24),
+    )
+    round_ = radius + 0.4 * wobble * choose(generator, batch, 0.6, images) < 1
+    return torch.where(choose(generator, batch, 0.25, images), rectangle, round_)
+
+
+def blend(images: Tensor, layer: Tensor, generator: torch.Generator) -> Tensor:
+    """Lay a layer over the images with a random opacity per image (0.15 to 1)."""
+    opacity = uniform(generator, (len(images), 1, 1, 1), 0.15, 1.0, images)
+    return images + opacity * (layer - images)
+
+
+def texture(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Grain to lay on flat colour, a different strength and scale per image; (B, 1, H, W)."""
+    strength = uniform(generator, (len(images), 1, 1, 1), 0, 0.12, images)
+    fine = smooth_noise(images, generator, max(4, images.shape[-1] // 2))
+    return strength * fine
