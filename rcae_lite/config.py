@@ -333,7 +333,7 @@ _LITE = Config(
     size=128,
     single_pass=SinglePassConfig(steps=800, **_FAST),
     rcae=RcAEConfig(steps=4000, half_size_steps=3200, **_RESTORE),
-    dpn=DPNConfig(steps=800, mask_weight=1.0, **_RESTORE),
+    dpn=DPNConfig(steps=800, mask_weight=2.0, **_RESTORE),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}

@@ -27,7 +27,7 @@ class DetailPreservationNetwork(nn.Module):
 
     The gradient enters as what the reconstruction lacks of it, ∇I - ∇I_R^n, softly bounded (ours).
     Beside I_R^n that says the same as ∇I, but defects no longer outweigh texture a hundred times,
-    and DPN learns within hundreds of steps instead of thousands, or not at all.
+    and DPN learns where its residual otherwise stays 0 (results/restoration-search.md).
 
     Parameters
     ----------
