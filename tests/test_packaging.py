@@ -99,7 +99,6 @@ def test_packages_are_marked_as_typed(package):
 
 
 OF_VIEWS = {"anywidget", "traitlets"}  # extra `lab`, asked for by rcae_lite/widgets/views.py alone
-OF_PANDAS = {"tabulate"}  # imported by DataFrame.to_markdown
 
 
 def test_only_the_views_of_the_widgets_need_the_extra_lab():
@@ -120,7 +119,7 @@ def test_imports_and_declared_dependencies_agree():
         for name in imports(path)
     }
     third_party = names - set(sys.stdlib_module_names) - set(PACKAGES)
-    imported = {packages_distributions()[name][0].lower() for name in third_party} | OF_PANDAS
+    imported = {packages_distributions()[name][0].lower() for name in third_party}
     declared = {
         re.match(r"[\w-]+", line)[0].lower()
         for line in requires("rcae-lite")

@@ -227,8 +227,7 @@ class Ablation:
 
 def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     """Write a table in Markdown, a string per line."""
-    table = pd.DataFrame(body, columns=list(head))
-    return table.to_markdown(index=False, disable_numparse=True).splitlines()
+    return ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *body]]
 
 
 def _spread(values: Sequence[float], digits: int = 1) -> str:

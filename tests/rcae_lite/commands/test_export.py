@@ -89,7 +89,7 @@ def test_the_model_says_what_it_is(rcae):
     detector, path = rcae
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     told = session.get_modelmeta().custom_metadata_map
-    assert told["kind"] == "rcae-lite-onnx/rcae" and told["category"] == "tiny"
+    assert told["kind"] == "rcae-lite-onnx/full" and told["category"] == "tiny"
     assert float(told["threshold"]) == detector.threshold.value
     assert float(told["false_alarm_rate"]) == detector.threshold.false_alarm_rate
     assert (told["size"], told["side_multiple"]) == ("32", "32")

@@ -90,7 +90,7 @@ def evil(request, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_category, tmp_path_factory):
+def trained(tiny_category, tiny_detector, tmp_path_factory):
     """Return a folder with every kind of file that a training leaves."""
     folder = tmp_path_factory.mktemp("trained")
     detector = RcAEDetector(tiny_config(), 0, "cpu")
@@ -108,7 +108,7 @@ def trained(tiny_category, tmp_path_factory):
             )  # fmt: skip
     finally:
         checkpoint.SECONDS_BETWEEN = before
-    detector.save(folder)
+    tiny_detector.save(folder)
     return folder
 
 

@@ -35,7 +35,7 @@ def measured() -> Cost:
 def test_every_detector_is_measured_at_every_depth_and_size(measured):
     found = [(m.detector, m.depth, m.size) for m in measured.measured]
     recursive = [(k, n, size) for k in ("rcae", "full") for n in (1, 2) for size in (64, 128)]
-    assert found == [("single_pass", SMALL.depth, size) for size in (64, 128)] + recursive
+    assert found == [("single_pass", SMALL.rcae.depth, size) for size in (64, 128)] + recursive
     assert all(m.milliseconds > 0 for m in measured.measured)
     assert len(measured.devices) == 1 and measured.devices[0].startswith("cpu (")
 
@@ -46,8 +46,8 @@ def test_operations_and_parameters_are_those_of_the_networks(measured):
     assert ratio == pytest.approx(4, rel=0.1)  # convolutions are proportional to the pixels
     assert flop["full", 2, 64] > flop["full", 1, 64] > flop["rcae", 1, 64]
     totals = {m.detector: m.parameters for m in measured.measured}
-    assert set(totals["full"]) == {"rcae", "dpn", "full", "total"}
-    assert totals["full"]["total"] == sum(totals["full"][name] for name in ("rcae", "dpn", "full"))
+    assert set(totals["full"]) == {"rcae", "dpn", "crd", "total"}
+    assert totals["full"]["total"] == sum(totals["full"][name] for name in ("rcae", "dpn", "crd"))
 
 
 def test_the_exponents_are_those_of_a_power_law():

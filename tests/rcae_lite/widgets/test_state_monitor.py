@@ -113,7 +113,8 @@ def test_a_failure_is_told_and_can_be_resumed(fresh, tiny_category, tmp_path, mo
     state = MonitorState(fresh, tiny_category.train, tmp_path / "checkpoint")
     with monkeypatch.context() as broken:
         broken.setattr(
-            "rcae_lite.detector.train_stage", lambda *_: (_ for _ in ()).throw(KitError("no luck"))
+            "rcae_lite.training.trainer.train_stage",
+            lambda *_: (_ for _ in ()).throw(KitError("no luck")),
         )
         finish(state)
     assert (state.status, state.message) == ("failed", "no luck")
