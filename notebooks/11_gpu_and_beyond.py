@@ -205,10 +205,10 @@ torch.set_num_threads(1)
 dist.init_process_group("gloo")
 rank, world = dist.get_rank(), dist.get_world_size()
 torch.manual_seed(0)
-network = DistributedDataParallel(RcAE(2, size=32, width=8))
+network = DistributedDataParallel(RcAE(2, size=64, width=8))
 optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
 for step in range(5):
-    images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step))
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(step))
     mine = images.chunk(world)[rank]  # this rank's part of the batch
     optimiser.zero_grad()
     reconstruction_loss(network(mine), mine).backward()  # averages the gradients over the ranks
