@@ -192,8 +192,9 @@ def train_stage(
     -----
     A batch that does not fit the memory is halved, again and again if need be, and the gradients
     of the parts are added up; ``state.parts`` says so from then on. Weighted by their sizes, the
-    parts have the gradient of the whole batch where its loss is a mean over items. Batch
-    normalisation and Dice (CRD) see a part instead of the batch, so there it is close, not equal.
+    parts have the gradient of the whole batch where its loss is a mean over items. The mean over
+    the perturbed region (``mask_weight``), batch normalisation and Dice (CRD) see a part instead of
+    the batch, so there it is close, not equal.
     """
     callbacks = list(callbacks)
     state.module.train()

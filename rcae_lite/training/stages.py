@@ -126,8 +126,7 @@ class RcAEStage(TrainingStage):
         rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
         with mixed_precision(clean):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
-        weight = self.config.rcae.mask_weight
-        return reconstruction_loss(reconstruction.float(), clean, masks, weight)
+        return restoration_loss(reconstruction, clean, masks, self.config.rcae.mask_weight)
 
 
 class DPNStage(TrainingStage):
@@ -160,7 +159,7 @@ class DPNStage(TrainingStage):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
         with mixed_precision(clean):
             enhanced = dpn(reconstruction, gradient(perturbed))  # I_D^n, (B, 3, H, W)
-        return reconstruction_loss(enhanced.float(), clean, masks, self.config.dpn.mask_weight)
+        return restoration_loss(enhanced, clean, masks, self.config.dpn.mask_weight)
 
 
 class CRDStage(TrainingStage):
@@ -234,6 +233,16 @@ class CRDStage(TrainingStage):
         """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
         depths = self.config.crd.depths or None
         return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
+
+
+def restoration_loss(made: Tensor, clean: Tensor, masks: Tensor, weight: float) -> Tensor:
+    """Intensity and gradient L1, over the batch of all processes.
+
+    The mean over the perturbed region is no mean over items: it wants the whole batch.
+    """
+    if not weight:
+        return reconstruction_loss(made.float(), clean)
+    return reconstruction_loss(gather(made.float()), gather(clean), gather(masks), weight)
 
 
 def perturb_share(

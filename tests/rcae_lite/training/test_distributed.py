@@ -62,7 +62,8 @@ def both(data, tmp_path_factory) -> Path:
 
 
 def losses(run: Path) -> dict[str, list]:
-    return json.loads((run / "detector.json").read_text())["losses"]
+    stages = json.loads((run / "detector.json").read_text())["stages"]
+    return {name: stage["losses"] for name, stage in stages.items()}
 
 
 @pytest.mark.parametrize("stage", ["rcae", "dpn", "crd"])
