@@ -40,7 +40,7 @@ from torch.nn import functional as F
 
 from data_utils import ImageSet, open_category
 from rcae_lite import SinglePassDetector, plotting
-from rcae_lite.evaluation import curves, metrics
+from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
