@@ -13,9 +13,9 @@
 # %% [markdown]
 # # 03 Recursion
 #
-# One encoder, one decoder, each applied n times. You build both from scratch, train them twice for
-# a minute, once on clean and once on damaged images, and then check that the kit's `RcAE` computes
-# the same up to rounding. Afterwards you can
+# One encoder, one decoder, each applied n times. You build both from scratch, train them twice,
+# once on clean and once on damaged images, and then check that the kit's `RcAE` computes the same
+# up to rounding. Afterwards you can
 #
 # - write $I_C^i = E(I_C^{i-1})$ and $I_R^j = D(I_R^{j-1})$ as code,
 # - say why an output of E has to be a valid input of E,
@@ -303,7 +303,7 @@ for name in pairs:
 
 # %% [markdown]
 # **Interpret:** on the line of resizing, forgetting is paid for by the part. Below it, the network
-# knows something. Where do your two pairs lie, and how far did a minute of training bring them?
+# knows something. Where do your two pairs lie, after so short a training?
 
 # %% [markdown]
 # ## 6. The kit computes the same

@@ -40,7 +40,7 @@ from torch.nn import functional as F
 
 from data_utils import ImageSet, open_category
 from rcae_lite import SinglePassDetector, plotting
-from rcae_lite.evaluation import metrics
+from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
@@ -84,7 +84,7 @@ print(f"{category.name}: {len(test)} test images, {test.labels.sum()} of them de
 # %%
 share = sum(mask.sum() for mask in masks) / max(1, sum(mask.size for mask in masks))
 print(f"defective pixels: {100 * share:.2f}% (a random map has that pixel AP)")
-assert metrics.PRO_LIMIT == 0.3
+assert curves.PRO_LIMIT == 0.3
 evaluation = detector.evaluate(test)
 print(evaluation.summary())
 print(f"1% of the normal pixels are {0.01 * (1 - share) / share:.2f} times all defective ones")
@@ -377,13 +377,13 @@ for name, (m, t) in rows.items():
     if not any(mask.any() for mask in t):
         print(f"{name:22} no defective pixel is left: there is nothing to measure")
         continue
-    curve = metrics.pixel_curve(m, t)
+    curve = curves.pixel_curve(m, t)
     fpr, tpr = curve.roc()
     area = np.mean([mask.mean() for mask in t]) / native_share
     table[name] = (
         np.trapezoid(tpr, fpr),
         curve.average_precision(),
-        metrics.area_under_pro(*curve.pro()),
+        curves.area_under_pro(*curve.pro()),
     )
     print(
         f"{name:22} area x {area:.2f}  pixel AUROC {table[name][0]:.3f}  "
