@@ -44,13 +44,8 @@ def changed(attempt: Attempt) -> None:
     """List the options in which two `Config.to_dict()` differ, sorted."""
     base = get_config(str(attempt.random.choice(list(PRESETS)))).to_dict()
     other = get_config(base["preset"]).to_dict()
-<<<<<<< HEAD
     size, steps = 32 * attempt.integer(40, 80), attempt.integer(10_000, 20_000)
     other["size"], other["crd"]["steps"], other["dpn"]["batch_size"] = size, steps, 99
-=======
-    other["size"] += 8 * attempt.integer(10, 20)
-    other["crd"]["steps"], other["dpn"]["batch_size"] = attempt.integer(10_000, 20_000), 99
->>>>>>> 7ec52a4a24fa390c54c87f4bf0b1767c6b307c3f
     got = attempt.call(base, other)
     right = ["crd.steps", "dpn.batch_size", "size"]
     equal = {name for name in base if base[name] == other[name]}
