@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from data_utils.errors import KitError
+from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.evaluation.bootstrap import Interval, rate_interval
 from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.thresholds import Threshold, p_values
@@ -233,6 +234,10 @@ class Evaluation(Record, frozen=True, kw_only=True):
             f"  {'false alarms':<22} {rates[0]}",
             f"  {'defects found':<22} {rates[1]}",
         ]
+        for name, probed in self.restoration.items():
+            shares = " ".join(f"{value:.2f}" for value in probed.copied_share)
+            errors = " ".join(f"{value:.1f}" for value in probed.error)
+            lines.append(f"  {DETECTOR_NAMES[name]}: copied share {shares}, error outside {errors}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@ python -m rcae_lite.example
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from data_utils import open_category
 from rcae_lite.baselines import DETECTORS
 from rcae_lite.config import get_config
@@ -25,7 +27,8 @@ def make() -> None:
         loaded = detector_class.load(SHIPPED / kind)
         files = [file.stat().st_size for file in (SHIPPED / kind).glob("detector.*")]
         print(f"{kind}: {sum(files) / 1e6:.2f} MB, as it is loaded again:")
-        print(loaded.evaluate(category.test).summary())
+        evaluation = loaded.evaluate(category.test)
+        print(replace(evaluation, restoration=loaded.restoration(category.train)).summary())
 
 
 if __name__ == "__main__":
