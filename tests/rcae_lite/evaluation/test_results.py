@@ -185,7 +185,7 @@ def test_text_that_is_not_an_evaluation_is_refused(text):
 def test_a_missing_field_is_named(name):
     values = make_evaluation().to_dict()
     del values[name]
-    with pytest.raises(KitError, match=f"{name}: expected|missing required field `{name}`"):
+    with pytest.raises(KitError, match=f"{name}: Expected|missing required field `{name}`"):
         Evaluation.from_dict(values)
 
 

@@ -98,5 +98,7 @@ def test_the_table_is_written_with_its_plot(measured, monkeypatch, tmp_path):
 
 
 def test_a_process_that_fails_says_which_detector_and_why():
-    with pytest.raises(KitError, match=r"measuring single-pass up to 64x64 failed: .*'tpu'"):
+    with pytest.raises(
+        KitError, match=r"measuring single-pass autoencoder up to 64x64 failed: .*'tpu'"
+    ):
         cost.measure(SMALL, device="tpu", sizes=(64,), depths=(1,))

@@ -15,7 +15,7 @@ from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
 # Another valid value of every option of each stage.
 LONGER = {**TINY_STAGE, "steps": 7}
 OTHER = {
-    "single_pass": {"levels": 4, "width": 24},
+    "single_pass": {"levels": 4, "width": 24, "skips": True, "perturbed": 0.5},
     "rcae": {
         "depth": 2,
         "width": 24,
