@@ -122,7 +122,8 @@ plotting.trajectory_strip(
 # the rest of the part? (The kinds of defect are none that the training painted.)
 
 # %%
-probed = detector.restoration(category.train.subset(range(12)) if FAST else category.train)
+few = range(min(12, len(category.train)))
+probed = detector.restoration(category.train.subset(few) if FAST else category.train)
 for name, found in probed.items():
     print(f"{'RcAE' if name == 'rcae' else 'and DPN'}, by depth 1 to {detector.config.rcae.depth}")
     print("  share of the defect:    ", " ".join(f"{100 * c:4.0f}%" for c in found.copied_share))

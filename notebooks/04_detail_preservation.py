@@ -56,7 +56,8 @@ from rcae_lite.training.checkpoint import StageStore
 sns.set_theme(style="whitegrid")
 category = open_category(DATA, CATEGORY, size=128)
 test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
-train = category.train.subset(range(12)) if FAST else category.train
+few = range(min(12, len(category.train)))
+train = category.train.subset(few) if FAST else category.train
 detector = detector_for(category, fast=FAST)
 images, N = test.images() / 255, detector.config.rcae.depth
 

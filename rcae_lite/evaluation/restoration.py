@@ -316,15 +316,15 @@ def paint_defects(images: Tensor, *, paintings: int = PAINTINGS, seed: int = 0) 
     """
     generator = torch.Generator().manual_seed(seed)
     families = list(PROBE_FAMILIES)
-    painted, masks, names = [], [], []
+    painted, masks, drawn = [], [], []
     for image in images:
         for turn in range(paintings):
-            names.append(families[turn % len(families)])
-            one, mask = _paint_one(image, names[-1], generator)
+            drawn.append(families[turn % len(families)])
+            one, mask = _paint_one(image, drawn[-1], generator)
             painted.append(one)
             masks.append(mask)
     source = torch.arange(len(images)).repeat_interleave(paintings)
-    return Painted(torch.stack(painted), images[source], torch.stack(masks), source, tuple(names))
+    return Painted(torch.stack(painted), images[source], torch.stack(masks), source, tuple(drawn))
 
 
 def _paint_one(image: Tensor, family: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
