@@ -41,7 +41,7 @@ from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import code_version
-from rcae_lite.training.loop import generator_for
+from rcae_lite.training.draws import generator_for
 
 LAYERS = ["layer2", "layer3"]
 

@@ -274,15 +274,17 @@ def resizing(images):
     return resize_trajectory(images, N)
 
 
-def depths_of(pair):
-    """Return the function that sends images through all depths of a pair."""
+def restored(images):
+    """Send images through all depths of every pair."""
     every = range(1, N + 1)
-    return lambda images: torch.stack([compose(*pair, images, n) for n in every], dim=2)
+    found = {
+        name: torch.stack([compose(*pair, images, n) for n in every], dim=2)
+        for name, pair in pairs.items()
+    }
+    return found | {"resizing": resizing(images)}
 
 
-few = {"paintings": 4}  # of every image, one of each kind
-probed = {name: probe(depths_of(pair), held_out, **few) for name, pair in pairs.items()}
-probed["resizing"] = probe(resizing, held_out, **few)
+probed = probe(restored, held_out, paintings=4)  # of every image, one of each kind
 plotting.restoration(probed).get_figure()
 
 # %%
@@ -399,11 +401,18 @@ full = category.train  # the shipped detector held its own images out of all of 
 single = detector_for(category, "single_pass", fast=FAST)
 unseen = full.images()[split(detector.seed, len(full))[1]] / 255
 unseen = unseen[: 2 if FAST else None]
-found = {
-    "rcae": probe(lambda x: detector.trajectory(x).reconstructions, unseen),
-    "single_pass": probe(lambda x: single.trajectory(x).reconstructions, unseen),
-    "resizing": probe(resizing, unseen),
-}
+
+
+def made_of(images):
+    """Send images through the trained networks, and through none."""
+    return {
+        "rcae": detector.trajectory(images).reconstructions,
+        "single_pass": single.trajectory(images).reconstructions,
+        "resizing": resizing(images),
+    }
+
+
+found = probe(made_of, unseen)
 plotting.restoration(found).get_figure()
 
 # %%
@@ -480,4 +489,5 @@ plotting.residual_ladder(evaluation).get_figure()
 # 2. Remove the identity paths from E and D. What does the loss do in the first 20 steps?
 # 3. Remove the skips from `ConvAutoencoder`. In the paper this costs 6.7 points of image AUROC.
 #    Predict what it does to the two measures of section 5, then measure.
-# 4. The kit has `RcAE(channels=16)`. What do compressed images look like then?
+# 4. The kit has `RcAE(half_size=False)`, the paper's order inside E. What does a step cost then,
+#    and what do the two measures of section 5 gain?

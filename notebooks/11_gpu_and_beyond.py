@@ -46,7 +46,7 @@ from data_utils import open_category
 from rcae_lite import RcAE, ablate, plotting
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import reconstruction_loss
-from rcae_lite.training.loop import generator_for
+from rcae_lite.training.draws import generator_for
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 
 # %%

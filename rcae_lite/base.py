@@ -41,7 +41,8 @@ from rcae_lite.training.checkpoint import (
     save_snapshot,
     stage_keys,
 )
-from rcae_lite.training.loop import Callback, generator_for
+from rcae_lite.training.draws import generator_for
+from rcae_lite.training.loop import Callback
 from rcae_lite.training.trainer import Trainer
 
 __all__ = ["Detector", "keys_of", "split"]
@@ -99,8 +100,7 @@ class Detector(ABC):
         seed, device
             As in the constructor.
         **overrides
-            Options of the preset to replace, checked by name: ``crd={"width": 24}``, for example;
-            see `rcae_lite.config.get_config`.
+            Options of the preset to replace, see `rcae_lite.config.get_config`.
         """
         return cls(get_config(preset, **overrides), seed, device)
 
@@ -295,8 +295,7 @@ class Detector(ABC):
         Returns
         -------
         Evaluation
-            See `rcae_lite.evaluation.protocol.evaluate`; errors as there, or a KitError if the
-            detector is untrained.
+            See `rcae_lite.evaluation.protocol.evaluate`; errors as there, or if untrained.
         """
         threshold = self.require_threshold()
         check_test_set(test, self.config.size)
@@ -355,15 +354,17 @@ class Detector(ABC):
         Returns
         -------
         dict of str to Restoration
-            After RcAE or the single pass, and after DPN where there is one; by the names of
-            `rcae_lite.config.DETECTOR_NAMES`. See `rcae_lite.evaluation.restoration`.
+            After the first network, and after DPN where there is one, by their names in
+            `rcae_lite.config.DETECTOR_NAMES`; see `rcae_lite.evaluation.restoration`.
         """
         held_out = train.images()[split(self.seed, len(train))[1]] / 255
-        plain = "single_pass" if "single_pass" in self.modules else "rcae"
-        found = {plain: probe(lambda x: self.trajectory(x).reconstructions, held_out)}
-        if "dpn" in self.modules:
-            found["rcae_dpn"] = probe(lambda x: self.trajectory(x).restored, held_out)
-        return found
+
+        def restore(images: Tensor) -> dict[str, Tensor]:
+            found = self.trajectory(images)
+            made = {self.stage_names[0]: found.reconstructions, "rcae_dpn": found.enhanced}
+            return {name: restored for name, restored in made.items() if restored is not None}
+
+        return probe(restore, held_out)
 
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""

@@ -88,6 +88,10 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"steps {self.steps} and epochs {self.epochs}: give exactly one of them, above 0"
             )
 
+    def phases(self, steps: int) -> list[int]:
+        """Count the steps of the phases that the learning rate is scheduled for, ``steps`` in all."""
+        return [steps]
+
     def optimiser_steps(self, images: int) -> int:
         """Optimiser steps for a training set of ``images`` images."""
         return self.steps or self.epochs * -(-images // self.batch_size)
@@ -129,8 +133,6 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         the paper has 5 at 1024.
     width : int
         Features of the first layer of E and D, a multiple of 8; the others have twice as many.
-    channels : int
-        C, the channels of a compressed image.
     skips, shared : bool
         Skips inside E and D, and one E and D for all levels.
     half_size, identity : bool
@@ -142,12 +144,11 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Weight of the error inside the perturbed region, added to the loss (ours; 0 disables it).
     half_size_steps : int
         So many steps come first, at half the size of the images (ours): E and D are shared over
-        the scales, and these steps cost a quarter.
+        the scales, and these steps cost a quarter. Each part has its own schedule.
     """
 
     depth: Depth = 3
     width: Width = 16
-    channels: Annotated[int, Meta(ge=1, le=4096)] = 3
     skips: bool = True
     shared: bool = True
     half_size: bool = True
@@ -155,6 +156,11 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     coverage_skew: Exponent = 1.0
     mask_weight: Strength = 0.0
     half_size_steps: Count = 0
+
+    def phases(self, steps: int) -> list[int]:
+        """Count the steps at half the size, then the others."""
+        first = min(self.half_size_steps, steps)
+        return [first, steps - first]
 
 
 class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):

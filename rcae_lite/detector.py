@@ -38,7 +38,6 @@ class RcAEDetector(Detector):
                 rcae.depth,
                 size=config.size,
                 width=rcae.width,
-                channels=rcae.channels,
                 skips=rcae.skips,
                 shared=rcae.shared,
                 half_size=rcae.half_size,

@@ -17,7 +17,7 @@ This file imports nothing that has to do with training, so they cannot leak into
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,8 +49,8 @@ VISIBLE = 0.02  # a change below this in every channel is undone: it is no defec
 STRUCTURED = 0.2  # share of the pixels that count as structured
 BATCH = 8  # images that go through the network at a time
 
-Restore = Callable[[Tensor], Tensor]
-"""What is probed: images (B, 3, H, W) to their reconstructions at every depth, (B, 3, N, H, W)."""
+Restore = Callable[[Tensor], Mapping[str, Tensor]]
+"""What is probed: images (B, 3, H, W) to reconstructions (B, 3, N, H, W), by name."""
 
 
 # -- the measures ------------------------------------------------------------------------------
@@ -376,23 +376,35 @@ class Restoration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 @torch.no_grad()
 def probe(
     restore: Restore, images: Tensor, *, paintings: int = PAINTINGS, seed: int = 0
-) -> Restoration:
-    """Measure what a network keeps of painted defects and of the part.
+) -> dict[str, Restoration]:
+    """Measure what networks keep of painted defects and of the part.
 
     Parameters
     ----------
     restore : callable
-        Images (B, 3, H, W) to reconstructions (B, 3, N, H, W), for example ``rcae.trajectory``.
+        Images (B, 3, H, W) to reconstructions (B, 3, N, H, W), by the name of what made them.
     images : Tensor
-        Normal images that the network was not trained on, (B, 3, H, W) in [0, 1].
+        Normal images that no network was trained on, (B, 3, H, W) in [0, 1].
     paintings : int
         Painted copies of each image.
     seed : int
         Of the paintings.
+
+    Returns
+    -------
+    dict of str to Restoration
+        By the names that ``restore`` gives.
     """
     painted = paint_defects(images.cpu(), paintings=paintings, seed=seed)
-    of_clean = _through(restore, images)[painted.source]  # (K, 3, N, H, W)
+    of_clean = _through(restore, images)
     restored = _through(restore, painted.images.to(images.device))
+    return {
+        name: _measure(painted, of_clean[name][painted.source], restored[name]) for name in restored
+    }
+
+
+def _measure(painted: Painted, of_clean: Tensor, restored: Tensor) -> Restoration:
+    """Compare R_n(x) and R_n(p), (K, 3, N, H, W) both, with what was painted."""
 
     def shares(chosen: Tensor) -> dict[str, Curve]:
         p, x, m = painted.images[chosen], painted.clean[chosen], painted.mask[chosen]
@@ -419,14 +431,15 @@ def probe(
         error_structured=error(True),
         by_family=family,
         by_size=sizes,
-        images=len(images),
+        images=int(painted.source[-1]) + 1,
         paintings=len(painted.family),
     )
 
 
-def _through(restore: Restore, images: Tensor) -> Tensor:
-    """Send images through the network in small batches; the answer is on the CPU."""
-    return torch.cat([restore(part).float().cpu() for part in images.split(BATCH)])
+def _through(restore: Restore, images: Tensor) -> dict[str, Tensor]:
+    """Send images through the networks in small batches; the answers are on the CPU."""
+    parts = [restore(part) for part in images.split(BATCH)]
+    return {name: torch.cat([part[name].float().cpu() for part in parts]) for name in parts[0]}
 
 
 def _curve(values: Tensor) -> Curve:

@@ -7,7 +7,8 @@ The whole model is in this file. Read it from top to bottom once:
 3. ``RcAE`` applies *one* encoder n times and *one* decoder n times (paper, section 1).
    The reconstruction of depth n is ``I_R^n = D^n(E^n(I))``; all depths are the *trajectory*.
 
-Letters: B batch, C channels of a compressed image, N recursion depth, H and W height and width.
+Letters: B batch, N recursion depth, H and W height and width. C_i is a compressed image, R_j a
+reconstruction on its way back; both have the three channels of the image.
 
 Source: Wu et al., "RcAE: Recursive Reconstruction Framework for Unsupervised Industrial Anomaly
 Detection", AAAI 2026. The paper says of E and D: a standard 4-layer convolutional autoencoder with
@@ -128,8 +129,6 @@ class Encoder(nn.Module):
 
     Parameters
     ----------
-    channels : int
-        Channels of the input and of the output, so that any output is a valid input.
     width : int
         Features of the first layer, see `ConvAutoencoder`.
     skips, half_size, identity : bool
@@ -137,28 +136,22 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int = 3,
-        width: int = 16,
-        *,
-        skips: bool = True,
-        half_size: bool = True,
-        identity: bool = True,
+        self, width: int = 16, *, skips: bool = True, half_size: bool = True, identity: bool = True
     ) -> None:
         super().__init__()
         self.identity = identity
         if half_size:
             self.first: nn.Module = nn.PixelUnshuffle(2)
-            self.last = nn.Conv2d(width, channels, 1)
+            self.last = nn.Conv2d(width, 3, 1)
         else:
             self.first = nn.Identity()
-            self.last = nn.Conv2d(width, channels, 2, stride=2)
-        self.body = ConvAutoencoder(4 * channels if half_size else channels, width, skips)
+            self.last = nn.Conv2d(width, 3, 2, stride=2)
+        self.body = ConvAutoencoder(12 if half_size else 3, width, skips)
         _start_small(self.last, identity)
 
     def forward(self, x: Tensor, layers: int = LAYERS) -> Tensor:
-        """Compress once: (B, C, H, W) to (B, C, H/2, W/2)."""
-        added = self.last(self.body(self.first(x), layers))  # (B, C, H/2, W/2)
+        """Compress once: (B, 3, H, W) to (B, 3, H/2, W/2)."""
+        added = self.last(self.body(self.first(x), layers))  # (B, 3, H/2, W/2)
         return F.avg_pool2d(x, 2) + added if self.identity else added
 
 
@@ -170,22 +163,20 @@ class Decoder(nn.Module):
 
     Parameters
     ----------
-    channels, width, skips, identity
+    width, skips, identity
         As in `Encoder`.
     """
 
-    def __init__(
-        self, channels: int = 3, width: int = 16, *, skips: bool = True, identity: bool = True
-    ) -> None:
+    def __init__(self, width: int = 16, *, skips: bool = True, identity: bool = True) -> None:
         super().__init__()
         self.identity = identity
-        self.body = ConvAutoencoder(channels, width, skips)
-        self.last = nn.ConvTranspose2d(width, channels, 2, stride=2)
+        self.body = ConvAutoencoder(3, width, skips)
+        self.last = nn.ConvTranspose2d(width, 3, 2, stride=2)
         _start_small(self.last, identity)
 
     def forward(self, x: Tensor, layers: int = LAYERS) -> Tensor:
-        """Reconstruct once: (B, C, H, W) to (B, C, 2H, 2W)."""
-        added = self.last(self.body(x, layers))  # (B, C, 2H, 2W)
+        """Reconstruct once: (B, 3, H, W) to (B, 3, 2H, 2W)."""
+        added = self.last(self.body(x, layers))  # (B, 3, 2H, 2W)
         if not self.identity:
             return added
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + added
@@ -211,9 +202,6 @@ class RcAE(nn.Module):
         images go through, see `rcae_lite.model.layers`; larger and other shapes are possible.
     width : int
         Features of the first layer of E and D, a multiple of 8; the others have twice as many.
-    channels : int
-        C, the channels of every compressed image. With 3 a compressed image is an image; with any
-        other number a 1x1 convolution goes from RGB to C before and back after the recursion.
     skips : bool
         Whether the autoencoders inside E and D have skips (ablation). Without them there is no
         identity path either, whatever ``identity`` says: it is a skip around a whole autoencoder,
@@ -233,7 +221,6 @@ class RcAE(nn.Module):
         *,
         size: int = 128,
         width: int = 16,
-        channels: int = 3,
         skips: bool = True,
         shared: bool = True,
         half_size: bool = True,
@@ -254,26 +241,23 @@ class RcAE(nn.Module):
         copies = 1 if shared else depth
         own = {"skips": skips, "identity": identity and skips}
         self.encoders = nn.ModuleList(
-            Encoder(channels, width, half_size=half_size, **own) for _ in range(copies)
+            Encoder(width, half_size=half_size, **own) for _ in range(copies)
         )
-        self.decoders = nn.ModuleList(Decoder(channels, width, **own) for _ in range(copies))
-        image_like = channels == 3
-        self.stem = nn.Identity() if image_like else nn.Conv2d(3, channels, 1)
-        self.head = nn.Identity() if image_like else nn.Conv2d(channels, 3, 1)
+        self.decoders = nn.ModuleList(Decoder(width, **own) for _ in range(copies))
         self.to(memory_format=torch.channels_last)  # faster on a CPU
 
     def encode(self, x: Tensor, level: int) -> Tensor:
-        """C_{level} from C_{level-1}: shape (B, C, H, W) to (B, C, H/2, W/2)."""
+        """C_{level} from C_{level-1}: (B, 3, H, W) to (B, 3, H/2, W/2)."""
         layers, _ = self.layers[level - 1]
         return self.encoders[(level - 1) % len(self.encoders)](x, layers)
 
     def decode(self, x: Tensor, level: int) -> Tensor:
-        """One step back from ``level`` to ``level - 1``: (B, C, H, W) to (B, C, 2H, 2W)."""
+        """One step back from ``level`` to ``level - 1``: (B, 3, H, W) to (B, 3, 2H, 2W)."""
         _, layers = self.layers[level - 1]
         return self.decoders[(level - 1) % len(self.decoders)](x, layers)
 
     def compress(self, images: Tensor, depth: int | None = None) -> list[Tensor]:
-        """Return the compressed images C_0 ... C_depth; C_0 is the image (after the stem).
+        """Return the compressed images C_0 ... C_depth; C_0 is the image.
 
         Parameters
         ----------
@@ -285,7 +269,7 @@ class RcAE(nn.Module):
         Returns
         -------
         list of Tensor
-            ``depth + 1`` tensors; element i has shape (B, C, H / 2^i, W / 2^i).
+            ``depth + 1`` tensors; element i has shape (B, 3, H / 2^i, W / 2^i).
 
         Raises
         ------
@@ -296,7 +280,7 @@ class RcAE(nn.Module):
         if not 1 <= depth <= self.depth:
             raise KitError(f"depth {depth} is outside 1..{self.depth}, the depths of this RcAE")
         check_divisible(images, self.halvings)
-        compressed = [self.stem(images)]  # C_0 = I
+        compressed = [images]  # C_0 = I
         for level in range(1, depth + 1):
             compressed.append(self.encode(compressed[-1], level))  # C_i = E(C_{i-1})
         return compressed
@@ -320,7 +304,7 @@ class RcAE(nn.Module):
         reconstruction = compressed[-1]  # R_0 = C_n
         for level in range(len(compressed) - 1, 0, -1):
             reconstruction = self.decode(reconstruction, level)  # R_j = D(R_{j-1})
-        return self.head(reconstruction)  # (B, 3, H, W)
+        return reconstruction  # (B, 3, H, W)
 
     def trajectory(self, images: Tensor, depths: Sequence[int] | None = None) -> Tensor:
         """Reconstruct at several depths, sharing the work.
@@ -344,11 +328,10 @@ class RcAE(nn.Module):
         if not depths or depths != sorted(set(depths)) or depths[0] < 1:
             raise KitError(f"depths {depths} must increase and lie in 1..{self.depth}")
         compressed = self.compress(images, depths[-1])
-        rising: list[Tensor] = []  # the depths that have started, each (B, C, H / 2^l, W / 2^l)
+        rising: list[Tensor] = []  # the depths that have started, each (B, 3, H / 2^l, W / 2^l)
         for level in range(depths[-1], 0, -1):
             if level in depths:
                 rising.insert(0, compressed[level])
             batch = self.decode(torch.cat(rising), level)
             rising = list(batch.unflatten(0, (len(rising), -1)))
-        out = self.head(torch.cat(rising)).unflatten(0, (len(depths), -1))
-        return torch.stack(list(out), dim=2)  # (B, 3, N, H, W)
+        return torch.stack(rising, dim=2)  # (B, 3, N, H, W)

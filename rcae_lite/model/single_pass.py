@@ -49,23 +49,8 @@ class SinglePassAutoencoder(nn.Module):
             nn.GroupNorm(8, width), nn.GELU(), nn.Conv2d(width, width, 3, padding=1), nn.GELU()
         )
 
-    def forward(self, images: Tensor, depth: int | None = None) -> Tensor:
-        """Reconstruct once.
-
-        Parameters
-        ----------
-        images : Tensor
-            (B, 3, H, W) in [0, 1].
-        depth : int, optional
-            Only the constructor's depth is possible; there so that both autoencoders train alike.
-
-        Returns
-        -------
-        Tensor
-            (B, 3, H, W), not clamped.
-        """
-        if depth not in (None, self.depth):
-            raise KitError(f"depth {depth}: a single-pass autoencoder has only {self.depth}")
+    def forward(self, images: Tensor) -> Tensor:
+        """Reconstruct once: (B, 3, H, W) in [0, 1] to (B, 3, H, W), not clamped."""
         check_divisible(images, self.depth)
         x, passed = images, []
         for level in self.encoder:

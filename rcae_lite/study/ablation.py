@@ -43,7 +43,7 @@ from rcae_lite.study.restoration import (
 )
 from rcae_lite.study.summary import Ablation, CellResult
 from rcae_lite.training.checkpoint import StageStore
-from rcae_lite.training.loop import generator_for
+from rcae_lite.training.draws import generator_for
 
 __all__ = ["ablate"]
 

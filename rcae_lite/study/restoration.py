@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -129,5 +128,6 @@ def probe_detector(label: str, detector: Detector, train: ImageSet) -> Probed:
 def probe_resizing(config: Config, seed: int, train: ImageSet) -> Probed:
     """Probe the control that has learned nothing."""
     held_out = train.images()[split(seed, len(train))[1]] / 255
-    found = probe(partial(resize_trajectory, depth=config.rcae.depth), held_out)
-    return Probed(RESIZING, train.category, seed, 0.0, found)
+    depth = config.rcae.depth
+    found = probe(lambda x: {RESIZING: resize_trajectory(x, depth=depth)}, held_out)
+    return Probed(RESIZING, train.category, seed, 0.0, found[RESIZING])

@@ -9,28 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["is_grey", "pixel_grid", "uniform", "augment"]
+from rcae_lite.training.draws import uniform
+from rcae_lite.training.shapes import is_grey, pixel_grid
 
-
-def uniform(
-    generator: torch.Generator, size: tuple[int, ...], low: float, high: float, like: Tensor
-) -> Tensor:
-    """Draw uniform numbers on the generator's device and move them beside ``like``."""
-    draw = torch.rand(size, generator=generator, device=generator.device)
-    return (low + (high - low) * draw).to(like.device)
-
-
-def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixel centres y and x as fractions of the sides, in (0, 1); shapes (H, 1) and (1, W)."""
-    height, width = like.shape[-2:]
-    y = (torch.arange(height, device=like.device) + 0.5) / height
-    x = (torch.arange(width, device=like.device) + 0.5) / width
-    return y.unsqueeze(1), x.unsqueeze(0)
-
-
-def is_grey(images: Tensor) -> Tensor:
-    """Tell greyscale images, whose three channels are the same: (B, 3, H, W) to (B, 1, 1, 1)."""
-    return (images == images[:, :1]).all(dim=(1, 2, 3), keepdim=True)
+__all__ = ["augment"]
 
 
 def _shift(images: Tensor, generator: torch.Generator, fraction: float) -> Tensor:

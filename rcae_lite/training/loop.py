@@ -7,10 +7,9 @@ Nothing here logs, plots or writes files. A progress bar, a checkpoint writer or
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -18,58 +17,20 @@ from torch import Tensor, nn
 
 from data_utils.errors import KitError
 from rcae_lite.config import Stage
-from rcae_lite.training import distributed
+from rcae_lite.training.batch import Batch, backward
 
 __all__ = [
-    "Batch",
     "Event",
     "Callback",
     "LossNotFinite",
     "Objective",
     "StageState",
     "Stopped",
-    "generator_for",
     "train_stage",
 ]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one optimiser step minimises.
-
-    Parameters
-    ----------
-    tensors : mapping of str to Tensor
-        Each holds B items along its first axis.
-    loss : callable
-        Mean loss of some of the items, given their tensors by name.
-    """
-
-    tensors: Mapping[str, Tensor]
-    loss: Callable[..., Tensor]
-
-    @property
-    def size(self) -> int:
-        """B, the number of items."""
-        return len(next(iter(self.tensors.values())))
-
-    def of_this_process(self) -> Batch:
-        """Return this process's part of the batch; all of it without torchrun."""
-        own = {name: distributed.own_part(field) for name, field in self.tensors.items()}
-        return Batch(own, self.loss)
-
-    def losses(self, parts: int) -> Iterator[Tensor]:
-        """Losses of ``parts`` parts, each weighted by its share of the items."""
-        length = -(-self.size // parts)
-        names, fields = self.tensors.keys(), self.tensors.values()
-        for part in zip(*(one.split(length) for one in fields), strict=True):
-            share = len(part[0]) / self.size
-            yield share * self.loss(**dict(zip(names, part, strict=True)))
-
-
 Objective = Callable[[int], Batch]
-
-
 """Gives the batch of a step; called once per step, in order."""
 
 
@@ -127,19 +88,14 @@ class StageState:
     losses: list[tuple[int, float]] = field(default_factory=list)
 
 
-def generator_for(seed: int, *names: str | int) -> torch.Generator:
-    """Return a CPU generator that depends on the seed and the names only.
-
-    It is on the CPU on every device, so that a seed means the same draws everywhere.
-    """
-    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
 def learning_rate(stage: Stage, step: int, steps: int) -> float:
-    """Learning rate of step ``step`` (0-based) out of ``steps``."""
+    """Learning rate of step ``step`` (0-based) out of ``steps``; each phase starts anew."""
     if stage.schedule == "constant":
         return stage.learning_rate
+    phases = stage.phases(steps)
+    while step >= phases[0]:
+        step -= phases.pop(0)
+    steps = phases[0]
     warm_up = max(1, round(0.03 * steps))
     if step < warm_up:
         return stage.learning_rate * (step + 1) / warm_up
@@ -186,15 +142,7 @@ def train_stage(
     LossNotFinite
         With the batch.
     torch.OutOfMemoryError
-        If not even one item fits the memory of the device; under torchrun at once.
-
-    Notes
-    -----
-    A batch that does not fit the memory is halved, again and again if need be, and the gradients
-    of the parts are added up; ``state.parts`` says so from then on. Weighted by their sizes, the
-    parts have the gradient of the whole batch where its loss is a mean over items. The mean over
-    the perturbed region (``mask_weight``), batch normalisation and Dice (CRD) see a part instead of
-    the batch, so there it is close, not equal.
+        See `rcae_lite.training.batch.backward`, which divides what does not fit the memory.
     """
     callbacks = list(callbacks)
     state.module.train()
@@ -204,7 +152,7 @@ def train_stage(
             for group in state.optimiser.param_groups:
                 group["lr"] = learning_rate(stage, state.done, steps)
             batch = objective(state.done).of_this_process()
-            value = _backward(batch, state)
+            value, state.parts = backward(batch, state.module, state.parts)
             parameters = state.module.parameters()
             norm = nn.utils.clip_grad_norm_(parameters, stage.clip or math.inf).item()
             for what, number in (("loss", value), ("gradient", norm)):
@@ -224,23 +172,3 @@ def train_stage(
                 callback(Event(name, state.done, steps, value, state))
     finally:  # also after an interrupt: a module left in training mode would change as it predicts
         state.module.eval()
-
-
-def _backward(batch: Batch, state: StageState) -> float:
-    """Return the loss of a batch and leave its gradient, in as many parts as the memory needs."""
-    while True:
-        state.optimiser.zero_grad(set_to_none=True)
-        try:
-            total = 0.0
-            for loss in batch.losses(state.parts):
-                total += loss.item()
-                loss.backward()
-            distributed.average_gradients(state.module)
-            return distributed.average(total)
-        except torch.OutOfMemoryError:
-            if state.parts >= batch.size or distributed.world_size() > 1:
-                raise
-        # Out of the handler, whose traceback keeps the tensors of the failed attempt alive.
-        state.parts = min(2 * state.parts, batch.size)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()

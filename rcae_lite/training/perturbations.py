@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from data_utils.errors import KitError
-from rcae_lite.training.augmentation import is_grey, pixel_grid, uniform
+from rcae_lite.training.draws import uniform
+from rcae_lite.training.shapes import is_grey, pixel_grid
 
 __all__ = ["BLOCKS", "perturb"]
 
@@ -28,7 +29,7 @@ VISIBLE = 0.02  # a change below this in every channel is undone
 
 
 def perturb(
-    images: Tensor, generator: torch.Generator, *, skew: float = 1.0
+    images: Tensor, generator: torch.Generator, *, skew: float = 1.0, share: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Perturb normal images as the paper does, every image on its own.
 
@@ -41,6 +42,8 @@ def perturb(
     skew : float
         The share of altered blocks is ``u ** skew`` with u uniform in [0, 1]; above 1, small
         shares are more frequent.
+    share : float
+        Share of the batch that is perturbed: its last images.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def perturb(
     KitError
         If the images are smaller than 32x32, where the smallest block is below a pixel.
     """
+    if not share:
+        return images, torch.zeros_like(images[:, :1])
     if min(images.shape[-2:]) < BLOCKS[0]:
         raise KitError(
             f"images of {images.shape[-2]}x{images.shape[-1]} pixels cannot be cut into "
@@ -62,6 +67,8 @@ def perturb(
         )
     altered = _fill_blocks(images, generator, skew)
     altered = _draw_lines(altered, generator)
+    kept = round((1 - share) * len(images))
+    altered[:kept] = images[:kept]
     changed = (altered - images).abs().amax(dim=1, keepdim=True) > VISIBLE  # (B, 1, H, W)
     return torch.where(changed, altered, images), changed.to(images.dtype)
 

@@ -19,13 +19,13 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
-from rcae_lite.training.augmentation import is_grey, pixel_grid, uniform
+from rcae_lite.training.draws import choose, log_uniform, uniform
 from rcae_lite.training.shapes import (
     blend,
     blob,
     centres,
-    choose,
-    log_uniform,
+    is_grey,
+    pixel_grid,
     smooth_noise,
     texture,
 )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from rcae_lite.model.losses import gradient
-from rcae_lite.training.augmentation import pixel_grid, uniform
+from rcae_lite.training.draws import choose, log_uniform, uniform
 
-__all__ = ["blend", "blob", "centres", "choose", "log_uniform", "smooth_noise", "texture"]
-
-Size = tuple[int, ...]
+__all__ = ["blend", "blob", "centres", "is_grey", "pixel_grid", "smooth_noise", "texture"]
 
 
-def choose(generator: torch.Generator, size: Size, probability: float, like: Tensor) -> Tensor:
-    """Draw booleans that are True with the given probability."""
-    return uniform(generator, size, 0, 1, like) < probability
+def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixel centres y and x as fractions of the sides, in (0, 1); shapes (H, 1) and (1, W)."""
+    height, width = like.shape[-2:]
+    y = (torch.arange(height, device=like.device) + 0.5) / height
+    x = (torch.arange(width, device=like.device) + 0.5) / width
+    return y.unsqueeze(1), x.unsqueeze(0)
 
 
-def log_uniform(
-    generator: torch.Generator, size: Size, low: float, high: float, like: Tensor
-) -> Tensor:
-    """Draw sizes such that every octave between ``low`` and ``high`` is equally frequent."""
-    return uniform(generator, size, math.log(low), math.log(high), like).exp()
+def is_grey(images: Tensor) -> Tensor:
+    """Tell greyscale images, whose three channels are the same: (B, 3, H, W) to (B, 1, 1, 1)."""
+    return (images == images[:, :1]).all(dim=(1, 2, 3), keepdim=True)
 
 
 def smooth_noise(images: Tensor, generator: torch.Generator, cells: int) -> Tensor:

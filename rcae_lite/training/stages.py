@@ -22,13 +22,14 @@ from rcae_lite.model.dpn import DetailPreservationNetwork
 from rcae_lite.model.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.model.rcae import RcAE
 from rcae_lite.training.augmentation import augment
+from rcae_lite.training.batch import Batch
 from rcae_lite.training.distributed import gather
-from rcae_lite.training.loop import Batch, generator_for
+from rcae_lite.training.draws import generator_for
 from rcae_lite.training.perturbations import perturb
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
 from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool, concatenate
 
-__all__ = ["CRDStage", "DPNStage", "RcAEStage", "SinglePassStage", "TrainingStage", "stage_of"]
+__all__ = ["STAGES", "CRDStage", "DPNStage", "RcAEStage", "SinglePassStage", "TrainingStage"]
 
 FROZEN_BATCH = 4  # images that go through frozen networks at a time: little memory, no less speed
 
@@ -87,7 +88,7 @@ class SinglePassStage(TrainingStage):
         options = self.config.single_pass
         generator = generator_for(self.seed, self.name, step)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        perturbed, _ = perturb_share(clean, generator, options.perturbed)
+        perturbed, _ = perturb(clean, generator, share=options.perturbed)
         return Batch({"clean": clean, "perturbed": perturbed}, self.loss)
 
     def loss(self, clean: Tensor, perturbed: Tensor) -> Tensor:
@@ -146,8 +147,8 @@ class DPNStage(TrainingStage):
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        skew = options.coverage_skew
-        perturbed, masks = perturb_share(clean, generator, options.perturbed, skew=skew)
+        skew, share = options.coverage_skew, options.perturbed
+        perturbed, masks = perturb(clean, generator, skew=skew, share=share)
         tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
         return Batch(tensors, partial(self.loss, depth=depth))
 
@@ -245,26 +246,8 @@ def restoration_loss(made: Tensor, clean: Tensor, masks: Tensor, weight: float) 
     return reconstruction_loss(gather(made.float()), gather(clean), gather(masks), weight)
 
 
-def perturb_share(
-    images: Tensor, generator: torch.Generator, share: float, *, skew: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Perturb the last images of a batch, a share of it; see `perturbations.perturb`."""
-    if not share:
-        return images, torch.zeros_like(images[:, :1])
-    kept = round((1 - share) * len(images))
-    perturbed, masks = perturb(images, generator, skew=skew)
-    perturbed[:kept], masks[:kept] = images[:kept], 0
-    return perturbed, masks
-
-
-_STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}
-
-
-def stage_of(
-    name: str, networks: Mapping[str, nn.Module], images: Tensor, config: Config, seed: int
-) -> TrainingStage:
-    """Return the stage that trains a network; parameters as `TrainingStage`."""
-    return _STAGES[name](networks, images, config, seed)
+STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}
+"""The stages by the name of the network that each trains."""
 
 
 def mixed_precision(images: Tensor) -> torch.autocast:

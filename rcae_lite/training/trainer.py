@@ -31,7 +31,7 @@ from rcae_lite.training.loop import (
     new_state,
     train_stage,
 )
-from rcae_lite.training.stages import stage_of
+from rcae_lite.training.stages import STAGES
 
 __all__ = ["Trainer"]
 
@@ -116,7 +116,7 @@ class Trainer:
         config = self.snapshot.config
         schedule = getattr(config, name)
         state = self._state_of(name)
-        stage = stage_of(name, self.modules, images, config, self.snapshot.seed)
+        stage = STAGES[name](self.modules, images, config, self.snapshot.seed)
         steps = schedule.optimiser_steps(len(images))
         try:
             train_stage(name, state, stage.batch, schedule, steps, self.callbacks)

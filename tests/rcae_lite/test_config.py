@@ -30,7 +30,7 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
     for stage in (paper.rcae, paper.dpn, paper.crd):
         assert (stage.learning_rate, stage.schedule) == (1e-4, "constant")
     rcae, crd = paper.rcae, paper.crd
-    assert (rcae.depth, rcae.channels, rcae.skips, rcae.shared) == (5, 3, True, True)
+    assert (rcae.depth, rcae.skips, rcae.shared) == (5, True, True)
     assert not rcae.half_size and not rcae.identity and rcae.mask_weight == 0
     assert paper.dpn.perturbed == 0 and paper.dpn.mask_weight == 0
     assert crd.families == () and crd.map_loss == "l2"
@@ -87,7 +87,7 @@ def test_steps_count_epochs_over_the_training_set():
         (lambda: get_config("lite", augmentation=-1), "augmentation is -1; expected"),
         (lambda: get_config("lite", crd={"families": ("rust",)}), "choose from"),
         (lambda: get_config("lite", dpn={"width": 20}), "dpn.width is 20; expected.*multiple of 8"),
-        (lambda: get_config("lite", rcae={"channels": 0}), "rcae.channels is 0; expected"),
+        (lambda: get_config("lite", rcae={"depth": 0}), "rcae.depth is 0; expected"),
         (lambda: get_config("lite", crd=100), "crd is 100; expected"),
         (lambda: Stage(), "exactly one"),
         (lambda: Stage(steps=1, epochs=1), "exactly one"),

@@ -166,10 +166,10 @@ def test_the_command_writes_beside_the_run(rcae, tmp_path, monkeypatch, capsys):
     "options",
     [
         {"crd": {"z_score_weight": 0.0, "residual_input": False, "map_loss": "l2"}},
-        {"channels": 4, "shared": False},
-        {"depth": 3, "skips": False},
+        {"rcae": {"shared": False}},
+        {"rcae": {"depth": 3, "skips": False}},
     ],
-    ids=["paper", "channels", "depth"],
+    ids=["paper", "own weights", "no skips"],
 )
 def test_ablations_are_exported_too(tiny_category, tmp_path, options):
     config = tiny_config(**options)

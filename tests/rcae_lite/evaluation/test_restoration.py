@@ -42,10 +42,12 @@ def test_by_hand():
 
 
 def test_a_copy_passes_defects_and_the_clean_image_erases_them(images, painted):
-    found = probe(lambda x: x.unsqueeze(2), images)
+    both = probe(
+        lambda x: {"copy": x.unsqueeze(2), "constant": torch.full_like(x, 0.5).unsqueeze(2)}, images
+    )
+    found, constant = both["copy"], both["constant"]
     assert found.copied_share == found.erasure == pytest.approx((1.0,))
     assert found.error == found.error_structured == (0.0,)
-    constant = probe(lambda x: torch.full_like(x, 0.5).unsqueeze(2), images)
     assert constant.copied_share == (0.0,)
     assert constant.error[0] > 1
     assert set(found.by_family) == set(PROBE_FAMILIES)

@@ -31,8 +31,10 @@ from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage.atomic import locked
 from rcae_lite.storage.tensors import load_modules, load_tensors, save_tensors
 from rcae_lite.training import checkpoint
+from rcae_lite.training.batch import Batch
 from rcae_lite.training.callbacks import CheckpointWriter
-from rcae_lite.training.loop import Batch, StageState, generator_for, new_state, train_stage
+from rcae_lite.training.draws import generator_for
+from rcae_lite.training.loop import StageState, new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 os.fsync = lambda _: None  # of a power cut, which is not what happens here; it is slow

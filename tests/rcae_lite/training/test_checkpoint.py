@@ -13,6 +13,7 @@ from rcae_lite.config import Stage
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage import atomic as files
 from rcae_lite.storage.tensors import load_state
+from rcae_lite.training.batch import Batch
 from rcae_lite.training.callbacks import CheckpointWriter
 from rcae_lite.training.checkpoint import (
     Snapshot,
@@ -22,7 +23,7 @@ from rcae_lite.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from rcae_lite.training.loop import Batch, Event, StageState, new_state, train_stage
+from rcae_lite.training.loop import Event, StageState, new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config
 
 NOTHING = Snapshot(detector="full", config=tiny_config(), seed=0, training_set="abc")

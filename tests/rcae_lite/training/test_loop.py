@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from rcae_lite.config import Stage
+from rcae_lite.training.batch import Batch
 from rcae_lite.training.callbacks import Progress, TensorBoard
 from rcae_lite.training.loop import (
-    Batch,
     Event,
     LossNotFinite,
     generator_for,

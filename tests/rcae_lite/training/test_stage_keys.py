@@ -19,7 +19,6 @@ OTHER = {
     "rcae": {
         "depth": 2,
         "width": 24,
-        "channels": 4,
         "skips": False,
         "shared": False,
         "half_size": False,

@@ -14,7 +14,7 @@ from data_utils import KitError
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage.atomic import locked
 from rcae_lite.storage.tensors import load_tensors, save_tensors
-from rcae_lite.training.loop import Batch
+from rcae_lite.training.batch import Batch
 from rcae_lite.training.stages import CRDStage, DPNStage, RcAEStage
 from tests.rcae_lite.conftest import tiny_config
 
