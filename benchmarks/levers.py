@@ -18,7 +18,7 @@ from rcae_lite import RcAEDetector
 from rcae_lite.evaluation.metrics import pixel_metrics
 from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.study.summary import markdown_table
-from rcae_lite.training.loop import Event
+from rcae_lite.training.events import Event
 
 SHARES = (0.0, 0.001, 0.01, 0.05)  # of the pixels; the first is the maximum alone
 

@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
-from data_utils.errors import DataError
+from data_utils.errors import DataError, KitError
 
 __all__ = [
     "GOOD",
@@ -27,6 +27,7 @@ __all__ = [
     "ImageSet",
     "Record",
     "Sample",
+    "check_images",
     "digests_of",
     "fingerprint_of",
     "to_working_size",
@@ -331,3 +332,24 @@ def fingerprint_of(train: Iterable[Record], test: Iterable[Record]) -> str:
         for (split, record), digest in zip(labelled, digests, strict=True)
     ]
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse what is no batch of images: floats in [0, 1] of shape (B, 3, H, W).
+
+    Raises
+    ------
+    KitError
+        Naming type and shape, or the range of values.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise KitError(
+            f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
+            "shape (B, 3, H, W)"
+        )
+    low, high = images.min().item(), images.max().item()
+    if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
+        raise KitError(
+            f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
+            "images by 255"
+        )

@@ -18,7 +18,7 @@ from msgspec import to_builtins
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
-from data_utils.samples import ImageSet
+from data_utils.samples import ImageSet, check_images
 from rcae_lite.config import Config, get_config
 from rcae_lite.evaluation.protocol import check_test_set, evaluate
 from rcae_lite.evaluation.restoration import Restoration, probe
@@ -30,7 +30,7 @@ from rcae_lite.evaluation.thresholds import (
     holdout_size,
     threshold_rank,
 )
-from rcae_lite.model.outputs import Detection, Trajectory, check_images, concatenate
+from rcae_lite.model.outputs import Detection, Trajectory, concatenate
 from rcae_lite.storage.provenance import origin_on, resolve_device
 from rcae_lite.storage.tensors import check_modules, load_modules
 from rcae_lite.training.checkpoint import (
@@ -42,7 +42,7 @@ from rcae_lite.training.checkpoint import (
     stage_keys,
 )
 from rcae_lite.training.draws import generator_for
-from rcae_lite.training.loop import Callback
+from rcae_lite.training.events import Callback
 from rcae_lite.training.trainer import Trainer
 
 __all__ = ["Detector", "keys_of", "split"]
@@ -152,8 +152,8 @@ class Detector(ABC):
         train : ImageSet
             Normal images of one category, at the preset's size.
         callbacks : iterable of callable, optional
-            Each gets an `rcae_lite.training.loop.Event` per optimiser step; a progress bar by
-            default. One that raises `rcae_lite.training.loop.Stopped` stops the training, which
+            Each gets an `rcae_lite.training.events.Event` per optimiser step; a progress bar by
+            default. One that raises `rcae_lite.training.events.Stopped` stops the training, which
             can be resumed.
         checkpoint : path, optional
             Folder for checkpoints. If it holds one of the same configuration, seed and data, the
@@ -340,8 +340,7 @@ class Detector(ABC):
 
     def _check(self, images: Tensor) -> Tensor:
         check_images(images)
-        plain = images.as_subclass(Tensor).to(self.device)
-        return plain.contiguous(memory_format=torch.channels_last)
+        return images.as_subclass(Tensor).to(self.device, memory_format=torch.channels_last)
 
     def restoration(self, train: ImageSet) -> dict[str, Restoration]:
         """Probe what is kept of defects and of the part, on the images held out of training.

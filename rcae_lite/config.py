@@ -89,7 +89,7 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
 
     def phases(self, steps: int) -> list[int]:
-        """Count the steps of the phases that the learning rate is scheduled for, ``steps`` in all."""
+        """Divide the steps into phases, each with its own warm-up and decay."""
         return [steps]
 
     def optimiser_steps(self, images: int) -> int:

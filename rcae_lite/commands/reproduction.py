@@ -16,7 +16,7 @@ from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked
 from rcae_lite.storage.provenance import environment, machine
 from rcae_lite.storage.tensors import load_tensors
-from rcae_lite.training.loop import Callback
+from rcae_lite.training.events import Callback
 
 __all__ = ["Reproduction", "SPREAD", "reproduce_run"]
 SPREAD = {  # largest difference between the seeds 0 to 2 of `lite` on bottle, results/README.md

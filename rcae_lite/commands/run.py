@@ -29,7 +29,7 @@ from rcae_lite.storage.atomic import contents, locked, require_empty_folder, wri
 from rcae_lite.storage.provenance import code_version, environment, machine
 from rcae_lite.storage.records import Count, Rate, Record, read_record, write_record
 from rcae_lite.training import distributed
-from rcae_lite.training.loop import Callback
+from rcae_lite.training.events import Callback
 from rcae_lite.version import __version__
 
 __all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data_utils.errors import KitError
-
-__all__ = ["Detection", "Trajectory", "check_images", "concatenate"]
+__all__ = ["Detection", "Trajectory", "concatenate"]
 
 
 @dataclass(frozen=True)
@@ -70,27 +68,6 @@ class Detection:
     probability: Tensor
     score: Tensor
     label: Tensor
-
-
-def check_images(images: Tensor) -> None:
-    """Refuse what is no batch of images: floats in [0, 1] of shape (B, 3, H, W).
-
-    Raises
-    ------
-    KitError
-        Naming type and shape, or the range of values.
-    """
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise KitError(
-            f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
-            "shape (B, 3, H, W)"
-        )
-    low, high = images.min().item(), images.max().item()
-    if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
-        raise KitError(
-            f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
-            "images by 255"
-        )
 
 
 def concatenate(parts: Sequence[Detection]) -> Detection:

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from data_utils.errors import KitError
 from rcae_lite.training import checkpoint
-from rcae_lite.training.loop import Event, StageState
+from rcae_lite.training.events import Event, StageState
 
 __all__ = ["CheckpointWriter", "Progress", "TensorBoard"]
 

@@ -25,7 +25,8 @@ from rcae_lite.config import Config
 from rcae_lite.storage.provenance import Origin
 from rcae_lite.storage.records import Count, Number, Rate, Record, read_record, write_record
 from rcae_lite.storage.tensors import load_state, load_tensors, save_tensors
-from rcae_lite.training.loop import LossNotFinite, StageState
+from rcae_lite.training.events import StageState
+from rcae_lite.training.loop import LossNotFinite
 
 __all__ = [
     "FinishedStage",

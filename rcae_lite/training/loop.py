@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,14 +17,11 @@ from torch import Tensor, nn
 from data_utils.errors import KitError
 from rcae_lite.config import Stage
 from rcae_lite.training.batch import Batch, backward
+from rcae_lite.training.events import Callback, Event, StageState
 
 __all__ = [
-    "Event",
-    "Callback",
     "LossNotFinite",
     "Objective",
-    "StageState",
-    "Stopped",
     "train_stage",
 ]
 
@@ -41,51 +37,6 @@ class LossNotFinite(KitError):
         super().__init__(message)
         self.name = name
         self.tensors = tensors
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened: one optimiser step has been done, or a stage has ended (``done == steps``).
-
-    Parameters
-    ----------
-    stage : str
-        "rcae", "dpn", "crd" or "single_pass".
-    done, steps : int
-        Optimiser steps done so far and in all.
-    loss : float
-        Loss of this step's batch.
-    state : StageState
-        Everything needed to continue from here.
-    """
-
-    stage: str
-    done: int
-    steps: int
-    loss: float
-    state: StageState
-
-
-Callback = Callable[[Event], None]
-
-
-class Stopped(Exception):
-    """Raised by a callback to stop between two steps; `Detector.fit` then writes a checkpoint."""
-
-
-@dataclass
-class StageState:
-    """The moving parts of one stage: module, optimiser, steps done, seconds spent, losses.
-
-    ``parts`` is 1, or into how many parts a batch is divided because it did not fit the memory.
-    """
-
-    module: nn.Module
-    optimiser: torch.optim.Optimizer
-    done: int = 0
-    seconds: float = 0.0
-    parts: int = 1
-    losses: list[tuple[int, float]] = field(default_factory=list)
 
 
 def learning_rate(stage: Stage, step: int, steps: int) -> float:

@@ -23,14 +23,8 @@ from rcae_lite.training.checkpoint import (
     save_checkpoint,
 )
 from rcae_lite.training.distributed import is_leader, leader_first, synchronise
-from rcae_lite.training.loop import (
-    Callback,
-    LossNotFinite,
-    StageState,
-    Stopped,
-    new_state,
-    train_stage,
-)
+from rcae_lite.training.events import Callback, StageState, Stopped
+from rcae_lite.training.loop import LossNotFinite, new_state, train_stage
 from rcae_lite.training.stages import STAGES
 
 __all__ = ["Trainer"]

@@ -13,7 +13,7 @@ from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import resolve_device
-from rcae_lite.training.loop import Event
+from rcae_lite.training.events import Event
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 DETECTORS = [RcAEDetector, SinglePassDetector]

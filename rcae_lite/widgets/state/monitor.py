@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_utils import ImageSet, KitError
 from rcae_lite.base import Detector
-from rcae_lite.training.loop import Event, Stopped
+from rcae_lite.training.events import Event, Stopped
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, lookup, to_bytes
 

@@ -18,7 +18,7 @@ from rcae_lite.storage.records import read_json
 from rcae_lite.storage.tensors import load_tensors, save_tensors
 from rcae_lite.training import checkpoint
 from rcae_lite.training.checkpoint import StageStore
-from rcae_lite.training.loop import Event
+from rcae_lite.training.events import Event
 from tests.rcae_lite.conftest import tiny_config
 
 ROOT = Path(__file__).parents[3]

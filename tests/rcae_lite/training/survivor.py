@@ -34,7 +34,8 @@ from rcae_lite.training import checkpoint
 from rcae_lite.training.batch import Batch
 from rcae_lite.training.callbacks import CheckpointWriter
 from rcae_lite.training.draws import generator_for
-from rcae_lite.training.loop import StageState, new_state, train_stage
+from rcae_lite.training.events import StageState
+from rcae_lite.training.loop import new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 os.fsync = lambda _: None  # of a power cut, which is not what happens here; it is slow

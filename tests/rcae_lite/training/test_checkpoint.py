@@ -23,7 +23,8 @@ from rcae_lite.training.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from rcae_lite.training.loop import Event, StageState, new_state, train_stage
+from rcae_lite.training.events import Event, StageState
+from rcae_lite.training.loop import new_state, train_stage
 from tests.rcae_lite.conftest import tiny_config
 
 NOTHING = Snapshot(detector="full", config=tiny_config(), seed=0, training_set="abc")

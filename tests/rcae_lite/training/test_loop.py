@@ -6,17 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from rcae_lite.config import Stage
+from rcae_lite.config import RcAEConfig, Stage
 from rcae_lite.training.batch import Batch
 from rcae_lite.training.callbacks import Progress, TensorBoard
-from rcae_lite.training.loop import (
-    Event,
-    LossNotFinite,
-    generator_for,
-    learning_rate,
-    new_state,
-    train_stage,
-)
+from rcae_lite.training.draws import generator_for
+from rcae_lite.training.events import Event
+from rcae_lite.training.loop import LossNotFinite, learning_rate, new_state, train_stage
 
 STAGE = Stage(steps=12, learning_rate=1e-2)
 
@@ -80,6 +75,15 @@ def test_learning_rate_warms_up_and_decays():
     assert 0.01 <= rates[-1] < 0.02
     constant = Stage(steps=100, learning_rate=0.5, schedule="constant")
     assert {learning_rate(constant, step, 100) for step in range(100)} == {0.5}
+
+
+def test_each_phase_warms_up_and_decays_anew():
+    stage = RcAEConfig(steps=60, half_size_steps=40, learning_rate=1.0)
+    alone = [
+        [learning_rate(Stage(steps=n, learning_rate=1.0), k, n) for k in range(n)] for n in (40, 20)
+    ]
+    assert [learning_rate(stage, step, 60) for step in range(60)] == alone[0] + alone[1]
+    assert learning_rate(stage, 3, 30) == learning_rate(Stage(steps=30, learning_rate=1.0), 3, 30)
 
 
 def test_generator_depends_on_seed_stage_and_step():
