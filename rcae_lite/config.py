@@ -52,7 +52,6 @@ Positive = Annotated[int, Meta(ge=1, le=1 << 20)]
 Width = Annotated[int, Meta(ge=8, le=4096, multiple_of=8)]
 Depth = Annotated[int, Meta(ge=1, le=13)]
 Strength = Annotated[float, Meta(ge=0, le=1e6)]
-Exponent = Annotated[float, Meta(gt=0, le=100)]
 
 
 class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,9 +136,6 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Skips inside E and D, and one E and D for all levels.
     half_size, identity : bool
         E works at half the size; identity paths around E and D (ours).
-    coverage_skew : float
-        The share of perturbed blocks is ``u ** coverage_skew``, u uniform in [0, 1] (1 is our
-        reading of the paper); above 1, small shares are more frequent.
     mask_weight : float
         Weight of the error inside the perturbed region, added to the loss (ours; 0 disables it).
     half_size_steps : int
@@ -153,7 +149,6 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shared: bool = True
     half_size: bool = True
     identity: bool = True
-    coverage_skew: Exponent = 1.0
     mask_weight: Strength = 0.0
     half_size_steps: Count = 0
 
@@ -173,13 +168,12 @@ class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     perturbed : float
         Share of each batch that is perturbed, the clean images being the target (ours; 0 in the
         paper). Trained on clean images alone, DPN trusts every gradient, a defect's too.
-    coverage_skew, mask_weight
+    mask_weight : float
         As in `RcAEConfig`.
     """
 
     width: Width = 16
     perturbed: Rate = 0.5
-    coverage_skew: Exponent = 1.0
     mask_weight: Strength = 0.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,49 +123,43 @@ def write_report(
 
 
 def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture]:
-    plots = [
-        _picture(
-            plotting.score_histogram(evaluation),
+    both = evaluation, baseline
+    plots: list[tuple[bool, Callable[[], Axes], str, str]] = [
+        (
+            True,
+            lambda: plotting.score_histogram(evaluation),
             "histogram of the scores of normal and defective test images",
             "Scores of the test images. Good: the two colours apart, the threshold between them.",
-        )
+        ),
+        (
+            "roc" in evaluation.curves,
+            lambda: plotting.roc_curve(*both),
+            "ROC curve over images",
+            "Images: defects found against false alarms, over all thresholds. The dot is the "
+            "threshold that is used.",
+        ),
+        (
+            "pro" in evaluation.curves,
+            lambda: plotting.pro_curve(*both),
+            "per-region overlap over the false-positive rate of pixels",
+            "Pixels: mean share of each true defect that is marked, against falsely marked "
+            "normal pixels.",
+        ),
+        (
+            bool(evaluation.restoration),
+            lambda: plotting.restoration(_restorations(*both)),
+            "copied share of painted defects over the error on structured pixels, by depth",
+            "The probe: what is copied of painted defects, against what is lost of the part. "
+            "Towards the lower left is better; numbers are depths.",
+        ),
+        (
+            None not in evaluation.residual_auroc_by_depth,
+            lambda: plotting.residual_ladder(*both),
+            "image AUROC of the plain residual over the recursion depth",
+            "The ladder: how well the plain residual of each depth ranks the images.",
+        ),
     ]
-    if "roc" in evaluation.curves:
-        plots.append(
-            _picture(
-                plotting.roc_curve(evaluation, baseline),
-                "ROC curve over images",
-                "Images: defects found against false alarms, over all thresholds. The dot is the "
-                "threshold that is used.",
-            )
-        )
-    if "pro" in evaluation.curves:
-        plots.append(
-            _picture(
-                plotting.pro_curve(evaluation, baseline),
-                "per-region overlap over the false-positive rate of pixels",
-                "Pixels: mean share of each true defect that is marked, against falsely marked "
-                "normal pixels.",
-            )
-        )
-    if evaluation.restoration:
-        plots.append(
-            _picture(
-                plotting.restoration(_restorations(evaluation, baseline)),
-                "copied share of painted defects over the error on structured pixels, by depth",
-                "The probe: what is copied of painted defects, against what is lost of the part. "
-                "Towards the lower left is better; numbers are depths.",
-            )
-        )
-    if None not in evaluation.residual_auroc_by_depth:
-        plots.append(
-            _picture(
-                plotting.residual_ladder(evaluation, baseline),
-                "image AUROC of the plain residual over the recursion depth",
-                "The ladder: how well the plain residual of each depth ranks the images.",
-            )
-        )
-    return plots
+    return [_picture(draw(), alt, caption) for shown, draw, alt, caption in plots if shown]
 
 
 def _restorations(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Restoration]:

@@ -31,6 +31,8 @@ class Row:
         Of the training images, in (0, 1].
     paper : tuple of float or None
         Image and pixel AUROC in the paper, in percent: mean over the categories of MVTec AD.
+    compared_with : tuple of str
+        Labels of rows whose image AUROC is subtracted from this one's, with an interval.
     """
 
     label: str
@@ -38,6 +40,7 @@ class Row:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     share: float = 1.0
     paper: tuple[float | None, float | None] = UNKNOWN
+    compared_with: tuple[str, ...] = ()
 
 
 def _components(config: Config) -> list[Row]:
@@ -64,13 +67,14 @@ def _depth(config: Config) -> list[Row]:
 
 
 def _sharing(config: Config) -> list[Row]:
-    """Skips and sharing of RcAE; the paper has no row for unshared weights without skips."""
+    """Skips and sharing, the five rows of the paper's Table 4."""
     own, bare = {"rcae.shared": False}, {"rcae.skips": False}
     return [
-        Row("shared weights, skips", paper=(98.9, 98.7)),
-        Row("shared weights, no skips", options=bare, paper=(92.2, 95.2)),
-        Row("own weights per level, skips", options=own, paper=(71.3, 74.2)),
-        Row("own weights per level, no skips", options=own | bare),
+        Row("ConvAE, skips", "single_pass", {"single_pass.skips": True}, paper=(65.2, 72.4)),
+        Row("ConvAE, no skips", "single_pass", paper=(82.4, 90.8)),
+        Row("RcAE, shared, no skips", options=bare, paper=(92.2, 95.2)),
+        Row("RcAE, own weights per level, skips", options=own, paper=(71.3, 74.2)),
+        Row("RcAE, shared, skips", paper=(98.9, 98.7)),
     ]
 
 
@@ -98,19 +102,13 @@ def _steps(config: Config) -> list[Row]:
 
 
 def _residual(config: Config) -> list[Row]:
-    """RcAE alone, one change at a time: what holds its plain residual back."""
-    changes: list[tuple[str, Any]] = [
-        ("rcae.depth", 2),
-        ("rcae.depth", 3),
-        ("rcae.channels", 16),
-        ("rcae.width", 2 * config.rcae.width),
-        ("augmentation", 0.0),
-        ("size", 2 * config.size),
-    ]
+    """Compare the plain residual with that of single passes, clean and perturbed."""
+    clean, perturbed = "single pass, clean images", "single pass, perturbed images"
     return [
-        Row("single-pass", "single_pass"),
-        Row(f"RcAE, N = {config.rcae.depth}", "rcae"),
-        *(Row(f"{name}: {value:g}", "rcae", {name: value}) for name, value in changes),
+        Row(clean, "single_pass"),
+        Row(perturbed, "single_pass", {"single_pass.perturbed": 1.0}),
+        Row(f"RcAE, N = {config.rcae.depth}", "rcae", compared_with=(clean, perturbed)),
+        Row("+ DPN", "rcae_dpn", compared_with=(clean, perturbed)),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from rcae_lite.evaluation.metrics import auroc_difference
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.study.paper_tables import UNKNOWN, Row
 
@@ -100,16 +101,46 @@ class Ablation:
         found = []
         for seed in self.seeds:
             cells = [
-                result
-                for result in self.results
-                if result.label == label
-                and result.evaluation.provenance.seed == seed
-                and result.evaluation.provenance.category in wanted
+                cell
+                for cell in self._cells(label, category)
+                if cell.evaluation.provenance.seed == seed
             ]
             values = [value for cell in cells if (value := cell.value(metric)) is not None]
             if len(values) == len(wanted):
                 found.append(mean(values))
         return found
+
+    def differences(self, category: str) -> list[str]:
+        """Say by how much rows differ in AUROC from the rows they are compared with.
+
+        Parameters
+        ----------
+        category : str
+            One of `categories`; rows that are not finished there are left out.
+        """
+        lines = []
+        pairs = [(row.label, other) for row in self.rows for other in row.compared_with]
+        for pair in pairs:
+            ours, theirs = (self._cells(label, category) for label in pair)
+            pixels = [self.values(label, "pixel_auroc", category) for label in pair]
+            if not all(pixels) or len(ours) != len(theirs):
+                continue
+            scores = [[cell.evaluation.scores for cell in cells] for cells in (ours, theirs)]
+            image = auroc_difference(ours[0].evaluation.labels, *scores)
+            value, low, high = (100 * part for part in (image.value, image.low, image.high))
+            lines.append(
+                f"{pair[0]} minus {pair[1]}: image AUROC {value:+.1f} [{low:+.1f}, {high:+.1f}], "
+                f"pixel AUROC {mean(pixels[0]) - mean(pixels[1]):+.1f}"
+            )
+        return lines
+
+    def _cells(self, label: str, category: str) -> list[CellResult]:
+        """Return what is finished of a row; of a category, or of all of them for their mean."""
+        return [
+            result
+            for result in self.results
+            if result.label == label and category in (MEAN, result.evaluation.provenance.category)
+        ]
 
     def reversed_pairs(self, metric: str = "image_auroc") -> list[str]:
         """Pairs of rows whose order in the paper is not the order found here, in words.
@@ -151,6 +182,9 @@ class Ablation:
         ]
         for category in [*self.categories, *([MEAN] if len(self.categories) > 1 else [])]:
             lines += ["", f"## {category}", "", *self._markdown_table(category)]
+            if differences := self.differences(category) if category != MEAN else []:
+                lines += ["", *(f"- {line}." for line in differences)]
+                lines.append("- In brackets: 95%, paired bootstrap over the test images.")
         if any(row.paper != UNKNOWN for row in self.rows):
             lines += ["", "## The paper's order", ""]
             for metric in ("image_auroc", "pixel_auroc"):
@@ -179,11 +213,7 @@ class Ablation:
         return markdown_table(head, body)
 
     def _cost(self, label: str, category: str) -> list[str]:
-        cells = [
-            result.evaluation.provenance
-            for result in self.results
-            if result.label == label and category in (MEAN, result.evaluation.provenance.category)
-        ]
+        cells = [cell.evaluation.provenance for cell in self._cells(label, category)]
         if not cells:
             return ["-", "-"]
         seconds = mean(sum(cell.seconds["train"].values()) for cell in cells)

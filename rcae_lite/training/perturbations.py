@@ -29,9 +29,11 @@ VISIBLE = 0.02  # a change below this in every channel is undone
 
 
 def perturb(
-    images: Tensor, generator: torch.Generator, *, skew: float = 1.0, share: float = 1.0
+    images: Tensor, generator: torch.Generator, *, share: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Perturb normal images as the paper does, every image on its own.
+
+    The share of altered blocks is uniform in [0, 1]; the paper says only: from 0 to 100%.
 
     Parameters
     ----------
@@ -39,9 +41,6 @@ def perturb(
         Normal images, (B, 3, H, W) in [0, 1], sides from 32.
     generator : torch.Generator
         Source of all randomness.
-    skew : float
-        The share of altered blocks is ``u ** skew`` with u uniform in [0, 1]; above 1, small
-        shares are more frequent.
     share : float
         Share of the batch that is perturbed: its last images.
 
@@ -65,7 +64,7 @@ def perturb(
             f"images of {images.shape[-2]}x{images.shape[-1]} pixels cannot be cut into "
             f"{BLOCKS[0]} blocks along a side; use images from {BLOCKS[0]}x{BLOCKS[0]} on"
         )
-    altered = _fill_blocks(images, generator, skew)
+    altered = _fill_blocks(images, generator)
     altered = _draw_lines(altered, generator)
     kept = round((1 - share) * len(images))
     altered[:kept] = images[:kept]
@@ -73,7 +72,7 @@ def perturb(
     return torch.where(changed, altered, images), changed.to(images.dtype)
 
 
-def _fill_blocks(images: Tensor, generator: torch.Generator, skew: float) -> Tensor:
+def _fill_blocks(images: Tensor, generator: torch.Generator) -> Tensor:
     """Fill a random share of the blocks with a colour each, or with a copied piece."""
     batch, _, height, width = images.shape
     cell = _cells(images, generator)  # (B, H, W)
@@ -84,7 +83,7 @@ def _fill_blocks(images: Tensor, generator: torch.Generator, skew: float) -> Ten
         index = cell.flatten(1).unsqueeze(1).expand(-1, fields, -1)  # (B, fields, H * W)
         return drawn.gather(2, index).unflatten(2, (height, width))  # (B, fields, H, W)
 
-    coverage = uniform(generator, (batch, 1, 1, 1), 0, 1, images) ** skew
+    coverage = uniform(generator, (batch, 1, 1, 1), 0, 1, images)
     chosen = per_block(1, 0, 1) < coverage  # (B, 1, H, W)
     colour = per_block(3, 0, 1)  # (B, 3, H, W)
     colour = torch.where(is_grey(images), colour[:, :1], colour)

@@ -118,7 +118,7 @@ class RcAEStage(TrainingStage):
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
         if step < options.half_size_steps:
             clean = F.avg_pool2d(clean, 2)  # (B, 3, H/2, W/2)
-        perturbed, masks = perturb(clean, generator, skew=options.coverage_skew)
+        perturbed, masks = perturb(clean, generator)
         tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
         return Batch(tensors, partial(self.loss, depth=depth))
 
@@ -147,8 +147,7 @@ class DPNStage(TrainingStage):
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        skew, share = options.coverage_skew, options.perturbed
-        perturbed, masks = perturb(clean, generator, skew=skew, share=share)
+        perturbed, masks = perturb(clean, generator, share=options.perturbed)
         tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
         return Batch(tensors, partial(self.loss, depth=depth))
 

@@ -11,6 +11,7 @@ from data_utils import KitError
 from rcae_lite.base import split
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation.restoration import probe
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import resolve_device
 from rcae_lite.training.events import Event
@@ -284,3 +285,13 @@ def test_the_whole_detector_stays_small():
         detector.predict(torch.rand(1, 3, 256, 256))
     assert counter.get_total_flops() <= 16e9
     assert detector.parameters()["total"] <= 1.5e6
+
+
+def test_the_probe_follows_held_out_images_to_every_network(tiny_category, tiny_detector):
+    """After RcAE and after DPN as if each were probed alone; on images that were held out."""
+    found = tiny_detector.restoration(tiny_category.train)
+    assert list(found) == ["rcae", "rcae_dpn"]
+    held_out = tiny_category.train.images()[split(0, len(tiny_category.train))[1]] / 255
+    assert found["rcae"].images == len(held_out)
+    alone = probe(lambda x: {"dpn": tiny_detector.trajectory(x).enhanced}, held_out)
+    assert alone["dpn"] == found["rcae_dpn"] != found["rcae"]

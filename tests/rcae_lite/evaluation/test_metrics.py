@@ -12,7 +12,7 @@ from data_utils import KitError
 from rcae_lite.evaluation import bootstrap, curves
 from rcae_lite.evaluation.bootstrap import rate_interval
 from rcae_lite.evaluation.curves import area_under_pro, pixel_curve, pixel_rates
-from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
+from rcae_lite.evaluation.metrics import auroc_difference, image_metrics, pixel_metrics
 
 
 def naive_au_pro(maps, masks, limit=0.3):
@@ -233,6 +233,23 @@ def test_intervals_of_image_metrics_hold_the_value_and_shrink():
         assert found.low <= found.value <= found.high
         assert found.high - found.low < wide[name].high - wide[name].low
     assert narrow == image_metrics(labels, scores, resamples=300)
+
+
+def test_a_paired_difference_does_not_see_the_luck_that_both_share():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    ours = labels + rng.normal(0, 1, 60)
+    alike = ours + rng.normal(0, 0.1, 60)
+    found = auroc_difference(labels, [ours, ours], [alike], resamples=300)
+    expected = roc_auc_score(labels, ours) - roc_auc_score(labels, alike)
+    assert found.value == pytest.approx(expected)
+    alone = image_metrics(labels, ours, resamples=300)["image_auroc"]
+    assert found.low <= found.value <= found.high
+    assert found.high - found.low < (alone.high - alone.low) / 3
+    same = auroc_difference(labels, [ours], [ours], resamples=10)
+    assert same == bootstrap.Interval(0.0, 0.0, 0.0)
+    better = auroc_difference(labels, [labels], [ours], resamples=100)
+    assert better.value > 0 and better.low > 0
 
 
 def test_a_resample_that_misses_a_class_is_drawn_again():

@@ -14,6 +14,7 @@ from rcae_lite.cli import main
 from rcae_lite.config import PRESETS, get_config
 from rcae_lite.evaluation import protocol
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
+from rcae_lite.study import restoration
 from rcae_lite.study.paper_tables import TABLES
 from rcae_lite.training import trainer
 from rcae_lite.training.stages import CRDStage
@@ -88,6 +89,36 @@ def test_every_table_is_written(data, shared, name):
     text = (shared / f"{name}.md").read_text()
     assert all(f"| {row.label} |" in text for row in found.rows)
     assert (shared / f"{name}.png").stat().st_size > 5000
+
+
+def test_residuals_are_compared_in_pairs(data, shared):
+    found = table("residual", data, shared)
+    lines = found.differences("tiny")
+    assert [line.split(":")[0] for line in lines] == [
+        f"{row.label} minus {other}" for row in found.rows for other in row.compared_with
+    ]
+    ours, theirs = (found.values(found.rows[n].label, "image_auroc")[0] for n in (2, 0))
+    assert f"image AUROC {ours - theirs:+.1f} [" in lines[0]
+    assert all(f"- {line}.\n" in found.markdown() for line in lines)
+
+
+def test_the_probe_of_every_network_is_written(data, tmp_path, trained):
+    found = table("restoration", data, tmp_path)
+    assert sorted(trained) == ["dpn", "dpn", "rcae", "single_pass", "single_pass"]
+    rows = [row.label for row in restoration.rows(get_config("demo", **TINY))]
+    assert [one.label for one in found.probed] == [restoration.RESIZING, *rows]
+    depths = {line["row"]: 0 for line in lines(tmp_path, "restoration")}
+    for line in lines(tmp_path, "restoration"):
+        depths[line["row"]] += 1
+    assert depths == {label: 1 if "single" in label else 5 for label in depths}
+    resized = found.probed[0].found
+    assert resized.copied_share[0] > resized.copied_share[-1]  # blur alone lowers it
+    assert resized.error[0] < resized.error[-1]
+    text = (tmp_path / "restoration.md").read_text()
+    assert all(f"| {label} |" in text for label in depths)
+    assert (tmp_path / "restoration.png").stat().st_size > 5000
+    trained.clear()
+    assert table("restoration", data, tmp_path).csv() == found.csv() and not trained
 
 
 def test_components_train_each_stage_once(data, tmp_path, trained):

@@ -25,8 +25,14 @@ def test_the_coverage_goes_from_few_to_all():
     assert coverage.min() < 0.1
     assert coverage.max() > 0.9
     assert coverage.mean().item() == pytest.approx(0.5, abs=0.08)
-    skewed = perturb(images, generator(), skew=3)[1].mean(dim=(1, 2, 3))
-    assert skewed.mean() < 0.35
+
+
+def test_a_share_of_the_batch_is_perturbed():
+    images = torch.rand(8, 3, 32, 32, generator=generator())
+    perturbed, mask = perturb(images, generator(), share=0.25)
+    assert torch.equal(perturbed[:6], images[:6]) and not mask[:6].any()
+    assert mask[6:].flatten(1).any(dim=1).all()
+    assert torch.equal(perturb(images, generator(), share=0)[0], images)
 
 
 def test_blocks_scale_with_the_side():

@@ -23,11 +23,10 @@ OTHER = {
         "shared": False,
         "half_size": False,
         "identity": False,
-        "coverage_skew": 2.0,
         "mask_weight": 0.5,
         "half_size_steps": 2,
     },
-    "dpn": {"width": 16, "perturbed": 1.0, "coverage_skew": 2.0, "mask_weight": 0.5},
+    "dpn": {"width": 16, "perturbed": 1.0, "mask_weight": 0.5},
     "crd": {
         "width": 16,
         "depths": (1, 2),
