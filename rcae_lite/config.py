@@ -136,8 +136,6 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Skips inside E and D, and one E and D for all levels.
     half_size, identity : bool
         E works at half the size; identity paths around E and D (ours).
-    mask_weight : float
-        Weight of the error inside the perturbed region, added to the loss (ours; 0 disables it).
     half_size_steps : int
         So many steps come first, at half the size of the images (ours): E and D are shared over
         the scales, and these steps cost a quarter. Each part has its own schedule.
@@ -149,7 +147,6 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shared: bool = True
     half_size: bool = True
     identity: bool = True
-    mask_weight: Strength = 0.0
     half_size_steps: Count = 0
 
     def phases(self, steps: int) -> list[int]:
@@ -169,11 +166,11 @@ class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Share of each batch that is perturbed, the clean images being the target (ours; 0 in the
         paper). Trained on clean images alone, DPN trusts every gradient, a defect's too.
     mask_weight : float
-        As in `RcAEConfig`.
+        Weight of the error inside the perturbed region, added to the loss (ours; 0 in the paper).
     """
 
     width: Width = 16
-    perturbed: Rate = 0.5
+    perturbed: Rate = 0.0
     mask_weight: Strength = 0.0
 
 
@@ -331,9 +328,9 @@ _RESTORE: dict[str, Any] = {"batch_size": 8, **_FAST}  # more steps are worth mo
 _LITE = Config(
     preset="lite",
     size=128,
-    single_pass=SinglePassConfig(steps=800, **_FAST),
-    rcae=RcAEConfig(steps=4000, half_size_steps=3200, **_RESTORE),
-    dpn=DPNConfig(steps=800, mask_weight=2.0, **_RESTORE),
+    single_pass=SinglePassConfig(steps=600, **_FAST),  # as long as stage 1, about
+    rcae=RcAEConfig(steps=3000, half_size_steps=2400, **_RESTORE),
+    dpn=DPNConfig(steps=600, perturbed=0.75, mask_weight=3.0, **_RESTORE),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
@@ -343,8 +340,8 @@ PRESETS: dict[str, Config] = {
         _LITE,
         preset="demo",
         single_pass=SinglePassConfig(steps=300, **_FAST),
-        rcae=replace(_LITE.rcae, steps=2000, half_size_steps=1600),
-        dpn=replace(_LITE.dpn, steps=400),
+        rcae=replace(_LITE.rcae, steps=1600, half_size_steps=1280),
+        dpn=replace(_LITE.dpn, steps=300),
         crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,

@@ -63,10 +63,11 @@ class TrainingStage(ABC):
     def batch(self, step: int) -> Batch:
         """Draw the batch of an optimiser step; called once per step, in order."""
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw normal images with benign augmentation: (count, 3, H, W) in [0, 1]."""
+    def draw(self, count: int, generator: torch.Generator, *, halved: bool = False) -> Tensor:
+        """Draw normal images with benign augmentation, (count, 3, H, W) in [0, 1], or halved."""
         chosen = torch.randint(len(self.images), (count,), generator=generator)
         normal = self.images[chosen.to(self.images.device)].float() / 255
+        normal = F.avg_pool2d(normal, 2) if halved else normal
         normal = augment(normal, generator, strength=self.config.augmentation)
         return normal.contiguous(memory_format=torch.channels_last)
 
@@ -115,19 +116,18 @@ class RcAEStage(TrainingStage):
         options = self.config.rcae
         generator = generator_for(self.seed, self.name, step)
         depth = self.draw_depth(generator)
-        clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
-        if step < options.half_size_steps:
-            clean = F.avg_pool2d(clean, 2)  # (B, 3, H/2, W/2)
-        perturbed, masks = perturb(clean, generator)
-        tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
+        halved = step < options.half_size_steps
+        clean = self.draw(options.batch_size, generator, halved=halved)  # I, (B, 3, H, W)
+        perturbed, _ = perturb(clean, generator)
+        tensors = {"clean": clean, "perturbed": perturbed}
         return Batch(tensors, partial(self.loss, depth=depth))
 
-    def loss(self, clean: Tensor, perturbed: Tensor, masks: Tensor, depth: int) -> Tensor:
+    def loss(self, clean: Tensor, perturbed: Tensor, depth: int) -> Tensor:
         """Reconstruct the clean images (B, 3, H, W) from the perturbed ones, from depth n."""
         rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
         with mixed_precision(clean):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
-        return restoration_loss(reconstruction, clean, masks, self.config.rcae.mask_weight)
+        return reconstruction_loss(reconstruction.float(), clean)
 
 
 class DPNStage(TrainingStage):
@@ -159,7 +159,11 @@ class DPNStage(TrainingStage):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
         with mixed_precision(clean):
             enhanced = dpn(reconstruction, gradient(perturbed))  # I_D^n, (B, 3, H, W)
-        return restoration_loss(enhanced, clean, masks, self.config.dpn.mask_weight)
+        weight = self.config.dpn.mask_weight
+        if not weight:
+            return reconstruction_loss(enhanced.float(), clean)
+        # The mean over the perturbed region is no mean over items: it wants the whole batch.
+        return reconstruction_loss(gather(enhanced.float()), gather(clean), gather(masks), weight)
 
 
 class CRDStage(TrainingStage):
@@ -233,16 +237,6 @@ class CRDStage(TrainingStage):
         """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
         depths = self.config.crd.depths or None
         return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
-
-
-def restoration_loss(made: Tensor, clean: Tensor, masks: Tensor, weight: float) -> Tensor:
-    """Intensity and gradient L1, over the batch of all processes.
-
-    The mean over the perturbed region is no mean over items: it wants the whole batch.
-    """
-    if not weight:
-        return reconstruction_loss(made.float(), clean)
-    return reconstruction_loss(gather(made.float()), gather(clean), gather(masks), weight)
 
 
 STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}

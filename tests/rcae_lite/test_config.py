@@ -31,7 +31,7 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
         assert (stage.learning_rate, stage.schedule) == (1e-4, "constant")
     rcae, crd = paper.rcae, paper.crd
     assert (rcae.depth, rcae.skips, rcae.shared) == (5, True, True)
-    assert not rcae.half_size and not rcae.identity and rcae.mask_weight == 0
+    assert not rcae.half_size and not rcae.identity
     assert paper.dpn.perturbed == 0 and paper.dpn.mask_weight == 0
     assert crd.families == () and crd.map_loss == "l2"
     assert not crd.residual_input and crd.z_score_weight == 0 and crd.crop == 0
@@ -51,7 +51,7 @@ def test_a_shortened_preset_says_so():
     lite, paper = get_config("lite"), get_config("paper").shortened(0.01)
     assert lite.shortened(1) is lite
     half = lite.shortened(0.5)
-    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (2000, 400, 800)
+    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (1500, 300, 800)
     assert half.preset == "lite (50% of its steps)"
     assert (paper.rcae.epochs, paper.dpn.epochs, paper.crd.epochs) == (15, 4, 3)
     assert lite.shortened(1e-6).crd.steps == 1

@@ -23,7 +23,6 @@ OTHER = {
         "shared": False,
         "half_size": False,
         "identity": False,
-        "mask_weight": 0.5,
         "half_size_steps": 2,
     },
     "dpn": {"width": 16, "perturbed": 1.0, "mask_weight": 0.5},
