@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from data_utils.errors import DataError, OnFault, refuse
-from data_utils.formats import btad, folder, loco, mvtec, visa
+from data_utils.formats import btad, folder, loco, mvtec, mvtec_3d, mvtec_ad2, visa
+from data_utils.formats.common import with_value_bits
 from data_utils.samples import Category, ImageSet, Record, fingerprint_of
 
 __all__ = [
@@ -52,11 +53,13 @@ class Format(Protocol):
         """
 
 
-# In the order in which they are tested: LOCO also has MVTec AD's train/good.
+# In the order in which they are tested: the other data sets of MVTec have its train/good, too.
 FORMATS: dict[str, Format] = {
     "visa": visa,
     "loco": loco,
     "btad": btad,
+    "mvtec_ad2": mvtec_ad2,
+    "mvtec_3d": mvtec_3d,
     "mvtec": mvtec,
     "folder": folder,
 }
@@ -164,7 +167,8 @@ class Place:
             from data_utils import synthetic
 
             return synthetic.records(name, seed)
-        return FORMATS[self.format].records(Path(self.root), name, on_fault)
+        train, test = FORMATS[self.format].records(Path(self.root), name, on_fault)
+        return with_value_bits(train, test)
 
 
 def locate(data: str | Path) -> Place:
@@ -211,8 +215,9 @@ def category_of(
     """Make a category of its records; errors as `open_category`."""
     if not train:
         raise DataError(
-            f"category {name!r} in {place.root} has no images to train on; expected JPEG, PNG, BMP "
-            f"or TIFF images of normal parts, laid out as {place.format}; add some"
+            f"category {name!r} in {place.root} has no images to train on; expected "
+            "photographs of normal parts (JPEG, PNG, BMP, TIFF, WEBP or PPM), laid out as "
+            f"{place.format}; add some"
         )
     fingerprint = fingerprint_of(train, test)
     return Category(

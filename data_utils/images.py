@@ -1,7 +1,7 @@
 """Reading one image or one mask, whatever the file is called: the content decides.
 
 An image becomes 8-bit RGB. A mask keeps every value until it is compared with 0, because some data
-sets store class ids that look black.
+sets store class ids that look black; of a palette it is the colours that count.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from data_utils.errors import DataError
 
@@ -26,22 +27,21 @@ __all__ = [
     "Header",
     "image_header",
     "image_size",
-    "list_images",
     "mask_values",
     "preview",
     "read_image",
     "read_mask",
     "shrunk",
+    "value_bits",
 ]
 
 MAX_PIXELS = 80_000_000  # more is a decompression bomb, or asks for another tool
 
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+DEEP = 16  # bits of a file with more than 8
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 _BROKEN = (OSError, SyntaxError, TypeError, ValueError, EOFError, struct.error, zlib.error)
-_EXPECTED = "expected a JPEG, PNG, BMP or TIFF image"
+_EXPECTED = "expected a JPEG, PNG, BMP, TIFF, WEBP or PPM image"
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width; others mean nothing
 _JPEG = ("JPEG", "MPO")
 _JPEG_BACKGROUND = 127  # of a mask
@@ -66,48 +66,21 @@ class Header(NamedTuple):
     bits: int
 
 
-def list_images(folder: str | Path, *, recursive: bool = False) -> list[Path]:
-    """List the images in a folder, sorted by path; a folder that does not exist has none.
-
-    Hidden files and whatever is no JPEG, PNG, BMP or TIFF image are left out. The content counts,
-    but a file that claims to be an image by its name is listed even so: a damaged ``003.png`` is to
-    be reported, not skipped.
-
-    Parameters
-    ----------
-    folder : path
-        Where to look.
-    recursive : bool
-        Look into its visible subfolders, too.
-    """
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        visible = [Path(place, name) for name in names if not name.startswith(".")]
-        found += [path for path in visible if path.is_file() and _looks_like_image(path)]
-        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-    return sorted(found)
-
-
-def _looks_like_image(path: Path) -> bool:
-    """Tell whether a file is an image by its first bytes, or claims to be one by its name."""
-    if path.suffix.lower() in _SUFFIXES:
-        return True
-    with path.open("rb") as file:
-        head = file.read(10)
-    is_bmp = head[:2] == b"BM" and head[6:] == bytes(4)  # four reserved zero bytes
-    return is_bmp or head.startswith(_SIGNATURES)
-
-
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, *, bits: int = DEEP) -> np.ndarray:
     """Read an image, upright by its EXIF orientation, as 8-bit RGB.
 
-    Greyscale is repeated over the channels; 16 bits are scaled by their full range; transparency is
-    laid on white; of several pages the first is read.
+    Greyscale is repeated over the channels; 16 bits are scaled by their range; transparency is laid
+    on white, unless all of the image is equally transparent, which no one means; of several pages
+    the first is read.
 
     Parameters
     ----------
     path : path
-        A JPEG, PNG, BMP or TIFF file under any name.
+        A JPEG, PNG, BMP, TIFF, WEBP or PPM file under any name.
+
+    bits : int
+        How many the values of 16-bit greyscale really have, from 8 to 16; see `value_bits`. Beyond
+        that range they are white.
 
     Returns
     -------
@@ -118,32 +91,94 @@ def read_image(path: str | Path) -> np.ndarray:
     ------
     DataError
         If the file cannot be read, is no such image, is damaged or truncated, has more than
-        `MAX_PIXELS` pixels, or has 32-bit values, whose range is unknown.
+        `MAX_PIXELS` pixels, has signed, floating-point or 32-bit values, whose range is unknown, or
+        16 bits in separate planes, which are read wrong.
     """
     path = Path(path)
     with _opened(path) as image:
-        return np.array(_upright_rgb(path, image))  # (h, w, 3)
+        return np.array(_upright_rgb(path, image, bits))  # (h, w, 3)
 
 
-def _upright_rgb(path: Path, image: Image.Image) -> Image.Image:
+def value_bits(paths: Iterable[Path]) -> int:
+    """Find how many bits the values of 16-bit greyscale images have: cameras give 10, 12 or 14.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        The images of one camera; what is no such image, or cannot be read, is passed over.
+
+    Returns
+    -------
+    int
+        8, 10, 12, 14 or 16: the fewest that hold the largest value; 16 without such an image.
+    """
+
+    def largest(path: Path) -> int:
+        try:
+            with _opened(path) as image:
+                return int(_deep_values(image).max()) if _is_deep(image) else 0
+        except DataError:
+            return 0
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        top = max(pool.map(largest, paths), default=0)
+    return next((bits for bits in (8, 10, 12, 14) if 0 < top < 2**bits), DEEP)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Tell 16-bit greyscale."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+
+
+def _deep_values(image: Image.Image) -> np.ndarray:
+    """Values of 16-bit greyscale as stored, upright: (h, w) uint32."""
+    return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint32)
+
+
+def _upright_rgb(path: Path, image: Image.Image, bits: int = DEEP) -> Image.Image:
     """Turn an open image upright and convert it to 8-bit RGB; `read_image` says how."""
-    deep = image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG")
-    upright = ImageOps.exif_transpose(image)
-    if deep:
-        grey = (np.asarray(upright).astype(np.uint32) + 128) // 257  # (h, w) in [0, 255]
+    _refuse_unclear(path, image)
+    if _is_deep(image):
+        top = 2**bits - 1
+        values = np.minimum(_deep_values(image), top)  # (h, w)
+        grey = (510 * values + top) // (2 * top)  # 255 / top, rounded
+        grey = 255 - grey if _min_is_white(image) else grey
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if upright.mode in ("I", "F"):
-        raise DataError(
-            f"{path} has 32-bit pixel values, whose range is unknown; expected 8 or 16 bits; "
-            "scale it and save it again"
-        )
+    upright = ImageOps.exif_transpose(image)
     if upright.has_transparency_data:
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        upright = upright.convert("RGBA")
+        low, high = upright.getchannel("A").getextrema()
+        if low != high:
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
     return upright.convert("RGB")
 
 
-def preview(path: str | Path, side: int, content: bytes | None = None) -> np.ndarray:
+def _refuse_unclear(path: Path, image: Image.Image) -> None:
+    """Refuse pixel values whose range or order is unknown, or which Pillow gets wrong."""
+    tags = getattr(image, "tag_v2", {})
+    formats = tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+    if (image.mode in ("I", "F") and not _is_deep(image)) or set(formats) != {1}:
+        raise DataError(
+            f"{path} has signed, floating-point or 32-bit pixel values, whose range is unknown; "
+            "expected 8 or 16 bits without a sign; scale it and save it again"
+        )
+    deep = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
+    if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) != 1:
+        raise DataError(
+            f"{path} has 16-bit colours in separate planes; expected interleaved ones; save it "
+            "again with one plane"
+        )
+
+
+def _min_is_white(image: Image.Image) -> bool:
+    """Tell whether 16-bit values are stored inverted, as radiographs are; Pillow turns 8 bits."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 1) == 0
+
+
+def preview(
+    path: str | Path, side: int, content: bytes | None = None, *, bits: int = DEEP
+) -> np.ndarray:
     """Read an image small and grey, but to its last byte: damage is found as by `read_image`.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, which is several times faster.
@@ -151,11 +186,13 @@ def preview(path: str | Path, side: int, content: bytes | None = None) -> np.nda
     Parameters
     ----------
     path : path
-        A JPEG, PNG, BMP or TIFF file under any name.
+        A JPEG, PNG, BMP, TIFF, WEBP or PPM file under any name.
     side : int
         The longer side of the result is at most this, in pixels; nothing is enlarged.
     content : bytes, optional
         What is in the file, where that was read already.
+    bits : int
+        As in `read_image`.
 
     Returns
     -------
@@ -170,7 +207,7 @@ def preview(path: str | Path, side: int, content: bytes | None = None) -> np.nda
     path = Path(path)
     with _opened(path, content) as image:
         image.draft("L", (side, side))  # does nothing unless the file is a JPEG
-        return np.array(shrunk(_upright_rgb(path, image).convert("L"), side))  # (h, w)
+        return np.array(shrunk(_upright_rgb(path, image, bits).convert("L"), side))  # (h, w)
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
@@ -183,13 +220,14 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask: foreground is whatever differs from 0 in any colour channel.
 
-    A palette image counts by index, alpha is ignored. JPEG cannot store exact values: there the
+    Of a palette the colours count, whatever their order: all but the darkest are foreground, and
+    of one colour whatever is not black. Alpha is ignored. JPEG cannot store exact values: there the
     upper half of the range is foreground.
 
     Parameters
     ----------
     path : path
-        A JPEG, PNG, BMP or TIFF file under any name.
+        A JPEG, PNG, BMP, TIFF, WEBP or PPM file under any name.
 
     Returns
     -------
@@ -229,10 +267,27 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
         lossy = image.format in _JPEG
         upright = ImageOps.exif_transpose(image)
         values = np.asarray(upright)  # (h, w) or (h, w, bands)
+        if upright.mode == "P":
+            return _through_palette(values, upright.getpalette("RGB") or [])
+        if _is_deep(image) and _min_is_white(image):
+            values = np.uint16(65535) - values.astype(np.uint16)
         colour = [band != "A" for band in upright.getbands()]
     if values.ndim == 3:
         values = values[..., colour].max(axis=2)  # (h, w)
     return values, values > _JPEG_BACKGROUND if lossy else values != 0
+
+
+def _through_palette(index: np.ndarray, palette: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how bright the colours of a palette image are, and its foreground; (h, w) both."""
+    bright = np.zeros(256, np.int64)
+    colours = np.array(palette).reshape(-1, 3)
+    bright[: len(colours)] = colours.max(axis=1)
+    used = np.unique(index)
+    if len(used) > 1 and len(set(bright[used])) == 1:
+        return index, index != 0  # all look alike: class ids
+    darkest = bright[used].min() if len(used) > 1 else 0
+    values = bright[index]
+    return values, values > darkest
 
 
 def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int]:
@@ -274,7 +329,7 @@ def _bits(image: Image.Image) -> int:
         stored = arguments if isinstance(arguments, str) else str(arguments[0])  # "RGB;16B"
         if found := re.search(r";(\d+)", stored):
             return int(found[1])
-    return {"1": 1, "I;16": 16, "I": 32, "F": 32}.get(image.mode, 8)
+    return DEEP if _is_deep(image) else {"1": 1, "I": 32, "F": 32}.get(image.mode, 8)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
 from data_utils.errors import DataError, KitError
+from data_utils.images import DEEP
 
 __all__ = [
     "GOOD",
@@ -83,6 +84,8 @@ class Record:
         The image on disk; None where it is drawn.
     mask_files : tuple of Path
         Its masks on disk. A normal image should have none; if it has, they are not read.
+    bits : int
+        Of the values of 16-bit greyscale, see `data_utils.images.value_bits`; 16 for all others.
     """
 
     path: str
@@ -94,6 +97,7 @@ class Record:
     image_digest: Callable[[], str] | None = None
     file: Path | None = None
     mask_files: tuple[Path, ...] = ()
+    bits: int = DEEP
 
 
 def to_working_size(image: np.ndarray, size: int) -> Tensor:
@@ -222,6 +226,11 @@ class ImageSet(Dataset):
     def labels(self) -> np.ndarray:
         """0 normal, 1 defective: (n,) int."""
         return np.array([record.label for record in self.records], dtype=int)
+
+    @property
+    def bits(self) -> int:
+        """Bits of the values of 16-bit greyscale images, see `Record`."""
+        return self.records[0].bits if self.records else DEEP
 
     @property
     def paths(self) -> list[str]:

@@ -27,7 +27,7 @@ from data_utils.doctor.examine import Facts, examine
 from data_utils.doctor.findings import KINDS, CategorySummary, Diagnosis, Finding
 from data_utils.doctor.page import to_html
 from data_utils.errors import DataError
-from data_utils.images import list_images
+from data_utils.listing import list_files
 from data_utils.published import PUBLISHED
 from data_utils.samples import Category
 
@@ -148,7 +148,7 @@ def _case(place: Place, name: str, size: int, pixels: bool) -> Case:
         known.update(
             record.mask_files if record.file is None else (record.file, *record.mask_files)
         )
-    unused = [path for path in list_images(root / name, recursive=True) if path not in known]
+    listing = list_files(root / name, recursive=True)
     return Case(
         name=name,
         format=place.format,
@@ -157,7 +157,11 @@ def _case(place: Place, name: str, size: int, pixels: bool) -> Case:
         class_ids=place.format != SYNTHETIC and FORMATS[place.format].CLASS_IDS,
         facts=facts,
         complaints=[(message, _relative(path, root)) for message, path in complaints],
-        unused=[_relative(path, root) for path in unused],
+        unused=[_relative(path, root) for path in listing.images if path not in known],
+        left_out={
+            kind: [_relative(path, root) for path in paths]
+            for kind, paths in listing.left_out.items()
+        },
     )
 
 

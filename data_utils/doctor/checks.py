@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +25,9 @@ _SHAPES = 1.25  # largest over smallest aspect ratio, above which squashing chan
 _FAR = 5.0  # robust standard deviations; the normal images of bottle stay below 3
 _MOST_OF_IT = 0.9  # of an image: a mask above it is inverted, or all of one value
 _ENOUGH = 10  # normal images, to know what is usual
+_FEW_LEVELS = 2  # grey values that 95% of the pixels have
+_NARROW = 64  # grey values between the darkest and the brightest
+_SMALLEST, _LONGEST = 16, 16  # pixels of a side; the longer side over the shorter one
 _LEAST_SPREAD = {"brightness": 2.0, "sharpness": 0.1}  # grey values; octaves
 
 
@@ -47,6 +51,8 @@ class Case:
         What the reader of the layout said, and of which file.
     unused : sequence of str
         Image files in the category's folder that no record has.
+    left_out : mapping of str to sequence of str
+        What else lies there and is not read, by its kind; see `data_utils.listing.Listing`.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Case:
     facts: Sequence[Facts]
     complaints: Sequence[tuple[str, str]]
     unused: Sequence[str]
+    left_out: Mapping[str, Sequence[str]]
 
     @property
     def counts(self) -> Counts:
@@ -127,12 +134,22 @@ def _counts(case: Case) -> Iterator[Finding]:
 def _layout(case: Case) -> Iterator[Finding]:
     for message, path in case.complaints:
         yield _from_error(case, "layout", message, [path])
-    for path in case.unused:
+    folders = groupby(case.unused, lambda path: path.rpartition("/")[0])
+    for folder, paths in ((folder, list(paths)) for folder, paths in folders):
+        named = paths[0] if len(paths) == 1 else f"{folder}/ with {len(paths)} images"
         yield _finding(
             "unused",
-            [path],
-            f"{path} is read by nothing: as {case.format}, this layout has no use for it",
-            f"{path}: rename it, move it where the layout expects it, or out of {case.name}/",
+            paths,
+            f"{named} is read by nothing: as {case.format}, this layout has no use for it",
+            f"{named}: rename it, move it where the layout expects it, or out of {case.name}/",
+        )
+    for kind, names in case.left_out.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield _finding(
+            "not-read",
+            names,
+            f"{names[0]}{more}: {kind}, not read",
+            f"{names[0]}{more}: save as PNG, JPEG or TIFF, or move out of {case.name}/",
         )
 
 
@@ -361,6 +378,42 @@ def _modes(case: Case) -> Iterator[Finding]:
         )
 
 
+def _content(case: Case) -> Iterator[Finding]:
+    """Look at the pixels as the networks see them."""
+    looks = [found for found in case.facts if found.look]
+    few = [found.record.path for found in looks if _look(found).levels <= _FEW_LEVELS]
+    narrow = [found.record.path for found in looks if _look(found).span < _NARROW]
+    yield from _together(case, "no-content", few, len(looks), "hardly more than two grey values")
+    narrow = [path for path in narrow if path not in few]
+    yield from _together(case, "narrow-range", narrow, len(looks), "less than 64 of 256 values")
+
+
+def _together(
+    case: Case, kind: str, paths: Sequence[str], looked_at: int, what: str
+) -> Iterator[Finding]:
+    """One finding for all images that have the same thing."""
+    if paths:
+        yield _finding(
+            kind,
+            paths,
+            f"{len(paths)} of {looked_at} images have {what}, such as {paths[0]}",
+            f"{case.name}: look at {paths[0]}, at its exposure and at how its file was written",
+        )
+
+
+def _shapes(case: Case) -> Iterator[Finding]:
+    for facts in (found for found in case.facts if found.header):
+        height, width = _header(facts)[:2]
+        if min(height, width) < _SMALLEST or max(height, width) > _LONGEST * min(height, width):
+            path = facts.record.path
+            yield _finding(
+                "odd-shape",
+                [path],
+                f"{path} is {height}x{width} (height x width)",
+                f"{path}: cut it to the part, or delete it",
+            )
+
+
 def _outliers(case: Case) -> Iterator[Finding]:
     normal = [found for found in case.facts if found.look and not found.record.label]
     if len(normal) < _ENOUGH:
@@ -411,5 +464,7 @@ _CHECKS = (
     _tiny_defects,
     _sizes,
     _modes,
+    _shapes,
+    _content,
     _outliers,
 )

@@ -33,12 +33,18 @@ class Look:
     sharpness : float
         log2 of the mean absolute Laplacian over the standard deviation, at a longer side of 256
         pixels: a step of 1 is a factor of 2, contrast does not count.
+    span : int
+        Between the darkest and the brightest thousandth of the pixels, in grey values.
+    levels : int
+        The fewest grey values that 95% of the pixels have.
     hash : np.ndarray
         (K,) float32; see `perceptual_hash`.
     """
 
     brightness: float
     sharpness: float
+    span: int
+    levels: int
     hash: np.ndarray
 
 
@@ -127,7 +133,7 @@ def examine(record: Record, split: str, root: Path, *, pixels: bool) -> Facts:
             content = read_bytes(record.file)
             digest = hashlib.sha256(content).hexdigest()
             header = image_header(record.file, content)
-            look = _look(preview(record.file, _SIDE, content))
+            look = _look(preview(record.file, _SIDE, content, bits=record.bits))
         else:
             assert record.image_digest is not None
             digest = record.image_digest()  # kept: the fingerprint of the category needs it, too
@@ -151,7 +157,11 @@ def _look(grey: np.ndarray) -> Look:
     contrast = max(float(values.std()), 1.0)
     detail = float(np.abs(ndimage.laplace(values)).mean())
     sharpness = float(np.log2(max(detail / contrast, 1e-6)))
-    return Look(float(values.mean()), sharpness, perceptual_hash(grey))
+    low, high = np.percentile(grey, [0.1, 99.9], method="nearest")
+    counts = np.sort(np.bincount(grey.ravel(), minlength=256))[::-1]
+    levels = int(np.searchsorted(counts.cumsum(), 0.95 * grey.size)) + 1
+    span = int(high) - int(low)
+    return Look(float(values.mean()), sharpness, span, levels, perceptual_hash(grey))
 
 
 def _masks(

@@ -70,6 +70,22 @@ KINDS = {
     "unused": Kind(
         "warning", "Images that nothing reads", "Misnamed, or in a folder the layout does not have."
     ),
+    "not-read": Kind(
+        "warning", "Files that are not read", "They look like images, and count as missing."
+    ),
+    "no-content": Kind(
+        "warning",
+        "Images that show next to nothing",
+        "Of one value, or of a few: a camera that was off, a format that was read wrong.",
+    ),
+    "narrow-range": Kind(
+        "warning",
+        "Images in a quarter of the range of values",
+        "Too dark, too flat, or of another bit depth than their files say.",
+    ),
+    "odd-shape": Kind(
+        "warning", "Images far too small or too long", "Nothing is left of them in a square."
+    ),
     "near-leak": Kind(
         "warning",
         "Nearly the same image in train and test",

@@ -5,17 +5,28 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
 from data_utils.errors import DataError, OnFault, refuse
-from data_utils.images import image_size, list_images, read_image, read_mask
-from data_utils.samples import GOOD, Record
+from data_utils.images import DEEP, image_size, read_image, read_mask, value_bits
+from data_utils.listing import list_images, name_of
+from data_utils.samples import GOOD, Record, digests_of
 
-__all__ = ["file_record", "file_records", "masks_by_stem", "read_bytes", "subfolders"]
+__all__ = [
+    "file_record",
+    "file_records",
+    "masks_by_stem",
+    "read_bytes",
+    "stem_of",
+    "subfolders",
+    "with_value_bits",
+]
+
+_TESTED = 5  # one normal image of so many, where a data set has no test images
 
 
 def subfolders(folder: str | Path) -> list[Path]:
@@ -27,14 +38,33 @@ def subfolders(folder: str | Path) -> list[Path]:
     return [Path(folder, name) for name in sorted(names)]
 
 
+def child(folder: Path, *names: str) -> Path:
+    """Return the subfolder of a name, in capitals or not; of several names the first there is."""
+    there = {path.name.casefold(): path for path in subfolders(folder)}
+    return next((there[name] for name in names if name in there), folder / names[0])
+
+
+def split_by_content(normal: list[Record]) -> tuple[list[Record], list[Record]]:
+    """Divide normal images into train and test: a fifth, at least one, is tested.
+
+    Their content chooses them: neither renaming nor the order of the files changes the split, and
+    copies of one image stay on the same side.
+    """
+    digests = digests_of(normal, broken="")  # who reads a broken image will say so
+    tested = set(sorted(digests)[: max(1, len(normal) // _TESTED)])
+    train = [record for record, digest in zip(normal, digests, strict=True) if digest not in tested]
+    test = [record for record, digest in zip(normal, digests, strict=True) if digest in tested]
+    return train, test
+
+
 def masks_by_stem(folder: Path, on_fault: OnFault = refuse) -> dict[str, Path]:
-    """Find the masks in a folder under the stems of their images; a ``_mask`` suffix is dropped.
+    """Find the masks in a folder under the names of their images, see `stem_of`.
 
     Two files that would be the mask of the same image are a fault.
     """
     masks: dict[str, Path] = {}
     for path in list_images(folder):
-        stem = path.stem.removesuffix("_mask")
+        stem = stem_of(path).removesuffix("_mask")
         if stem in masks:
             on_fault(
                 f"{path} and {masks[stem].name} are both the mask of {stem!r}; expected one; "
@@ -44,6 +74,28 @@ def masks_by_stem(folder: Path, on_fault: OnFault = refuse) -> dict[str, Path]:
             continue
         masks[stem] = path
     return masks
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without its suffix, in one spelling: see `name_of`."""
+    return name_of(path.stem)
+
+
+def with_value_bits(train: list[Record], test: list[Record]) -> tuple[list[Record], list[Record]]:
+    """Find the bit depth of the training images, and read both splits with it.
+
+    Images without a file stay as they are.
+    """
+    bits = value_bits(record.file for record in train if record.file)
+    if bits == DEEP:
+        return train, test
+    return [_read_with(one, bits) for one in train], [_read_with(one, bits) for one in test]
+
+
+def _read_with(record: Record, bits: int) -> Record:
+    if record.file is None:
+        return record
+    return replace(record, bits=bits, read_image=partial(read_image, record.file, bits=bits))
 
 
 @dataclass(frozen=True)
@@ -163,6 +215,6 @@ def file_records(
     """
     records = []
     for path in list_images(folder):
-        mask = (masks or {}).get(path.stem)
+        mask = (masks or {}).get(stem_of(path))
         records.append(file_record(root, path, defect, [mask] if mask else []))
     return records

@@ -1,29 +1,37 @@
-"""A plain folder of one's own images: ``normal``, and where there are any ``defective``, ``masks``.
+"""A plain folder of one's own images: normal ones, and where there are any, defects and masks.
 
 ::
 
-    parts/normal/a.jpg
-    parts/defective/b.jpg
-    parts/masks/b.png
+    parts/normal/a.jpg                    or parts/good/a.jpg
+    parts/defective/b.jpg                 or parts/defective/scratch/b.jpg, or parts/scratch/b.jpg
+    parts/masks/b.png                     or parts/masks/scratch/b.png
 
-A mask belongs to the image of the same stem. A fifth of the normal images, at least one, is tested.
-Their content chooses them: neither renaming nor the order of the files changes the split, and
-copies of one image stay on the same side.
+A mask belongs to the image of the same name, whatever its suffix; capitals in the names of the
+folders do not count. A fifth of the normal images, at least one, is tested.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
-from data_utils.formats.common import file_records, masks_by_stem, subfolders
-from data_utils.images import list_images
-from data_utils.samples import GOOD, Record, digests_of
+from data_utils.formats.common import (
+    child,
+    file_records,
+    masks_by_stem,
+    split_by_content,
+    stem_of,
+    subfolders,
+)
+from data_utils.listing import list_images
+from data_utils.samples import GOOD, Record
 
 __all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
-MARKER = "normal"
+MARKER = "normal or CATEGORY/good"
 CLASS_IDS = False
-_TESTED = 5  # one normal image of so many
+_NORMAL, _DEFECTIVE, _MASKS = ("normal", GOOD), "defective", ("masks", "ground_truth")
+_SPLITS = ("train", "test", "validation", "val")  # of another layout, they hold "good", too
 
 
 def recognises(root: Path) -> bool:
@@ -32,38 +40,61 @@ def recognises(root: Path) -> bool:
 
 
 def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``normal``."""
-    return [folder.name for folder in subfolders(root) if (folder / MARKER).is_dir()]
+    """List the categories: the folders with ``normal`` or ``good``."""
+    return [
+        folder.name
+        for folder in subfolders(root)
+        if folder.name.casefold() not in _SPLITS and child(folder, *_NORMAL).is_dir()
+    ]
 
 
 def records(
     root: Path, category: str, on_fault: OnFault = refuse
 ) -> tuple[list[Record], list[Record]]:
-    """Return the train and test records; every defect is called "defective".
+    """Return the train and test records; a defect is called by its folder.
 
     A mask that belongs to no image is a fault.
     """
     base = root / category
-    masks = masks_by_stem(base / "masks", on_fault)
-    defective = {path.stem for path in list_images(base / "defective")}
-    of_normal = {stem: mask for stem, mask in masks.items() if stem not in defective}
-    normal = file_records(root, base / MARKER, GOOD, of_normal)
-    train, test = _split_by_content(normal)
-    test += file_records(root, base / "defective", "defective", masks)
-    for stem in sorted(of_normal.keys() - {path.stem for path in list_images(base / MARKER)}):
-        on_fault(  # without a word it would be ignored
-            f"{masks[stem]} belongs to no image; expected defective/{stem} with any extension; "
+    normal, masks = child(base, *_NORMAL), child(base, *_MASKS)
+    common = masks_by_stem(masks, on_fault)
+    unclaimed, defective = dict(common), []
+    for folder, kind in _kinds(base, normal, masks):
+        own = masks / folder.name
+        found = masks_by_stem(own, on_fault) if own.is_dir() else common
+        images = file_records(root, folder, kind, found)
+        defective += images
+        left = unclaimed if found is common else dict(found)
+        for record in images:
+            left.pop(stem_of(Path(record.path)), None)
+        if found is not common:
+            _refuse_masks(left, folder, on_fault)
+    good = file_records(root, normal, GOOD, unclaimed)
+    for record in good:
+        unclaimed.pop(stem_of(Path(record.path)), None)
+    _refuse_masks(unclaimed, base / _DEFECTIVE, on_fault)
+    train, test = split_by_content(good)
+    return train, test + defective
+
+
+def _kinds(base: Path, normal: Path, masks: Path) -> Iterator[tuple[Path, str]]:
+    """Find the folders of defective images, and what the defects are called."""
+    folder = child(base, _DEFECTIVE)
+    if list_images(folder):
+        yield folder, _DEFECTIVE
+    for kind in subfolders(folder):
+        yield kind, kind.name if kind.name != GOOD else _DEFECTIVE
+    if normal.name.casefold() == GOOD:
+        for kind in subfolders(base):
+            if kind not in (normal, masks, folder):
+                yield kind, kind.name
+
+
+def _refuse_masks(masks: dict[str, Path], folder: Path, on_fault: OnFault) -> None:
+    """Complain of masks that belong to no image: without a word they would be ignored."""
+    for stem, mask in sorted(masks.items()):
+        on_fault(
+            f"{mask} belongs to no image; expected {folder.name}/{stem} with any extension; "
             "rename or remove the mask",
-            masks[stem],
+            mask,
         )
-    return train, test
-
-
-def _split_by_content(normal: list[Record]) -> tuple[list[Record], list[Record]]:
-    """Divide normal images into train and test by their hashes."""
-    digests = digests_of(normal, broken="")  # who reads a broken image will say so
-    count = max(1, len(normal) // _TESTED)
-    tested = set(sorted(digests)[:count])
-    train = [record for record, digest in zip(normal, digests, strict=True) if digest not in tested]
-    test = [record for record, digest in zip(normal, digests, strict=True) if digest in tested]
-    return train, test

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
 from data_utils.formats.common import file_record, file_records, subfolders
-from data_utils.images import list_images
+from data_utils.listing import list_images
 from data_utils.samples import GOOD, Record
 
 __all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
-from data_utils.formats.common import file_records, masks_by_stem, subfolders
+from data_utils.formats.common import file_records, masks_by_stem, split_by_content, subfolders
 from data_utils.samples import GOOD, Record
 
 __all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
@@ -34,9 +34,14 @@ def categories(root: Path) -> list[str]:
 def records(
     root: Path, category: str, on_fault: OnFault = refuse
 ) -> tuple[list[Record], list[Record]]:
-    """Return the train and test records; a defective image without a mask file has mask None."""
+    """Return the train and test records; a defective image without a mask file has mask None.
+
+    Without test images a fifth of the normal ones is tested, see `split_by_content`.
+    """
     base = root / category
     train = file_records(root, base / "train" / GOOD, GOOD)
+    if not (base / "test").is_dir():
+        return split_by_content(train)
     test = []
     for folder in subfolders(base / "test"):
         masks = masks_by_stem(base / "ground_truth" / folder.name, on_fault)

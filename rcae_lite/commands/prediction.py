@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from data_utils import KitError
-from data_utils.images import list_images, read_image
+from data_utils.images import read_image
+from data_utils.listing import list_images
 from data_utils.samples import to_working_size
 from rcae_lite.base import Detector
 from rcae_lite.evaluation.scoring import to_native

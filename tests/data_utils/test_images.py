@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from data_utils import DataError, images
-from data_utils.images import image_size, list_images, read_image, read_mask
+from data_utils.images import image_size, read_image, read_mask
+from data_utils.listing import list_images
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)

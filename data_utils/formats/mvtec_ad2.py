@@ -1,0 +1,47 @@
+"""MVTec AD 2 (Heckler-Kram et al., 2025): as MVTec AD, with validation images and other folders.
+
+The validation images are normal and belong to the training images here. The private test images
+have no labels and are not read.
+
+::
+
+    can/train/good/000_regular.png
+    can/validation/good/000_regular.png
+    can/test_public/good/000_regular.png
+    can/test_public/bad/000_regular.png
+    can/test_public/ground_truth/bad/000_regular_mask.png
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_utils.errors import OnFault, refuse
+from data_utils.formats.common import file_records, masks_by_stem, subfolders
+from data_utils.samples import GOOD, Record
+
+__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+MARKER = "CATEGORY/test_public"
+CLASS_IDS = False
+
+
+def recognises(root: Path) -> bool:
+    """Tell whether a folder holds categories in this layout."""
+    return bool(categories(root))
+
+
+def categories(root: Path) -> list[str]:
+    """List the categories: the folders with ``test_public``."""
+    return [folder.name for folder in subfolders(root) if (folder / "test_public").is_dir()]
+
+
+def records(
+    root: Path, category: str, on_fault: OnFault = refuse
+) -> tuple[list[Record], list[Record]]:
+    """Return the records of train and validation, and those of the public test images."""
+    base, public = root / category, root / category / "test_public"
+    train = file_records(root, base / "train" / GOOD, GOOD)
+    train += file_records(root, base / "validation" / GOOD, GOOD)
+    masks = masks_by_stem(public / "ground_truth" / "bad", on_fault)
+    test = file_records(root, public / GOOD, GOOD)
+    return train, test + file_records(root, public / "bad", "bad", masks)
