@@ -172,7 +172,7 @@ def _relative(path: Path, root: Path) -> str:
 def _summary(case: Case) -> CategorySummary:
     headers = [facts.header for facts in case.facts if facts.header]
     sizes = Counter(f"{header.height}x{header.width}" for header in headers)
-    modes = Counter(f"{header.bits}-bit {header.mode}" for header in headers)
+    modes = Counter(_mode(facts) for facts in case.facts if facts.header)
     areas = [area for facts in case.facts for area in facts.defects]
     first = {(f.split, f.record.defect): f for f in reversed(case.facts) if not f.fault}
     return CategorySummary(
@@ -188,6 +188,13 @@ def _summary(case: Case) -> CategorySummary:
             facts.record.path for facts in reversed(first.values()) if facts.record.file
         ),
     )
+
+
+def _mode(facts: Facts) -> str:
+    assert facts.header is not None
+    used = facts.record.bits
+    values = f", values of {used} bits" if used < facts.header.bits else ""
+    return f"{facts.header.bits}-bit {facts.header.mode}{values}"
 
 
 def _has_mask(facts: Facts) -> bool:

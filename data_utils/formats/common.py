@@ -45,13 +45,14 @@ def child(folder: Path, *names: str) -> Path:
 
 
 def split_by_content(normal: list[Record]) -> tuple[list[Record], list[Record]]:
-    """Divide normal images into train and test: a fifth, at least one, is tested.
+    """Divide normal images into train and test: of several a fifth, at least one, is tested.
 
     Their content chooses them: neither renaming nor the order of the files changes the split, and
     copies of one image stay on the same side.
     """
     digests = digests_of(normal, broken="")  # who reads a broken image will say so
-    tested = set(sorted(digests)[: max(1, len(normal) // _TESTED)])
+    count = min(max(1, len(normal) // _TESTED), len(normal) - 1)
+    tested = set(sorted(digests)[: max(0, count)])
     train = [record for record, digest in zip(normal, digests, strict=True) if digest not in tested]
     test = [record for record, digest in zip(normal, digests, strict=True) if digest in tested]
     return train, test

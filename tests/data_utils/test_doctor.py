@@ -210,8 +210,26 @@ DAMAGES: dict[str, tuple[Damage, str, list[str], list[str]]] = {
     ),
     "no test images": (
         lambda r: [shutil.rmtree(r / "lid" / name) for name in ("test", "ground_truth")],
-        "no-images",
+        "one-class-test",
         [],
+        [],
+    ),
+    "a GIF": (
+        lambda r: (r / "lid/test/good/a.gif").write_bytes(b"GIF89a"),
+        "not-read",
+        ["lid/test/good/a.gif"],
+        [],
+    ),
+    "thumbnails": (
+        lambda r: write(r / "lid/train/good/@eaDir/a.jpg", draw(301)),
+        "not-read",
+        ["lid/train/good/@eaDir"],
+        [],
+    ),
+    "a link to nothing": (
+        lambda r: (r / "lid/train/good/900.png").symlink_to("nowhere"),
+        "unreadable",
+        ["lid/train/good/900.png"],
         [],
     ),
     "published name": (lambda r: (r / "lid").rename(r / "bottle"), "counts", [], []),
@@ -308,6 +326,36 @@ def test_stray_pixels_beside_a_real_defect_are_a_note_not_a_finding(root: Path) 
     diagnosis = diagnose(root, size=64)
     assert diagnosis.findings == () and diagnosis.categories[0].small_defects == 1
     assert "1 of 4 connected defects are smaller than a pixel at 64x64" in diagnosis.summary()
+
+
+@pytest.mark.parametrize(
+    ("kind", "function"),
+    [
+        ("no-content", lambda image: image.point(lambda _: 128)),
+        ("no-content", lambda image: image.convert("L").point(lambda v: 255 * (v > 127))),
+        ("narrow-range", lambda image: image.point(lambda v: v // 8)),
+        ("odd-shape", lambda image: image.resize((4000, 40))),
+        ("odd-shape", lambda image: image.resize((1, 1))),
+    ],
+)
+def test_images_that_show_nothing(root: Path, kind: str, function: Callable) -> None:
+    change(root / TRAIN_0, function)
+    assert (kind, [TRAIN_0], []) in found(root)
+
+
+def test_images_of_a_folder_that_nothing_reads_are_one_finding(root: Path) -> None:
+    for number in range(3):
+        write(root / f"lid/test_private/{number}.png", draw(400 + number))
+    (one,) = diagnose(root).findings
+    assert one.kind == "unused" and len(one.paths) == 3
+    assert "lid/test_private/ with 3 images is read by nothing" in one.message
+
+
+def test_the_bits_that_are_used_are_told(tmp_path: Path) -> None:
+    for number in range(4):
+        grey = np.asarray(Image.fromarray(draw(number)).convert("L")).astype(np.uint16) * 16
+        write(tmp_path / f"cam/normal/{number}.png", grey)
+    assert "16-bit I;16, values of 12 bits" in diagnose(tmp_path).summary()
 
 
 def test_the_training_size_decides_what_is_tiny(root: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_utils import Category, DataError, open_category
 
@@ -199,3 +200,103 @@ def test_a_damaged_table_of_visa_is_one_line(visa_root, row, said):
         file.write(row)
     with pytest.raises(DataError, match=said):
         open_category(visa_root, "candle", size=32)
+
+
+def images_at(root: Path, save_image, *names: str) -> None:
+    for name in names:
+        save_image(root / name)
+
+
+def test_mvtec_ad_2(tmp_path: Path, save_image, save_mask) -> None:
+    images_at(
+        tmp_path / "can",
+        save_image,
+        "train/good/000_regular.png",
+        "validation/good/000_regular.png",
+        "test_public/good/000_regular.png",
+        "test_public/bad/000_regular.png",
+        "test_private/000_regular.png",
+    )
+    save_mask(tmp_path / "can/test_public/ground_truth/bad/000_regular_mask.png")
+    category = open_category(tmp_path)
+    assert (category.format, category.name) == ("mvtec_ad2", "can")
+    assert listed(category, "train") == [
+        ("can/train/good/000_regular.png", 0, "good", False),
+        ("can/validation/good/000_regular.png", 0, "good", False),
+    ]
+    assert listed(category, "test") == [
+        ("can/test_public/good/000_regular.png", 0, "good", False),
+        ("can/test_public/bad/000_regular.png", 1, "bad", True),
+    ]
+
+
+def test_mvtec_3d(tmp_path: Path, save_image, save_mask) -> None:
+    images_at(
+        tmp_path / "bagel",
+        save_image,
+        "train/good/rgb/000.png",
+        "validation/good/rgb/000.png",
+        "test/good/rgb/000.png",
+        "test/crack/rgb/000.png",
+    )
+    save_mask(tmp_path / "bagel/test/crack/gt/000.png")
+    category = open_category(tmp_path / "bagel")
+    assert category.format == "mvtec_3d"
+    assert [path for path, *_ in listed(category, "train")] == [
+        "bagel/train/good/rgb/000.png",
+        "bagel/validation/good/rgb/000.png",
+    ]
+    assert listed(category, "test") == [
+        ("bagel/test/crack/rgb/000.png", 1, "crack", True),
+        ("bagel/test/good/rgb/000.png", 0, "good", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("normal", "defective", "masks"),
+    [
+        ("normal", "defective/{}", "masks/{}"),
+        ("Normal", "Defective/{}", "Masks/{}"),
+        ("good", "{}", "masks/{}"),
+        ("good", "{}", "ground_truth/{}"),
+    ],
+)
+def test_kinds_of_defects_in_a_plain_folder(
+    tmp_path: Path, save_image, save_mask, normal: str, defective: str, masks: str
+) -> None:
+    images_at(tmp_path / "own", save_image, *(f"{normal}/{number}.png" for number in range(3)))
+    for kind in ("dent", "scratch"):
+        save_image(tmp_path / "own" / defective.format(kind) / "0.png")
+        save_mask(tmp_path / "own" / masks.format(kind) / "0.png")
+    category = open_category(tmp_path)
+    found = [(defect, masked) for _, label, defect, masked in listed(category, "test") if label]
+    assert found == [("dent", True), ("scratch", True)]
+
+
+def test_a_mask_of_a_kind_that_belongs_to_no_image(tmp_path: Path, save_image, save_mask) -> None:
+    images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png", "defective/dent/0.png")
+    save_mask(tmp_path / "own/masks/dent/1.png")
+    with pytest.raises(DataError, match="belongs to no image; expected dent/1 with any extension"):
+        open_category(tmp_path)
+
+
+def test_names_composed_in_two_ways_are_the_same(tmp_path: Path, save_image, save_mask) -> None:
+    images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")
+    save_image(tmp_path / "own/defective/Geha\u0308use.png")
+    save_mask(tmp_path / "own/masks/Geh\u00e4use.png")
+    assert [masked for *_, masked in listed(open_category(tmp_path), "test")] == [False, True]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_values_are_scaled_by_the_bits_that_the_category_uses(tmp_path: Path, bits: int) -> None:
+    top = 2**bits - 1
+    (tmp_path / "cam/normal").mkdir(parents=True)
+    for number in range(5):
+        grey = np.full((8, 8), top // 2 + number, np.uint16)
+        grey[0, 0] = top
+        Image.fromarray(grey).save(tmp_path / f"cam/normal/{number}.png")
+    category = open_category(tmp_path, size=8)
+    assert category.train.bits == category.test.bits == bits
+    values = category.train.images()
+    assert values.max() == 255
+    assert abs(values[0, 0, 4, 4].item() - 127) <= 3

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data_utils import DataError, images
-from data_utils.images import image_size, read_image, read_mask
+from data_utils.images import image_size, read_image, read_mask, value_bits
 from data_utils.listing import list_images
 
 RNG = np.random.default_rng(0)
@@ -251,3 +251,62 @@ def test_an_orientation_that_there_is_not_turns_nothing(tmp_path: Path) -> None:
     exif[0x0112] = 255
     path = written(tmp_path / "a.jpg", Image.fromarray(RGB), exif=exif)
     assert image_size(path) == read_image(path).shape[:2] == (6, 9)
+
+
+def test_alpha_that_is_the_same_everywhere_is_no_transparency(tmp_path: Path) -> None:
+    for alpha in (0, 90, 255):
+        plane = np.full(RGB.shape[:2], alpha, np.uint8)
+        path = written(tmp_path / f"{alpha}.png", Image.fromarray(np.dstack([RGB, plane])))
+        assert np.array_equal(read_image(path), RGB)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_whose_smallest_value_is_white(tmp_path: Path, bits: int) -> None:
+    grey = np.array([[0, 100, 255]], np.uint8)
+    stored = 255 - grey if bits == 8 else 65535 - grey.astype(np.uint16) * 257
+    path = written(tmp_path / "a.tif", Image.fromarray(stored), tiffinfo={262: 0})
+    assert read_image(path)[0, :, 0].tolist() == [0, 100, 255]
+    assert read_mask(path)[0].tolist() == [False, True, True]
+
+
+def test_sixteen_bits_of_fewer(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.png", Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)))
+    assert read_image(path, bits=12)[0, :, 0].tolist() == [0, 128, 255]
+    assert read_image(path, bits=10)[0, :, 0].tolist() == [0, 255, 255]  # beyond the range
+    assert value_bits([path]) == 12
+    assert value_bits([tmp_path / "missing.png"]) == 16
+
+
+def test_signed_and_separate_planes_are_refused(tmp_path: Path) -> None:
+    signed = written(tmp_path / "s.tif", Image.fromarray(RGB[..., 0]), tiffinfo={339: (2,)})
+    with pytest.raises(DataError, match="signed, floating-point or 32-bit .* scale it"):
+        read_image(signed)
+
+
+@pytest.mark.parametrize(
+    ("palette", "bright"),
+    [
+        ([255, 255, 255, 0, 0, 0], 0),  # what is stored as 0 is white
+        ([0, 0, 0, 255, 255, 255], 1),
+        ([9, 9, 9, 240, 240, 240], 1),  # black and white, nearly
+        ([0, 0, 0, 128, 0, 0], 1),  # as Pascal VOC stores its class ids
+        ([0, 0, 0, 1, 1, 1], 1),  # class ids that look black
+        ([0, 0, 0, 0, 0, 0], 1),  # all look alike
+    ],
+)
+def test_in_a_palette_mask_bright_is_defective(
+    tmp_path: Path, palette: list[int], bright: int
+) -> None:
+    index = np.zeros((4, 4), np.uint8)
+    index[1:3, 1:3] = 1
+    stored = Image.fromarray(index, "P")
+    stored.putpalette(palette)
+    path = written(tmp_path / "m.png", stored)
+    assert np.array_equal(read_mask(path), index == bright)
+
+
+def test_a_palette_mask_of_one_colour(tmp_path: Path) -> None:
+    for colour, marked in ((0, False), (255, True)):
+        stored = Image.fromarray(np.zeros((4, 4), np.uint8), "P")
+        stored.putpalette([colour] * 3)
+        assert read_mask(written(tmp_path / f"{colour}.png", stored)).all() == marked
