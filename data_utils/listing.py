@@ -121,10 +121,10 @@ def _walk(folder: Path, recursive: bool, seen: set[tuple[int, int]]) -> Iterator
         path = folder / entry.name
         if entry.name.startswith("."):
             continue
-        if entry.is_file() or (entry.is_symlink() and not path.exists()):
+        if os.path.isfile(path) or not os.path.exists(path):
             if (kind := _kind(path)) is not None:
                 yield path, kind
-        elif not entry.is_dir():
+        elif not os.path.isdir(path):
             continue  # a pipe, say, which would never end
         elif recursive and entry.name in _THUMBNAILS:
             yield path, "folder of thumbnails"
@@ -150,4 +150,4 @@ def _kind(path: Path) -> str | None:
             return f"{kind} image"
     if suffix in _READ:
         return ""
-    return None if path.exists() else "link to nothing"
+    return None if os.path.exists(path) else "link to nothing"

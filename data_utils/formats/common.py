@@ -34,7 +34,8 @@ def subfolders(folder: str | Path) -> list[Path]:
     if not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."]
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        names = [entry.name for entry in visible if os.path.isdir(entry.path)]  # no error at loops
     return [Path(folder, name) for name in sorted(names)]
 
 

@@ -265,9 +265,26 @@ def test_each_damage_is_found_and_nothing_else(root: Path, name: str) -> None:
     assert any(path in plan for path in paths + masks) or not paths
 
 
+SHOWING_NOTHING = [
+    ("no-content", lambda image: image.point(lambda _: 128)),
+    ("no-content", lambda image: image.convert("L").point(lambda v: 255 * (v > 127))),
+    ("narrow-range", lambda image: image.point(lambda v: v // 8)),
+    ("odd-shape", lambda image: image.resize((4000, 40))),
+    ("odd-shape", lambda image: image.resize((1, 1))),
+]
+
+
+@pytest.mark.parametrize(("kind", "function"), SHOWING_NOTHING)
+def test_images_that_show_nothing(root: Path, kind: str, function: Callable) -> None:
+    """They are odd in other ways, too: other kinds are found beside it."""
+    change(root / TRAIN_0, function)
+    assert (kind, [TRAIN_0], []) in found(root)
+
+
 def test_only_train_defective_needs_another_layout() -> None:
     """Every kind is among the damages, or has a test of its own below."""
-    assert set(KINDS) == {kind for _, kind, _, _ in DAMAGES.values()} | {"train-defective"}
+    damages = {kind for _, kind, _, _ in DAMAGES.values()} | {kind for kind, _ in SHOWING_NOTHING}
+    assert set(KINDS) == damages | {"train-defective"}
 
 
 def test_a_table_that_trains_on_defects(visa_root: Path) -> None:
@@ -326,21 +343,6 @@ def test_stray_pixels_beside_a_real_defect_are_a_note_not_a_finding(root: Path) 
     diagnosis = diagnose(root, size=64)
     assert diagnosis.findings == () and diagnosis.categories[0].small_defects == 1
     assert "1 of 4 connected defects are smaller than a pixel at 64x64" in diagnosis.summary()
-
-
-@pytest.mark.parametrize(
-    ("kind", "function"),
-    [
-        ("no-content", lambda image: image.point(lambda _: 128)),
-        ("no-content", lambda image: image.convert("L").point(lambda v: 255 * (v > 127))),
-        ("narrow-range", lambda image: image.point(lambda v: v // 8)),
-        ("odd-shape", lambda image: image.resize((4000, 40))),
-        ("odd-shape", lambda image: image.resize((1, 1))),
-    ],
-)
-def test_images_that_show_nothing(root: Path, kind: str, function: Callable) -> None:
-    change(root / TRAIN_0, function)
-    assert (kind, [TRAIN_0], []) in found(root)
 
 
 def test_images_of_a_folder_that_nothing_reads_are_one_finding(root: Path) -> None:

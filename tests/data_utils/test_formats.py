@@ -151,8 +151,8 @@ def test_plain_folder_keeps_copies_on_one_side(tmp_path: Path, save_image) -> No
 
 def test_plain_folder_of_two_tests_one(tmp_path: Path, save_image) -> None:
     save_image(tmp_path / "normal/a.png")
-    with pytest.raises(DataError, match="has no images to train on"):
-        open_category(tmp_path)
+    alone = open_category(tmp_path)
+    assert (len(alone.train), len(alone.test)) == (1, 0)
     save_image(tmp_path / "normal/b.png")
     category = open_category(tmp_path)
     assert len(category.train) == len(category.test) == 1
@@ -300,3 +300,9 @@ def test_values_are_scaled_by_the_bits_that_the_category_uses(tmp_path: Path, bi
     values = category.train.images()
     assert values.max() == 255
     assert abs(values[0, 0, 4, 4].item() - 127) <= 3
+
+
+def test_a_link_to_itself_beside_a_category_is_no_error(tmp_path: Path, save_image) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")
+    assert open_category(tmp_path).name == "own"
