@@ -282,7 +282,7 @@ def _write_maps(
         height, width = (max(1, round(length * scale)) for length in photo.size)
         picture = picture.resize((width, height))
     tifffile.imwrite(f"{target}.tiff", values, compression="zlib")
-    picture.save(f"{target}.png")
+    picture.save(f"{target}.png", compress_level=1)  # a photograph gets little smaller with more
 
 
 def _heat_map(image: np.ndarray, anomaly_map: np.ndarray, limit: float) -> Image.Image:

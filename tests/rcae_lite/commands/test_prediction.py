@@ -277,6 +277,18 @@ def test_other_options_another_detector_or_other_files_are_refused(
         predict_files(tiny_detector, [photos], out)
 
 
+def test_a_row_is_on_disk_before_the_next_batch(tiny_detector, photos, tmp_path, monkeypatch):
+    predict, seen = tiny_detector.predict, []
+
+    def look(images):
+        seen.append(len(rows_of(tmp_path / "out")))
+        return predict(images)
+
+    monkeypatch.setattr(tiny_detector, "predict", look)
+    predict_files(tiny_detector, [photos], tmp_path / "out", batch_size=2)
+    assert seen == [0, 2, 4]
+
+
 # Ahead, but not far
 
 
