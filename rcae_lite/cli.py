@@ -85,13 +85,24 @@ def _doctor(args: argparse.Namespace) -> int:
     return diagnosis.exit_code
 
 
-def _predict(args: argparse.Namespace) -> None:
+def _predict(args: argparse.Namespace) -> int:
     from rcae_lite.commands.prediction import predict_files
-    from rcae_lite.commands.run import load_run
+    from rcae_lite.commands.run import load_detector
 
-    _, detector = load_run(args.run, args.device)
-    count = predict_files(detector, args.images, args.out)
-    print(f"{count} images: {args.out / 'scores.csv'}")
+    _, detector = load_detector(args.run, args.device)
+    done = predict_files(
+        detector, args.images, args.out, maps=args.maps, false_alarm_rate=args.false_alarm_rate
+    )
+    before = f", {done.before} of them scored before" if done.before else ""
+    table = args.out / "scores.csv"
+    print(f"{done.images} images{before}: {table}")
+    if done.errors:
+        line = (
+            f"{len(done.errors)} of {done.images} images have no score, {table} says why; the "
+            f"first: {done.errors[0]}"
+        )
+        print(f"rcae: {printable(line)}", file=sys.stderr)
+    return 1 if done.errors else 0
 
 
 def _explore(args: argparse.Namespace) -> None:
@@ -107,9 +118,9 @@ def _explore(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from rcae_lite.commands.export import export_onnx
-    from rcae_lite.commands.run import load_run
+    from rcae_lite.commands.run import load_detector
 
-    _, detector = load_run(args.run, "cpu")
+    _, detector = load_detector(args.run, "cpu")
     path = args.out or args.run / "detector.onnx"
     difference = export_onnx(detector, path)
     print(f"{path}: differs from PyTorch by {difference:.1e} at most")
@@ -234,6 +245,14 @@ def _parser() -> argparse.ArgumentParser:
         text = "train for this fraction of the preset's steps; the results say so (default: 1)"
         sub.add_argument("--step-fraction", type=float, default=1.0, metavar="F", help=text)
 
+    def false_alarm_rate(sub: argparse.ArgumentParser, default: str) -> None:
+        text = f"bound for the threshold (default: {default})"
+        sub.add_argument("--false-alarm-rate", type=float, metavar="R", help=text)
+
+    def detector(sub: argparse.ArgumentParser) -> None:
+        text = "folder of a run, or of a saved detector"
+        sub.add_argument("run", metavar="RUN", type=Path, help=text)
+
     train = command("train", _train, "train on one category, evaluate, write a report")
     train.add_argument("data", metavar="DATA", help="'synthetic' or a folder")
     train.add_argument(
@@ -247,17 +266,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=_seed, default=0)
     step_fraction(train)
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    train.add_argument(
-        "--false-alarm-rate",
-        type=float,
-        metavar="R",
-        help="bound for the threshold (default: the smallest attainable one not below 0.05)",
-    )
+    false_alarm_rate(train, "the smallest attainable one not below 0.05")
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
     device(train)
 
     evaluate = command("evaluate", _evaluate, "evaluate a run again: all metrics, 95% intervals")
-    evaluate.add_argument("run", metavar="RUN", type=Path)
+    detector(evaluate)
     evaluate.add_argument("--data", metavar="DATA", help="other data than the run was trained on")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     device(evaluate)
@@ -276,9 +290,20 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--fix-plan", action="store_true", help="print what to do; changes nothing")
 
     predict = command("predict", _predict, "score images and write their anomaly maps")
-    predict.add_argument("run", metavar="RUN", type=Path)
+    detector(predict)
     predict.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
-    predict.add_argument("--out", metavar="DIR", type=Path, required=True)
+    predict.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="may hold a part of the results"
+    )
+    size = predict.add_mutually_exclusive_group()
+    for maps, flag, text in (
+        ("none", "--scores-only", "write no heat maps"),
+        ("full", "--full-size", "heat maps as large as the images (default: the working size)"),
+    ):
+        size.add_argument(
+            flag, action="store_const", dest="maps", const=maps, default="working", help=text
+        )
+    false_alarm_rate(predict, "the detector's threshold")
     device(predict)
 
     ablate = command("ablate", _ablate, "regenerate a table of the paper; resumes where it stopped")
@@ -306,7 +331,7 @@ def _parser() -> argparse.ArgumentParser:
     device(ablate)
 
     explore = command("explore", _explore, "write a page that follows images through a detector")
-    explore.add_argument("run", metavar="RUN", type=Path)
+    detector(explore)
     explore.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
     explore.add_argument("--out", metavar="PAGE", type=Path, required=True)
     explore.add_argument(
@@ -315,7 +340,7 @@ def _parser() -> argparse.ArgumentParser:
     device(explore)
 
     export = command("export", _export, "write the detector for use without PyTorch")
-    export.add_argument("run", metavar="RUN", type=Path)
+    detector(export)
     export.add_argument(
         "--onnx", action="store_true", required=True, help="as one ONNX model, any image size"
     )
@@ -345,7 +370,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _how_to_resume(args: argparse.Namespace) -> str:
     """Say how to resume what was stopped, where nothing is lost."""
-    how = {_train: "the same command with --resume", _ablate: "the same command"}
+    again = "the same command"
+    how = {_train: f"{again} with --resume", _ablate: again, _predict: again}
     return f"; {how[args.function]} resumes it" if args.function in how else ""
 
 
@@ -356,7 +382,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0, or 2 for a mistake the user can fix, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
-        2 for errors in the data.
+        2 for errors in the data. `rcae predict`: 1 if an image could not be read.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _parser().parse_args(argv)

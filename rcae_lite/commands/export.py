@@ -24,7 +24,7 @@ from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.storage.atomic import write_bytes
 from rcae_lite.version import __version__
 
-__all__ = ["OPSET", "TOLERANCE", "export_onnx", "largest_difference"]
+__all__ = ["OPSET", "TOLERANCE", "export_onnx", "largest_difference", "require_extra"]
 OPSET = 20  # the first with GELU as one operator
 TOLERANCE = 1e-4
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
@@ -70,9 +70,7 @@ def export_onnx(detector: Detector, path: str | Path) -> float:
         If a package of the extra ``export`` is missing, the detector is untrained or not on the
         CPU, or the model differs from PyTorch by more than `TOLERANCE`; then nothing is written.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise KitError(f"no {', '.join(missing)} here; pip install 'rcae-lite[export]'")
+    require_extra()
     detector.require_threshold()
     if detector.device.type != "cpu":
         raise KitError(f"the detector is on {detector.device}; load it with device='cpu'")
@@ -85,6 +83,13 @@ def export_onnx(detector: Detector, path: str | Path) -> float:
         )
     write_bytes(Path(path), model)
     return difference
+
+
+def require_extra() -> None:
+    """Refuse to start without the packages of the extra ``export``."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise KitError(f"no {', '.join(missing)} here; pip install 'rcae-lite[export]'")
 
 
 def _traced(detector: Detector) -> bytes:

@@ -1,34 +1,90 @@
-"""Predict on files: scores as CSV, heat maps as PNG, raw maps as float32 TIFF at native size."""
+"""Predict on files: scores as CSV, heat maps as PNG, raw maps as float32 TIFF."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple, get_args
 
 import numpy as np
 import tifffile
 import torch
 from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
 
 from data_utils import KitError
-from data_utils.images import read_image
-from data_utils.listing import list_images
+from data_utils.errors import DataError, printable
+from data_utils.images import DEEP, read_image
+from data_utils.listing import list_files, notes
 from data_utils.samples import to_working_size
 from rcae_lite.base import Detector
+from rcae_lite.commands.score_table import (
+    RECORD,
+    Maps,
+    Predictions,
+    Row,
+    fingerprint,
+    finished_rows,
+    new_row,
+    open_table,
+    require_same,
+)
 from rcae_lite.evaluation.scoring import to_native
-from rcae_lite.evaluation.thresholds import p_values
-from rcae_lite.model.outputs import Detection, concatenate
+from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
 from rcae_lite.plotting.pictures import overlay
-from rcae_lite.storage.atomic import require_empty_folder, whole_folder, write_text
+from rcae_lite.storage.atomic import locked
+from rcae_lite.storage.records import write_record
 
-__all__ = ["find_images", "predict_files", "working_image"]
+__all__ = ["Predicted", "find_images", "bits_of", "predict_files", "working_image"]
+
+_READERS = 4  # threads at most: each holds an image at its native size
+_ROWS = 256  # of a heat map that are drawn at a time
+_SHOW_PROGRESS_AFTER = 2.0  # seconds
+
+
+class Predicted(NamedTuple):
+    """What `predict_files` did.
+
+    Parameters
+    ----------
+    images : int
+        Number of images.
+    before : int
+        How many of them an earlier call had scored.
+    errors : list of str
+        What was wrong with those that have no score.
+    """
+
+    images: int
+    before: int
+    errors: list[str]
+
+
+class _Read(NamedTuple):
+    """An image at the working size, (3, H, W) uint8, and its native height and width."""
+
+    image: Tensor
+    size: tuple[int, int]
+
+
+class _Task(NamedTuple):
+    """An image that is read in another thread, and its row so far."""
+
+    path: Path
+    name: str
+    row: Row
+    reading: Future[_Read]
 
 
 def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
     """Find the images behind files and folders.
+
+    Heat maps that `predict_files` wrote into a folder are skipped, and a line on stderr says so.
 
     Parameters
     ----------
@@ -50,7 +106,7 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
     for source in map(Path, sources):
         if not source.exists():
             raise KitError(f"{source} does not exist; name an image or a folder of images")
-        paths = [source] if source.is_file() else list_images(source, recursive=True)
+        paths = [source] if source.is_file() else _foreign_images(source)
         if not paths:
             raise KitError(f"{source} holds no image; name an image or a folder of images")
         relative += [
@@ -71,14 +127,37 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
     return [(path, name) for name, path in found.items()]
 
 
+def _foreign_images(folder: Path) -> list[Path]:
+    """List the images below a folder that are no heat maps of the kit; say what is left out."""
+    own = {record.parent for record in folder.rglob(RECORD)}
+    found, left_out = list_files(folder, recursive=True)
+    foreign = [path for path in found if own.isdisjoint(path.parents)]
+    if len(foreign) < len(found):
+        heat_maps = [path for path in found if path not in set(foreign)]
+        left_out = {"heat map of rcae predict": heat_maps, **left_out}
+    for line in notes(left_out, folder):
+        print(printable(line), file=sys.stderr)
+    return foreign
+
+
 def predict_files(
-    detector: Detector, sources: Sequence[str | Path], out: str | Path, *, batch_size: int = 8
-) -> int:
-    """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``, all or nothing.
+    detector: Detector,
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    maps: Maps = "working",
+    false_alarm_rate: float | None = None,
+    batch_size: int = 8,
+) -> Predicted:
+    """Predict images and write ``scores.csv``, ``NAME.png`` and ``NAME.tiff``.
 
     The PNG shows the anomaly map over the image, from 0 to twice the threshold in every one; the
-    TIFF holds the raw map in float32 at the image's own size. ``p_value`` in the table is the
-    conformal p-value of the score, see `rcae_lite.evaluation.thresholds.p_values`.
+    TIFF holds the raw map in float32. ``p_value`` in the table is the conformal p-value of the
+    score, see `rcae_lite.evaluation.thresholds.p_values`.
+
+    An image that cannot be read has its error in its row, and the others are scored. A row is
+    written once its maps are, so a call that was stopped can be repeated: it goes on with the
+    images that have no score yet, or whose file has another size or time since.
 
     Parameters
     ----------
@@ -87,62 +166,150 @@ def predict_files(
     sources : sequence of path
         Images, or folders of images.
     out : path
-        A new or empty folder.
+        A new or empty folder, or one of an earlier call with the same detector and options.
+    maps : {"working", "full", "none"}
+        The TIFF has the detector's working size, the PNG its longer side; or both have the native
+        size of the image; or there are none.
+    false_alarm_rate : float, optional
+        Compute the threshold anew for this rate, see
+        `rcae_lite.evaluation.thresholds.conformal_threshold`; by default it is the detector's.
     batch_size : int
-        Images that are read and go through the networks at a time.
+        Images that are read and go through the networks at a time; the next batch is read
+        meanwhile.
 
     Returns
     -------
-    int
-        Number of images.
+    Predicted
 
     Raises
     ------
     KitError
-        If the detector is untrained, an image cannot be read, before anything is written, or
-        ``out`` is not empty.
+        If the detector is untrained or cannot give the rate, a source holds no image, or ``out``
+        holds something else.
     """
-    limit, out = detector.require_threshold().value, Path(out)
-    found = find_images(sources)
-    require_empty_folder(out)
-    parts = []
-    for start in range(0, len(found), batch_size):
-        paths = [path for path, _ in found[start : start + batch_size]]
-        images = torch.stack([working_image(path, detector.config.size) for path in paths])
-        parts.append(detector.predict(images))
-    detection = concatenate(parts)
-    limits = (0.0, 2 * limit)  # of the detector, not of these images: a good part stays dark
-    surprise = p_values(detector.calibration_scores, detection.score.numpy())
-    with whole_folder(out) as place:
-        for (path, name), anomaly_map in zip(found, detection.anomaly_map, strict=True):
-            _write_map(place / name, read_image(path), anomaly_map, limits)
-        names = [name for _, name in found]
-        _write_scores(place / "scores.csv", names, detection, limit, surprise)
-    return len(found)
+    if maps not in get_args(Maps):
+        raise KitError(f"maps={maps!r} is unknown; choose from {', '.join(get_args(Maps))}")
+    threshold = detector.require_threshold()
+    if false_alarm_rate is not None:
+        threshold = conformal_threshold(detector.calibration_scores, false_alarm_rate)
+    common = Predictions(
+        detector=fingerprint(detector), false_alarm_rate=threshold.false_alarm_rate, maps=maps
+    )
+    found, out = find_images(sources), Path(out)
+    require_same(out, common)
+    errors: list[str] = []
+    with locked(out):
+        require_same(out, common)  # another call may have come and gone meanwhile
+        write_record(out / RECORD, common)
+        rows = [new_row(path, name) for path, name in found]
+        kept = finished_rows(out / "scores.csv", rows)
+        done = {row["image"] for row in kept}
+        everything = zip(found, rows, strict=True)
+        todo = [(*image, row) for image, row in everything if row["image"] not in done]
+        progress = {"desc": "predicting", "unit": "image", "delay": _SHOW_PROGRESS_AFTER}
+        with (
+            open_table(out / "scores.csv", kept) as append,
+            tqdm(total=len(found), initial=len(found) - len(todo), **progress) as bar,
+        ):
+            for batch in _read_ahead(todo, detector.config.size, bits_of(detector), batch_size):
+                made = _score(detector, batch, threshold.value, maps, out)
+                append(made)
+                errors += [row["error"] for row in made if "error" in row]
+                bar.update(len(batch))
+    return Predicted(len(found), len(found) - len(todo), errors)
 
 
-def _write_map(
-    target: Path, image: np.ndarray, anomaly_map: torch.Tensor, limits: tuple[float, float]
+def _read_ahead(
+    todo: Sequence[tuple[Path, str, Row]], side: int, bits: int, batch_size: int
+) -> Iterator[list[_Task]]:
+    """Yield batches in order; while one is in use the next is read, and no more than that."""
+    pool = ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1))
+    batches: deque[list[_Task]] = deque()
+    try:
+        for start in range(0, len(todo), batch_size):
+            part = todo[start : start + batch_size]
+            batches.append(
+                [_Task(*image, pool.submit(_read, image[0], side, bits)) for image in part]
+            )
+            if len(batches) > 1:
+                yield batches.popleft()
+        yield from batches
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _score(
+    detector: Detector, batch: Sequence[_Task], limit: float, maps: Maps, out: Path
+) -> list[Row]:
+    """Fill in the rows of a batch and write its maps."""
+    read: list[tuple[_Task, _Read]] = []
+    for task in batch:
+        try:
+            read.append((task, task.reading.result()))
+        except DataError as error:
+            task.row["error"] = str(error)
+    if read:
+        detection = detector.predict(torch.stack([photo.image for _, photo in read]) / 255)
+        scores = detection.score.tolist()
+        surprise = p_values(detector.calibration_scores, scores)
+        for (task, photo), anomaly_map, score, p in zip(
+            read, detection.anomaly_map, scores, surprise, strict=True
+        ):
+            try:
+                if maps != "none":
+                    bits = bits_of(detector)
+                    full_size = read_image(task.path, bits=bits) if maps == "full" else None
+                    _write_maps(out / task.name, photo, full_size, anomaly_map, limit)
+            except DataError as error:  # the file has changed meanwhile
+                task.row["error"] = str(error)
+                continue
+            task.row.update(
+                score=f"{score:.9g}",
+                threshold=f"{limit:.9g}",
+                defective=str(int(score > limit)),
+                p_value=f"{p:.6g}",
+            )
+    return [task.row for task in batch]
+
+
+def _write_maps(
+    target: Path, photo: _Read, full_size: np.ndarray | None, anomaly_map: Tensor, limit: float
 ) -> None:
-    native = to_native(anomaly_map, image.shape[:2])
+    """Write both maps: over the photograph at its full size, or else over what the network saw."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(f"{target}.tiff", native)
-    Image.fromarray(overlay(image, native, *limits)).save(f"{target}.png")
+    if full_size is not None:
+        values = to_native(anomaly_map, full_size.shape[:2])  # (h, w)
+        picture = _heat_map(full_size, values, limit)
+    else:
+        values = anomaly_map.numpy()  # (H, W)
+        picture = _heat_map(photo.image.permute(1, 2, 0).numpy(), values, limit)
+        scale = max(picture.size) / max(photo.size)  # back to the photograph's proportions
+        height, width = (max(1, round(length * scale)) for length in photo.size)
+        picture = picture.resize((width, height))
+    tifffile.imwrite(f"{target}.tiff", values, compression="zlib")
+    picture.save(f"{target}.png", compress_level=1)  # a photograph gets little smaller with more
 
 
-def working_image(path: Path, side: int) -> torch.Tensor:
+def _heat_map(image: np.ndarray, anomaly_map: np.ndarray, limit: float) -> Image.Image:
+    """Draw in strips, because the colours of a whole photograph are many times its bytes.
+
+    The scale is the detector's and not that of these images: a good part stays dark.
+    """
+    tops = range(0, len(image), _ROWS)
+    strips = [(image[top : top + _ROWS], anomaly_map[top : top + _ROWS]) for top in tops]
+    return Image.fromarray(np.concatenate([overlay(*strip, 0, 2 * limit) for strip in strips]))
+
+
+def bits_of(detector: Detector) -> int:
+    """Return the bits of 16-bit greyscale images that a detector was trained on."""
+    return int(detector.data.get("bits", DEEP))
+
+
+def working_image(path: Path, detector: Detector) -> Tensor:
     """Read an image as the training saw its images: squashed to the working square, in [0, 1]."""
-    return to_working_size(read_image(path), side) / 255
+    return _read(path, detector.config.size, bits_of(detector)).image / 255
 
 
-def _write_scores(
-    path: Path, names: list[str], detection: Detection, limit: float, surprise: np.ndarray
-) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", "score", "threshold", "defective", "p_value"])
-    for name, score, label, p in zip(
-        names, detection.score, detection.label, surprise, strict=True
-    ):
-        table.writerow([name, f"{score:.9g}", f"{limit:.9g}", int(label), f"{p:.6g}"])
-    write_text(path, text.getvalue())
+def _read(path: Path, side: int, bits: int) -> _Read:
+    image = read_image(path, bits=bits)
+    return _Read(to_working_size(image, side), (image.shape[0], image.shape[1]))

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from data_utils import Category, ImageSet, KitError, list_categories, open_category
 from data_utils.doctor import check_dataset
 from rcae_lite.base import Detector
-from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.baselines import DETECTORS, SinglePassDetector
 from rcae_lite.commands.report import Example, write_report
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
@@ -29,10 +29,11 @@ from rcae_lite.storage.atomic import contents, locked, require_empty_folder, wri
 from rcae_lite.storage.provenance import code_version, environment, machine
 from rcae_lite.storage.records import Count, Rate, Record, read_record, write_record
 from rcae_lite.training import distributed
+from rcae_lite.training.checkpoint import Snapshot
 from rcae_lite.training.events import Callback
 from rcae_lite.version import __version__
 
-__all__ = ["evaluate_run", "forget_demo", "load_run", "train_all", "train_run"]
+__all__ = ["evaluate_run", "forget_demo", "load_detector", "load_run", "train_all", "train_run"]
 
 
 class RunRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -354,6 +355,18 @@ def load_run(folder: str | Path, device: str = "auto") -> tuple[RunRecord, RcAED
     return description, RcAEDetector.load(folder, device=device)
 
 
+def load_detector(
+    folder: str | Path, device: str = "auto"
+) -> tuple[RunRecord, RcAEDetector] | tuple[None, Detector]:
+    """Read a run as `load_run`, or a detector of any kind that `Detector.save` wrote."""
+    folder = Path(folder)
+    saved = folder / "detector.json"
+    if (folder / "run.json").exists() or not saved.exists():
+        return load_run(folder, device)
+    kind = read_record(saved, Snapshot).detector
+    return None, DETECTORS[kind].load(folder, device=device)
+
+
 def evaluate_run(
     folder: str | Path, *, data: str | Path | None = None, device: str = "auto", command: str = ""
 ) -> Evaluation:
@@ -362,7 +375,7 @@ def evaluate_run(
     Parameters
     ----------
     folder : path
-        The run.
+        The run, or a saved detector; that needs ``data``.
     data : path, optional
         Another copy of the data, or other data; the files of the run then stay as they are.
         Without it the run's own data are used and its files are renewed.
@@ -372,14 +385,19 @@ def evaluate_run(
         The command line, for the record.
     """
     folder = Path(folder)
-    description, detector = load_run(folder, device)
-    name, size = description.category, description.config.size
-    commands = " && ".join(filter(None, (description.command, command)))
-    origin = commands, description.code_version
+    description, detector = load_detector(folder, device)
+    name, size = str(detector.data.get("category", "")), detector.config.size
+    before = description.command if description else ""
+    trained = description.code_version if description else detector.trained.get("code_version")
+    origin = " && ".join(filter(None, (before, command))), trained
     if data is not None:
         known = name in list_categories(data)
         category = open_category(data, name if known else None, size=size)
         return detector.evaluate(category.test).with_provenance(*origin)
+    if description is None:
+        raise KitError(
+            f"{folder} holds a detector without a run, which has no data; name some with --data"
+        )
     category = open_category(description.data, name, size=size)
     if category.fingerprint != description.data_fingerprint:
         raise KitError(

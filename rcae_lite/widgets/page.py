@@ -11,11 +11,11 @@ from torch import Tensor
 
 from data_utils import Category, KitError, open_category
 from data_utils.html import render
+from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.prediction import find_images, working_image
-from rcae_lite.commands.run import RunRecord, load_run
+from rcae_lite.commands.run import RunRecord, load_detector
 from rcae_lite.config import DETECTOR_NAMES
-from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.widgets.packing import module, pack_for_page, style
@@ -83,7 +83,7 @@ def explore_run(
     Parameters
     ----------
     run : path
-        Folder that `rcae train` wrote.
+        Folder that `rcae train` or `Detector.save` wrote.
     sources : sequence of path
         Images, or folders of images.
     out : path
@@ -97,7 +97,7 @@ def explore_run(
         If the run has no finished detector, or an image cannot be read.
     """
     description, detector, images, names = open_images(run, sources, device)
-    category = _unchanged_data(description, detector.config.size)
+    category = _unchanged_data(description, detector.config.size) if description else None
     background = None
     if category is not None:
         some = range(min(BACKGROUND, len(category.train)))
@@ -115,16 +115,16 @@ def explore_run(
         evaluation = Evaluation.load(Path(run) / "evaluation.json")
         test = None if category is None else category.test
         widgets.append(("threshold", ThresholdState(evaluation, test)))
-    return write_page(out, widgets, f"{description.category}: the recursion")
+    return write_page(out, widgets, f"{detector.data.get('category', 'detector')}: the recursion")
 
 
 def open_images(
     run: str | Path, sources: Sequence[str | Path], device: str
-) -> tuple[RunRecord, RcAEDetector, Tensor, list[str]]:
+) -> tuple[RunRecord | None, Detector, Tensor, list[str]]:
     """Open a run's description and detector, and images at its size: (B, 3, H, W), their names."""
-    description, detector = load_run(run, device)
+    description, detector = load_detector(run, device)
     found = find_images(sources)
-    images = torch.stack([working_image(path, detector.config.size) for path, _ in found])
+    images = torch.stack([working_image(path, detector) for path, _ in found])
     return description, detector, images, [name for _, name in found]
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from data_utils import KitError
 from rcae_lite.base import Detector
-from rcae_lite.commands.export import export_onnx
+from rcae_lite.commands.export import export_onnx, require_extra
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets.packing import source
 from rcae_lite.widgets.page import open_images, write_parts
@@ -54,6 +54,7 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     KitError
         If the runtime cannot be fetched, or as `rcae_lite.commands.export.export_onnx`.
     """
+    require_extra()  # before anything is fetched
     script, wasm = _runtime()
     state = PainterState(detector, image)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +79,7 @@ def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     Parameters
     ----------
     run : path
-        Folder that `rcae train` wrote.
+        Folder that `rcae train` or `Detector.save` wrote.
     images : list of path
         One image.
     out : path
@@ -89,10 +90,11 @@ def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     KitError
         If there is not exactly one image, or as `write_paint_page`.
     """
-    description, detector, pictures, names = open_images(run, images, "cpu")
+    require_extra()
+    _, detector, pictures, names = open_images(run, images, "cpu")
     if len(pictures) != 1:
         raise KitError(f"{len(pictures)} images; --paint takes one to paint on")
-    title = f"{description.category}: paint on {names[0]}"
+    title = f"{detector.data.get('category', 'detector')}: paint on {names[0]}"
     return write_paint_page(detector, pictures[0], out, title)
 
 

@@ -146,10 +146,10 @@ def test_mistakes_are_one_line(tiny_detector, tmp_path, monkeypatch):
         export_onnx(tiny_detector, tmp_path / "a.onnx")
 
 
-def test_the_command_writes_beside_the_run(rcae, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_beside_the_detector(rcae, tmp_path, monkeypatch, capsys):
     detector, path = rcae
     run = tmp_path / "run"
-    monkeypatch.setattr("rcae_lite.commands.run.load_run", lambda folder, device: ({}, detector))
+    detector.save(run)
     monkeypatch.setattr(export, "_traced", lambda detector: path.read_bytes())  # traced above
     assert main(["export", str(run), "--onnx"]) == 0
     assert (run / "detector.onnx").read_bytes() == path.read_bytes()
