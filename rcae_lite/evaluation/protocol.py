@@ -67,6 +67,7 @@ def evaluate(
         the test set cannot give (no defective image, no mask) are None.
     """
     native, masks = native_pairs(test, maps)
+    known = [r.read_mask is not None for r in test.records if r.label]
     some = 0 < sum(mask.sum() for mask in masks) < sum(mask.size for mask in masks)
     pixels = pixel_curve(native, masks) if some else None
     curves = _curves(test.labels, scores, pixels)
@@ -91,6 +92,7 @@ def evaluate(
         curves=curves,
         map_limits=map_limits(maps.numpy()),
         provenance=provenance,
+        masks_used=(sum(known), len(known)),
     )
 
 
