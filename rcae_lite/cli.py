@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from data_utils import KitError
 from data_utils.errors import printable
+from rcae_lite.commands.terminal import any_terminal
 from rcae_lite.config import PRESETS
 from rcae_lite.version import __version__
 
@@ -230,6 +231,9 @@ def _parser() -> argparse.ArgumentParser:
     def device(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
 
+    def quiet(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--quiet", action="store_true", help="draw no progress bars")
+
     def step_fraction(sub: argparse.ArgumentParser) -> None:
         text = "train for this fraction of the preset's steps; the results say so (default: 1)"
         sub.add_argument("--step-fraction", type=float, default=1.0, metavar="F", help=text)
@@ -254,12 +258,14 @@ def _parser() -> argparse.ArgumentParser:
         help="bound for the threshold (default: the smallest attainable one not below 0.05)",
     )
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
+    quiet(train)
     device(train)
 
     evaluate = command("evaluate", _evaluate, "evaluate a run again: all metrics, 95% intervals")
     evaluate.add_argument("run", metavar="RUN", type=Path)
     evaluate.add_argument("--data", metavar="DATA", help="other data than the run was trained on")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    quiet(evaluate)
     device(evaluate)
 
     doctor = command(
@@ -279,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("run", metavar="RUN", type=Path)
     predict.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
     predict.add_argument("--out", metavar="DIR", type=Path, required=True)
+    quiet(predict)
     device(predict)
 
     ablate = command("ablate", _ablate, "regenerate a table of the paper; resumes where it stopped")
@@ -358,9 +365,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 2 for a mistake the user can fix, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
         2 for errors in the data.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    with any_terminal():
+        return _run(sys.argv[1:] if argv is None else list(argv))
+
+
+def _run(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
+    if getattr(args, "quiet", False):
+        os.environ["TQDM_DISABLE"] = "1"  # tqdm reads this once, as it is loaded
     # PyTorch's threads spin while they wait for each other, and beside one other busy process a
     # step of training takes many times as long (benchmarks/contention.py). PyTorch reads this once,
     # as it is loaded.
