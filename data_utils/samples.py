@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -20,14 +21,18 @@ from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
 from data_utils.errors import DataError, KitError
-from data_utils.images import DEEP
+from data_utils.images import DEEP, read_image
 
 __all__ = [
+    "ACCEPTED",
     "GOOD",
     "Category",
     "ImageSet",
     "Record",
     "Sample",
+    "as_batch",
+    "batches",
+    "check_image_set",
     "check_images",
     "digests_of",
     "fingerprint_of",
@@ -343,22 +348,147 @@ def fingerprint_of(train: Iterable[Record], test: Iterable[Record]) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+ACCEPTED = (
+    "tensors (3, H, W) or (B, 3, H, W) and NumPy arrays (H, W, 3) or (B, H, W, 3), of uint8 or of "
+    "floats in [0, 1]; PIL images, paths, or a list of these"
+)
+"""What `as_batch` takes, in words."""
+
+
+def as_batch(images: Any, size: int) -> Tensor:
+    """Bring images of any plain kind to what the networks take.
+
+    Files, PIL images and NumPy arrays are photographs: they are squashed to the working square as
+    in an `ImageSet`. Tensors are taken for finished and keep their height and width.
+
+    Parameters
+    ----------
+    images : Tensor, np.ndarray, PIL.Image.Image, path, or a list of these
+        Tensors (3, H, W) or (B, 3, H, W), arrays (h, w, 3) or (B, h, w, 3) or with the channels
+        first; uint8 in 0..255, or floats of any precision in [0, 1]. PIL images of mode L or RGB.
+    size : int
+        Working height and width in pixels.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, H, W) float32 in [0, 1].
+
+    Raises
+    ------
+    KitError
+        If they are something else, none at all, out of range, or of sizes that do not go together.
+    DataError
+        If a file cannot be read.
+    """
+    if type(images) in (list, tuple):
+        return _joined([as_batch(image, size) for image in images])
+    if isinstance(images, (str, os.PathLike)):
+        images = read_image(Path(images))  # (h, w, 3)
+    if isinstance(images, Image.Image):
+        images = _pixels(images)  # (h, w, 3)
+    photographs = isinstance(images, np.ndarray)
+    if photographs:
+        images = _channels_first(images)
+    if not isinstance(images, Tensor):
+        raise KitError(f"images are of type {type(images).__name__}; expected {ACCEPTED}")
+    batch = images.as_subclass(Tensor)
+    batch = batch[None] if batch.ndim == 3 else batch
+    check_images(batch)
+    batch = batch if batch.dtype == torch.uint8 else batch.float()
+    if photographs:
+        batch = resize(batch, [size, size], antialias=True)  # as `to_working_size`
+    return batch / 255 if batch.dtype == torch.uint8 else batch
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    if not parts:
+        raise KitError(f"the list of images is empty; expected {ACCEPTED}")
+    sizes = sorted({f"{part.shape[2]}x{part.shape[3]}" for part in parts})
+    if len(sizes) > 1:
+        raise KitError(
+            f"the tensors in the list are {' and '.join(sizes)} (height x width); expected one "
+            "size; resize them, or give paths or NumPy arrays, which are resized"
+        )
+    return torch.cat(parts)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of an open image, upright as in `read_image`: (h, w, 3) uint8."""
+    if image.mode not in ("L", "RGB"):
+        raise KitError(
+            f"a PIL image has mode {image.mode!r}; expected L or RGB; call its convert('RGB'), or "
+            "give the path of its file"
+        )
+    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def _channels_first(images: np.ndarray) -> Tensor:
+    """Copy arrays, as (B, 3, h, w) or (3, h, w) where three channels are to be found."""
+    images = images.astype(np.float32) if images.dtype.kind == "f" else images
+    if images.dtype not in (np.uint8, np.float32):
+        raise KitError(f"images are {images.dtype} {images.shape}; expected {ACCEPTED}")
+    if images.ndim in (3, 4) and images.shape[-1] == 3:
+        images = np.moveaxis(images, -1, -3)
+    return torch.from_numpy(np.array(images, order="C"))
+
+
 def check_images(images: Tensor) -> None:
-    """Refuse what is no batch of images: floats in [0, 1] of shape (B, 3, H, W).
+    """Refuse what is no batch of images: (B, 3, H, W), uint8 or floats in [0, 1].
 
     Raises
     ------
     KitError
         Naming type and shape, or the range of values.
     """
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise KitError(
-            f"images are {images.dtype} {tuple(images.shape)}; expected floats in [0, 1] of "
-            "shape (B, 3, H, W)"
-        )
+    is_batch = images.ndim == 4 and images.shape[1] == 3 and images.numel() > 0
+    if not is_batch or not (images.is_floating_point() or images.dtype == torch.uint8):
+        raise KitError(f"images are {images.dtype} {tuple(images.shape)}; expected {ACCEPTED}")
+    if images.dtype == torch.uint8:
+        return
     low, high = images.min().item(), images.max().item()
     if not -0.01 <= low <= high <= 1.01:  # NaN fails this too
         raise KitError(
             f"image values reach from {low:.3g} to {high:.3g}; expected [0, 1]: divide 8-bit "
             "images by 255"
+        )
+
+
+def batches(images: Tensor, batch_size: int) -> Sequence[Tensor]:
+    """Split images (B, ...) into batches; a KitError if ``batch_size`` is no positive integer."""
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise KitError(f"batch_size is {batch_size!r}; expected 1 or more; 4 is usual")
+    return images.split(batch_size)
+
+
+def check_image_set(images: Any, size: int, split: str) -> None:
+    """Refuse what is no `ImageSet` at the working size, or has a transform, which would be ignored.
+
+    Parameters
+    ----------
+    images : ImageSet
+        What is to be trained on, or evaluated.
+    size : int
+        Working height and width in pixels.
+    split : {"train", "test"}
+        Which of a category's sets was expected.
+
+    Raises
+    ------
+    KitError
+    """
+    if not isinstance(images, ImageSet):
+        raise KitError(
+            f"the images are of type {type(images).__name__}; expected an ImageSet; get one with "
+            f"data_utils.open_category(FOLDER, size={size}).{split}"
+        )
+    if images.size != size:
+        raise KitError(
+            f"the images are {images.size}x{images.size}, the detector works at {size}; open the "
+            f"category with size={size}"
+        )
+    if images.transform is not None:
+        raise KitError(
+            f"the {split} images have a transform, which neither training nor evaluation applies; "
+            "set its transform to None, and see Config.augmentation for training"
         )

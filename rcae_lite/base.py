@@ -18,7 +18,7 @@ from msgspec import to_builtins
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
-from data_utils.samples import ImageSet, check_images
+from data_utils.samples import ImageSet, as_batch, batches, check_image_set
 from rcae_lite.config import Config, get_config
 from rcae_lite.evaluation.protocol import check_test_set, evaluate
 from rcae_lite.evaluation.restoration import Restoration, probe
@@ -43,6 +43,7 @@ from rcae_lite.training.checkpoint import (
 )
 from rcae_lite.training.draws import generator_for
 from rcae_lite.training.events import Callback
+from rcae_lite.training.modes import evaluating
 from rcae_lite.training.trainer import Trainer
 
 __all__ = ["Detector", "keys_of", "split"]
@@ -150,7 +151,7 @@ class Detector(ABC):
         Parameters
         ----------
         train : ImageSet
-            Normal images of one category, at the preset's size.
+            Normal images, at the preset's size: `data_utils.open_category(...).train`.
         callbacks : iterable of callable, optional
             Each gets an `rcae_lite.training.events.Event` per optimiser step; a progress bar by
             default. One that raises `rcae_lite.training.events.Stopped` stops the training, which
@@ -173,9 +174,8 @@ class Detector(ABC):
         Raises
         ------
         KitError
-            If the images have another size or are fewer than 3, the held-out ones are too few for
-            the false-alarm rate, or a loss is not finite (its batch is then saved beside the
-            checkpoint).
+            If it is no `ImageSet`, has another size, a transform, defective or too few images for
+            the false-alarm rate, or a loss is not finite (its batch lies beside the checkpoint).
         """
         self.check_training_set(train, false_alarm_rate)
         self._start_afresh()
@@ -198,6 +198,7 @@ class Detector(ABC):
             "data_fingerprint": train.fingerprint,
             "training_images": len(kept),
             "calibration_images": len(held_out),
+            "bits": train.bits,
         }
         self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
         self.threshold = conformal_threshold(self.calibration_scores, false_alarm_rate)
@@ -205,10 +206,11 @@ class Detector(ABC):
 
     def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
         """Refuse images that `fit` could not train on; errors as there."""
-        if train.size != self.config.size:
+        check_image_set(train, self.config.size, "train")
+        if defective := int(train.labels.sum()):
             raise KitError(
-                f"the images are {train.size}x{train.size}, the configuration wants "
-                f"{self.config.size}; open the category with size={self.config.size}"
+                f"{defective} of {len(train)} training images are defective; expected normal ones "
+                "only; leave the others out with train.subset(...)"
             )
         if len(train) < 3:
             raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
@@ -234,29 +236,31 @@ class Detector(ABC):
     # -- inference ---------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def trajectory(self, images: Tensor) -> Trajectory:
+    def trajectory(self, images: Any) -> Trajectory:
         """Follow a batch of images through the recursion.
 
         Parameters
         ----------
-        images : Tensor
-            (B, 3, H, W) in [0, 1]; H and W divisible by ``2 ** depth`` and by 16.
+        images : Tensor, np.ndarray, PIL.Image.Image, path, or a list of these
+            See `data_utils.samples.as_batch`; sides divisible by ``2 ** depth`` and by 16.
 
         Returns
         -------
         Trajectory
             On the detector's device.
         """
-        return self._trajectory(self._check(images))
+        batch = as_batch(images, self.config.size)
+        with evaluating(self.modules.values()):
+            return self._trajectory(batch.to(self.device, memory_format=torch.channels_last))
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, *, batch_size: int = 4) -> Detection:
+    def predict(self, images: Any, *, batch_size: int = 4) -> Detection:
         """Detect defects.
 
         Parameters
         ----------
-        images : Tensor
-            (B, 3, H, W) in [0, 1].
+        images
+            As in `trajectory`.
         batch_size : int
             Images that go through the networks at a time.
 
@@ -265,13 +269,14 @@ class Detector(ABC):
         Detection
             On the CPU; ``label`` is all False while there is no threshold.
         """
-        parts = images.split(batch_size)
+        parts = batches(as_batch(images, self.config.size), batch_size)
         return concatenate([self.detect(self.trajectory(part)) for part in parts])
 
     @torch.inference_mode()
     def detect(self, trajectory: Trajectory) -> Detection:
         """Detect defects in images whose trajectory is known already; see `predict`."""
-        raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
+        with evaluating(self.modules.values()):
+            raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
         score = raw.flatten(1).amax(dim=1)
         label = score > (self.threshold.value if self.threshold else float("inf"))
         return Detection(raw, self._probability(raw), score, label)
@@ -300,8 +305,8 @@ class Detector(ABC):
         threshold = self.require_threshold()
         check_test_set(test, self.config.size)
         detections, residuals = [], []
-        for part in test.images().split(batch_size):
-            trajectory = self.trajectory(part / 255)
+        for part in batches(test.images(), batch_size):
+            trajectory = self.trajectory(part)
             detections.append(self.detect(trajectory))
             residuals.append(smooth(trajectory.residuals.cpu()).flatten(2).amax(dim=2))  # (B, N)
         found = concatenate(detections)
@@ -337,10 +342,6 @@ class Detector(ABC):
             torch=here.torch,
             score_rule=SCORE_RULE,
         )
-
-    def _check(self, images: Tensor) -> Tensor:
-        check_images(images)
-        return images.as_subclass(Tensor).to(self.device, memory_format=torch.channels_last)
 
     def restoration(self, train: ImageSet) -> dict[str, Restoration]:
         """Probe what is kept of defects and of the part, on the images held out of training.

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from data_utils import KitError
 from data_utils.errors import printable
+from rcae_lite.commands.terminal import any_terminal
 from rcae_lite.config import PRESETS
 from rcae_lite.version import __version__
 
@@ -241,6 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     def device(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
 
+    def quiet(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--quiet", action="store_true", help="draw no progress bars")
+
     def step_fraction(sub: argparse.ArgumentParser) -> None:
         text = "train for this fraction of the preset's steps; the results say so (default: 1)"
         sub.add_argument("--step-fraction", type=float, default=1.0, metavar="F", help=text)
@@ -268,12 +272,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
     false_alarm_rate(train, "the smallest attainable one not below 0.05")
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
+    quiet(train)
     device(train)
 
     evaluate = command("evaluate", _evaluate, "evaluate a run again: all metrics, 95% intervals")
     detector(evaluate)
     evaluate.add_argument("--data", metavar="DATA", help="other data than the run was trained on")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    quiet(evaluate)
     device(evaluate)
 
     doctor = command(
@@ -304,6 +310,7 @@ def _parser() -> argparse.ArgumentParser:
             flag, action="store_const", dest="maps", const=maps, default="working", help=text
         )
     false_alarm_rate(predict, "the detector's threshold")
+    quiet(predict)
     device(predict)
 
     ablate = command("ablate", _ablate, "regenerate a table of the paper; resumes where it stopped")
@@ -384,9 +391,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 2 for a mistake the user can fix, or 130 after Ctrl-C. `rcae doctor`: 1 for warnings,
         2 for errors in the data. `rcae predict`: 1 if an image could not be read.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    with any_terminal():
+        return _run(sys.argv[1:] if argv is None else list(argv))
+
+
+def _run(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     args.command_line = shlex.join(["rcae", *argv])
+    if getattr(args, "quiet", False):
+        os.environ["TQDM_DISABLE"] = "1"  # tqdm reads this once, as it is loaded
     # PyTorch's threads spin while they wait for each other, and beside one other busy process a
     # step of training takes many times as long (benchmarks/contention.py). PyTorch reads this once,
     # as it is loaded.

@@ -18,7 +18,8 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from data_utils import Category, ImageSet, KitError, list_categories, open_category
-from data_utils.doctor import check_dataset
+from data_utils.catalogue import SYNTHETIC
+from data_utils.doctor import check_dataset, diagnose
 from rcae_lite.base import Detector
 from rcae_lite.baselines import DETECTORS, SinglePassDetector
 from rcae_lite.commands.report import Example, write_report
@@ -278,7 +279,7 @@ def _evaluate_and_report(
     origin: tuple[str, str | None],
     baseline: Evaluation | None,
 ) -> Evaluation:
-    evaluation = detector.evaluate(category.test).with_provenance(*origin)
+    evaluation = _evaluate(detector, category, origin)
     evaluation = replace(evaluation, restoration=detector.restoration(category.train))
     evaluation.save(folder)
     write_report(
@@ -290,6 +291,17 @@ def _evaluate_and_report(
         baseline=baseline,
     )
     return evaluation
+
+
+def _evaluate(detector: Detector, category: Category, origin: tuple[str, str | None]) -> Evaluation:
+    """Evaluate, and count what the doctor finds in the data, unless they are drawn."""
+    evaluation = detector.evaluate(category.test).with_provenance(*origin)
+    if category.format == SYNTHETIC:
+        return evaluation
+    found = diagnose(category.root, category.name, size=category.size)
+    errors = len(found.errors)
+    counts = {"errors": errors, "warnings": len(found.findings) - errors}
+    return replace(evaluation, doctor=counts)
 
 
 def _examples(detector: Detector, test: ImageSet, evaluation: Evaluation) -> list[Example]:
@@ -393,7 +405,7 @@ def evaluate_run(
     if data is not None:
         known = name in list_categories(data)
         category = open_category(data, name if known else None, size=size)
-        return detector.evaluate(category.test).with_provenance(*origin)
+        return _evaluate(detector, category, origin)
     if description is None:
         raise KitError(
             f"{folder} holds a detector without a run, which has no data; name some with --data"

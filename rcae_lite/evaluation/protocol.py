@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
+from data_utils.samples import check_image_set
 from rcae_lite.evaluation.curves import PixelCurve, pixel_curve, pixel_rates
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.evaluation.results import Evaluation, ImageResult, Provenance
 from rcae_lite.evaluation.scoring import map_limits, to_native
 from rcae_lite.evaluation.thresholds import Threshold
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["check_test_set", "evaluate", "native_pairs"]
 
 
 def check_test_set(test: ImageSet, size: int) -> None:
-    """Refuse a test set without images, or of another size than the detector works at.
+    """Refuse a test set without images; else as `data_utils.samples.check_image_set`.
 
     Raises
     ------
     KitError
     """
-    if test.size != size:
-        raise KitError(
-            f"the images are {test.size}x{test.size}, the detector works at {size}; open the "
-            f"category with size={size}"
-        )
+    check_image_set(test, size, "test")
     if not len(test):
         raise KitError("the test set has no images; there is nothing to evaluate")
 
@@ -74,6 +67,7 @@ def evaluate(
         the test set cannot give (no defective image, no mask) are None.
     """
     native, masks = native_pairs(test, maps)
+    known = [r.read_mask is not None for r in test.records if r.label]
     some = 0 < sum(mask.sum() for mask in masks) < sum(mask.size for mask in masks)
     pixels = pixel_curve(native, masks) if some else None
     curves = _curves(test.labels, scores, pixels)
@@ -98,6 +92,7 @@ def evaluate(
         curves=curves,
         map_limits=map_limits(maps.numpy()),
         provenance=provenance,
+        masks_used=(sum(known), len(known)),
     )
 
 

@@ -20,6 +20,7 @@ from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.thresholds import Threshold, p_values
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.records import (
+    Count,
     Record,
     convert,
     convert_record,
@@ -156,6 +157,11 @@ class Evaluation(Record, frozen=True, kw_only=True):
     restoration : dict of str to Restoration
         What the probe found after RcAE (or the single pass) and after DPN, by the names of
         `rcae_lite.config.DETECTOR_NAMES`; empty where it was not run.
+    masks_used : tuple of int or None
+        Defective test images with a mask, on which pixel metrics rest, and all of them; None in
+        files of older versions.
+    doctor : dict of str to int or None
+        How many "errors" and "warnings" `rcae doctor` has of the data; None where it was not asked.
     """
 
     kind = "rcae-lite-evaluation"
@@ -170,6 +176,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     map_limits: tuple[float, float]
     provenance: Provenance
     restoration: dict[str, Restoration] = {}
+    masks_used: tuple[Count, Count] | None = None
+    doctor: dict[str, Count] | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -206,6 +214,15 @@ class Evaluation(Record, frozen=True, kw_only=True):
         """Value of `detections`."""
         return self.detections.value if self.detections else None
 
+    @property
+    def about_data(self) -> str:
+        """What to know of the data before believing a metric; "" where nothing was noted."""
+        notes = []
+        if self.masks_used and self.masks_used[1]:
+            notes.append(f"masks used: {self.masks_used[0]} of {self.masks_used[1]}")
+        notes += [f"doctor's {kind}: {count}" for kind, count in (self.doctor or {}).items()]
+        return "; ".join(notes)
+
     def _share_above(self, label: int) -> Interval | None:
         chosen = [image.predicted for image in self.images if image.label == label]
         return rate_interval(sum(chosen), len(chosen)) if chosen else None
@@ -234,6 +251,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
             f"  {'false alarms':<22} {rates[0]}",
             f"  {'defects found':<22} {rates[1]}",
         ]
+        if self.about_data:
+            lines.append(f"  {self.about_data}")
         for name, probed in self.restoration.items():
             shares = " ".join(f"{value:.2f}" for value in probed.copied_share)
             errors = " ".join(f"{value:.1f}" for value in probed.error)

@@ -173,8 +173,10 @@ def read_snapshot(folder: Path) -> tuple[Snapshot, dict[str, Tensor]]:
     Raises
     ------
     KitError
-        If a file is missing, damaged, of another version or of another kind.
+        If this is no folder, or a file is missing, damaged, of another version or of another kind.
     """
+    if folder.is_file():
+        raise KitError(f"{folder} is a file; name the folder with detector.json in it")
     snapshot = read_record(folder / "detector.json", Snapshot)
     return snapshot, load_tensors(folder / "detector.safetensors")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from data_utils import DataError, ImageSet, Record, Sample, open_category
-from data_utils.samples import to_working_size
+from data_utils import DataError, ImageSet, KitError, Record, Sample, open_category
+from data_utils.samples import as_batch, batches, check_image_set, to_working_size
 
 HEIGHT, WIDTH = 30, 50
 
@@ -156,3 +157,114 @@ def test_images_may_be_decoded_in_inference_mode() -> None:
     with torch.inference_mode():
         decoded = images.images()
     assert not decoded.is_inference() and decoded[0].float().requires_grad_().requires_grad
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+SQUARE = to_working_size(PIXELS, 16)  # (3, 16, 16) uint8: what an ImageSet makes of it
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        PIXELS,
+        PIXELS[None],
+        PIXELS.transpose(2, 0, 1),
+        PIXELS[:, ::-1][:, ::-1],  # negative strides, as of BGR turned to RGB
+        [PIXELS],
+        (SQUARE,),
+        SQUARE,
+        SQUARE[None],
+        tv_tensors.Image(SQUARE),
+        Image.fromarray(PIXELS),
+    ],
+)
+def test_eight_bits_of_any_kind_become_the_batch_that_training_saw(images: object) -> None:
+    batch = as_batch(images, 16)
+    assert type(batch) is torch.Tensor and torch.equal(batch, SQUARE[None] / 255)
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (PIXELS / 255, 0.004),  # float64; no rounding to 8 bits after resizing
+        ((PIXELS / 255).astype(np.float16), 0.004),
+        ((PIXELS / 255).astype(">f4"), 0.004),
+        ((SQUARE / 255).double(), 0),
+        ((SQUARE / 255).half(), 3e-4),
+    ],
+)
+def test_floats_of_any_precision_are_the_same_image(images: object, error: float) -> None:
+    batch = as_batch(images, 16)
+    assert batch.dtype == torch.float32
+    torch.testing.assert_close(batch, SQUARE[None] / 255, atol=error, rtol=0)
+
+
+def test_paths_and_lists_are_read_as_an_image_set_reads_them(mvtec_root: Path) -> None:
+    test = open_category(mvtec_root, "bottle", size=16).test
+    paths = [mvtec_root / path for path in test.paths]
+    assert torch.equal(as_batch(paths, 16), test.images() / 255)
+    mixed = [str(paths[0]), Image.open(paths[1]), test[2].image]
+    assert torch.equal(as_batch(mixed, 16), test.images()[:3] / 255)
+
+
+def test_tensors_keep_their_size() -> None:
+    assert as_batch(torch.rand(2, 3, 8, 24), 16).shape == (2, 3, 8, 24)
+
+
+def test_a_photograph_is_turned_upright_open_or_on_disk(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # a quarter turn
+    Image.fromarray(PIXELS).save(tmp_path / "turned.png", exif=exif)
+    upright = as_batch(tmp_path / "turned.png", 16)
+    assert torch.equal(as_batch(Image.open(tmp_path / "turned.png"), 16), upright)
+    assert torch.equal(upright, as_batch(np.rot90(PIXELS, -1), 16))
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([], "list of images is empty; expected tensors"),
+        (torch.rand(0, 3, 8, 8), r"\(0, 3, 8, 8\); expected tensors"),
+        (np.empty((0, 8, 8, 3)), r"\(0, 3, 8, 8\); expected tensors"),
+        (torch.rand(8, 8), r"float32 \(8, 8\); expected tensors \(3, H, W\)"),
+        (torch.rand(1, 1, 8, 8), r"\(1, 1, 8, 8\)"),
+        (torch.zeros(3, 8, 8, dtype=torch.int64), "int64 .* expected .* of uint8 or of floats in"),
+        (np.zeros((8, 8, 3), np.uint16), r"uint16 \(8, 8, 3\); expected .* NumPy arrays"),
+        (np.array([["a"]]), "expected .* NumPy arrays"),
+        (PIXELS.astype(float), "reach from 0 to 255; expected .* divide 8-bit"),
+        ([PIXELS[..., 0]], r"uint8 \(30, 50\)"),
+        (torch.full((3, 8, 8), torch.nan), "reach from nan"),
+        ([torch.rand(3, 8, 8), torch.rand(3, 8, 16)], "8x16 and 8x8 .* expected one size"),
+        (Image.new("RGBA", (8, 8)), r"mode 'RGBA'; expected L or RGB; call its convert\('RGB'\)"),
+        (Image.new("I;16", (8, 8)), "mode 'I;16'"),
+        (DataLoader([1]), "type DataLoader; expected .* PIL images, paths, or a list of these"),
+        (None, "type NoneType; expected"),
+        ([1, 2], "type int; expected"),
+        ("nowhere.png", "nowhere.png"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(images: object, words: str) -> None:
+    with pytest.raises(KitError, match=words) as refusal:
+        as_batch(images, 16)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, None])
+def test_a_batch_holds_at_least_one_image(batch_size: object) -> None:
+    with pytest.raises(KitError, match=f"batch_size is {batch_size}; expected 1 or more"):
+        batches(torch.rand(3, 3, 8, 8), batch_size)  # type: ignore[arg-type]
+    assert [len(part) for part in batches(torch.rand(3, 3, 8, 8), 2)] == [2, 1]
+
+
+def test_an_image_set_is_told_from_other_things_and_other_sizes() -> None:
+    good = image_set(square_record())
+    check_image_set(good, 20, "test")
+    for other in (DataLoader(good), ["a.png"], "photos", good.images()):
+        name = type(other).__name__
+        with pytest.raises(KitError, match=rf"type {name}; expected an ImageSet; .*size=20\).test"):
+            check_image_set(other, 20, "test")
+    with pytest.raises(KitError, match="20x20, the detector works at 64; .* with size=64"):
+        check_image_set(good, 64, "test")
+    good.transform = v2.Identity()
+    with pytest.raises(KitError, match="have a transform, .* set its transform to None"):
+        check_image_set(good, 20, "test")

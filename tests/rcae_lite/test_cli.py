@@ -1,6 +1,7 @@
 """The command line, from a data set on disk to the last file, and what it says to mistakes."""
 
 import csv
+import html
 import json
 import os
 import shutil
@@ -126,6 +127,32 @@ def test_a_shortened_training_is_labelled_everywhere(data, capsys):
     capsys.readouterr()
     assert "another config" in refused(capsys, "train", data, "--preset", "tiny", "--resume")
     assert rcae("reproduce", run) == 0
+
+
+def test_masks_used_and_the_doctors_warnings_are_said_everywhere(tmp_path, capsys):
+    root = write_category(tmp_path / "data" / "ring")
+    masks = sorted((root / "ring/ground_truth/square").iterdir())
+    masks[0].rename(
+        masks[0].with_name("000_gt.png")
+    )  # one mask missing, one image that nothing reads
+    assert rcae("doctor", root, "--preset", "tiny") == 1
+    assert "0 errors, 2 warnings" in capsys.readouterr().out
+    said = "masks used: 3 of 4; doctor's errors: 0; doctor's warnings: 2"
+    run = tmp_path / "run"
+    assert rcae("train", root, "--preset", "tiny", "--out", run) == 0
+    assert said in capsys.readouterr().out and said in page_text(run / "report.html")
+    assert rcae("evaluate", run) == 0 and said in capsys.readouterr().out
+    assert rcae("evaluate", run, "--data", root, "--json") == 0
+    for values in (
+        json.loads(capsys.readouterr().out),
+        json.loads((run / "evaluation.json").read_text()),
+    ):
+        assert values["masks_used"] == [3, 4]
+        assert values["doctor"] == {"errors": 0, "warnings": 2}
+
+
+def page_text(path: Path) -> str:
+    return html.unescape(path.read_text(encoding="utf-8"))
 
 
 def test_evaluate_on_other_data_leaves_the_run_alone(data, tmp_path, capsys):

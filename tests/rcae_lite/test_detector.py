@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms import v2
 
 from data_utils import KitError
 from rcae_lite.base import split
@@ -181,6 +184,8 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
     with pytest.raises(KitError, match="does not exist"):
         RcAEDetector.load(tmp_path / "nothing")
     tiny_detector.save(tmp_path)
+    with pytest.raises(KitError, match="is a file; name the folder"):
+        RcAEDetector.load(tmp_path / "detector.safetensors")
     values = json.loads((tmp_path / "detector.json").read_text())
 
     def edited(**changes):
@@ -242,16 +247,68 @@ def test_mistakes(tiny_category, tiny_detector):
         RcAEDetector(tiny_config(size=64), 0, "cpu").fit(tiny_category.train)
     with pytest.raises(KitError, match="2 training images"):
         fresh.fit(tiny_category.train.subset([0, 1]))
-    with pytest.raises(KitError, match=r"expected floats in \[0, 1\]"):
-        tiny_detector.predict(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
-    with pytest.raises(KitError, match="reach from 0 to 255; expected .* divide 8-bit"):
-        tiny_detector.predict(torch.linspace(0, 255, 3 * 32 * 32).view(1, 3, 32, 32))
     with pytest.raises(KitError, match="test set has no images"):
         tiny_detector.evaluate(tiny_category.test.subset([]))
     with pytest.raises(KitError, match="height 40 is not divisible"):
         tiny_detector.predict(torch.zeros(1, 3, 40, 32))
     with pytest.raises(KitError, match="device 'tpu' is unknown"):
         resolve_device("tpu")
+
+
+def test_images_of_any_kind_get_the_score_of_the_evaluation(tiny_category, tiny_detector, tmp_path):
+    test = tiny_category.test
+    expected = tiny_detector.evaluate(test).scores
+    photographs = [record.read_image() for record in test.records]  # (40, 48, 3) uint8
+    files = [tmp_path / f"{number}.png" for number in range(len(photographs))]
+    for file, photograph in zip(files, photographs, strict=True):
+        Image.fromarray(photograph).save(file)
+    given = (test.images(), np.stack(photographs), files, list(map(Image.fromarray, photographs)))
+    for images in given:
+        np.testing.assert_allclose(tiny_detector.predict(images).score, expected, rtol=1e-5)
+    one = tiny_detector.trajectory(files[0])
+    assert torch.equal(one.images.cpu(), test.images()[:1] / 255)
+    for method in (tiny_detector.predict, tiny_detector.trajectory):
+        with pytest.raises(KitError, match="type dict; expected tensors"):
+            method({})
+    for method, images in ((tiny_detector.predict, files), (tiny_detector.evaluate, test)):
+        with pytest.raises(KitError, match="batch_size is 0"):
+            method(images, batch_size=0)
+
+
+@pytest.mark.parametrize("kind", DETECTORS)
+def test_a_module_left_in_train_mode_changes_nothing(tiny_category, kind):
+    detector = kind(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
+    expected = detector.predict(images())
+    for module in detector.modules.values():
+        module.train()
+        next(module.children()).eval()  # frozen by the reader
+    state = {
+        n: {k: v.clone() for k, v in m.state_dict().items()} for n, m in detector.modules.items()
+    }
+    modes = [part.training for m in detector.modules.values() for part in m.modules()]
+    assert torch.equal(detector.predict(images()).score, expected.score)
+    for name, module in detector.modules.items():
+        assert all(torch.equal(v, state[name][k]) for k, v in module.state_dict().items())
+    assert modes == [part.training for m in detector.modules.values() for part in m.modules()]
+
+
+def test_only_normal_images_of_an_image_set_are_trained_on(tiny_category):
+    fresh = RcAEDetector(tiny_config(), 0, "cpu")
+    with pytest.raises(KitError, match="4 of 8 training images are defective; expected normal"):
+        fresh.fit(tiny_category.test)
+    for other in (DataLoader(tiny_category.train), ["a.png"], "photos", images(), tiny_category):
+        with pytest.raises(KitError, match=r"expected an ImageSet; .*open_category.*\.train$"):
+            fresh.fit(other)
+
+
+def test_a_transform_is_refused_and_not_ignored(tiny_category, tiny_detector):
+    train, test = (s.subset(range(len(s))) for s in (tiny_category.train, tiny_category.test))
+    train.transform = test.transform = v2.RandomHorizontalFlip(1.0)
+    for method, given in ((RcAEDetector(tiny_config()).fit, train), (tiny_detector.evaluate, test)):
+        with pytest.raises(KitError, match="have a transform"):
+            method(given)
+    with pytest.raises(KitError, match=r"type DataLoader; expected an ImageSet; .*\.test$"):
+        tiny_detector.evaluate(DataLoader(test))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")

@@ -76,6 +76,20 @@ def make_evaluation(
     )
 
 
+def test_files_of_before_masks_were_counted_still_load():
+    evaluation = replace(make_evaluation(), masks_used=(3, 18), doctor={"errors": 0, "warnings": 2})
+    assert Evaluation.from_json(evaluation.to_json()) == evaluation
+    assert (
+        "\n  masks used: 3 of 18; doctor's errors: 0; doctor's warnings: 2" in evaluation.summary()
+    )
+    values = evaluation.to_dict()
+    del values["masks_used"], values["doctor"]
+    older = Evaluation.from_dict(values)
+    assert older.about_data == "" and "masks used" not in older.summary()
+    with pytest.raises(KitError, match="masks_used"):
+        Evaluation.from_dict(values | {"masks_used": [-1, 4]})
+
+
 def test_json_round_trip_is_exact():
     for evaluation in (make_evaluation(), make_evaluation(defective=0), make_evaluation(normal=0)):
         assert Evaluation.from_json(evaluation.to_json()) == evaluation
