@@ -174,8 +174,8 @@ class Detector(ABC):
         Raises
         ------
         KitError
-            If it is no `ImageSet`, has another size, a transform, defective or too few images for
-            the false-alarm rate, or a loss is not finite (its batch lies beside the checkpoint).
+            If it is no `ImageSet`, has another size, a transform, defective or too few images, or
+            a loss is not finite (its batch lies beside the checkpoint).
         """
         self.check_training_set(train, false_alarm_rate)
         self._start_afresh()
@@ -193,13 +193,9 @@ class Detector(ABC):
             keys=keys,
         )
         self.stages = trainer.train(images[kept].to(self.device))
-        self.data = {
-            "category": train.category,
-            "data_fingerprint": train.fingerprint,
-            "training_images": len(kept),
-            "calibration_images": len(held_out),
-            "bits": train.bits,
-        }
+        self.data = {"category": train.category, "data_fingerprint": train.fingerprint}
+        self.data |= {"training_images": len(kept), "calibration_images": len(held_out)}
+        self.data["bits"] = train.bits
         self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
         self.threshold = conformal_threshold(self.calibration_scores, false_alarm_rate)
         return self

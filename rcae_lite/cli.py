@@ -130,7 +130,7 @@ def _export(args: argparse.Namespace) -> None:
 def _reproduce(args: argparse.Namespace) -> int:
     from rcae_lite.commands.reproduction import reproduce_run
 
-    found = reproduce_run(args.run, out=args.out, device=args.device)
+    found = reproduce_run(args.run, data=args.data, out=args.out, device=args.device)
     print(found.summary())
     return 0 if found.succeeded else 1
 
@@ -357,6 +357,7 @@ def _parser() -> argparse.ArgumentParser:
         "reproduce", _reproduce, "train a run again and compare; exit code 0 if it is the same"
     )
     reproduce.add_argument("run", metavar="RUN", type=Path)
+    reproduce.add_argument("--data", metavar="DATA", help="where the data are now, if they moved")
     reproduce.add_argument("--out", metavar="DIR", type=Path, help="default: RUN-reproduced")
     reproduce.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the run's")
 

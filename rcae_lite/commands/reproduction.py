@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from data_utils import KitError, open_category
-from rcae_lite.commands.run import RunRecord, fit_or_load, load_run
+from data_utils import KitError
+from rcae_lite.commands.run import RunRecord, fit_or_load, load_run, open_data_of
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked
@@ -84,6 +84,7 @@ def _close(pair: tuple[float | None, float | None], spread: float) -> bool:
 def reproduce_run(
     folder: str | Path,
     *,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     device: str | None = None,
     callbacks: Iterable[Callback] | None = None,
@@ -94,6 +95,8 @@ def reproduce_run(
     ----------
     folder : path
         The run. It is only read.
+    data : path, optional
+        Where its data are now, if they have moved.
     out : path, optional
         Where the repeated training goes; ``RUN-reproduced`` beside it by default. A training that
         was stopped there resumes.
@@ -111,11 +114,12 @@ def reproduce_run(
     folder = Path(folder)
     run, before = load_run(folder, device="cpu")
     evaluation = Evaluation.load(folder / "evaluation.json")
-    category = open_category(run.data, run.category, size=run.config.size)
+    category = open_data_of(run, data)
     if category.fingerprint != run.data_fingerprint:
         raise KitError(
             f"the data in {category.root} are not those of the run (fingerprint "
-            f"{category.fingerprint[:12]}, then {run.data_fingerprint[:12]}); restore them"
+            f"{category.fingerprint[:12]}, then {run.data_fingerprint[:12]}); restore them, "
+            "or name a copy with --data"
         )
     out = Path(out or folder.with_name(f"{folder.name}-reproduced"))
     other = [path.name for path in contents(out) if path.name != "checkpoint"]

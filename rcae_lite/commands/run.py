@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import shutil
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +19,14 @@ import pandas as pd
 from msgspec import Meta
 from msgspec.structs import replace
 
-from data_utils import Category, ImageSet, KitError, list_categories, open_category
+from data_utils import (
+    Category,
+    DataError,
+    ImageSet,
+    KitError,
+    list_categories,
+    open_category,
+)
 from data_utils.catalogue import SYNTHETIC
 from data_utils.doctor import check_dataset, diagnose
 from rcae_lite.base import Detector
@@ -34,7 +43,17 @@ from rcae_lite.training.checkpoint import Snapshot
 from rcae_lite.training.events import Callback
 from rcae_lite.version import __version__
 
-__all__ = ["evaluate_run", "forget_demo", "load_detector", "load_run", "train_all", "train_run"]
+__all__ = [
+    "evaluate_run",
+    "forget_demo",
+    "load_detector",
+    "load_run",
+    "open_data_of",
+    "train_all",
+    "train_run",
+]
+
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class RunRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,7 +202,10 @@ def train_run(
             compared.save(folder / "baseline")
         distributed.wait()  # for those in `follow_run`
         detector = fit_or_load(detector, category, folder, **options)
-        return folder, _evaluate_and_report(detector, category, folder, origin, compared)
+        evaluation = _evaluate(detector, category, origin)
+        evaluation = replace(evaluation, restoration=detector.restoration(category.train))
+        _write_results(detector, category.test, folder, evaluation, compared)
+        return folder, evaluation
 
 
 def follow_run(
@@ -272,25 +294,22 @@ def fit_or_load(detector: Detector, category: Category, folder: Path, **options:
     return detector
 
 
-def _evaluate_and_report(
+def _write_results(
     detector: Detector,
-    category: Category,
+    test: ImageSet,
     folder: Path,
-    origin: tuple[str, str | None],
+    evaluation: Evaluation,
     baseline: Evaluation | None,
-) -> Evaluation:
-    evaluation = _evaluate(detector, category, origin)
-    evaluation = replace(evaluation, restoration=detector.restoration(category.train))
+) -> None:
     evaluation.save(folder)
     write_report(
         folder,
         evaluation,
-        examples=_examples(detector, category.test, evaluation),
+        examples=_examples(detector, test, evaluation),
         losses=detector.losses,
         limits=evaluation.map_limits,
         baseline=baseline,
     )
-    return evaluation
 
 
 def _evaluate(detector: Detector, category: Category, origin: tuple[str, str | None]) -> Evaluation:
@@ -379,6 +398,34 @@ def load_detector(
     return None, DETECTORS[kind].load(folder, device=device)
 
 
+def open_data_of(run: RunRecord, data: str | Path | None = None) -> Category:
+    """Open the data of a run.
+
+    Parameters
+    ----------
+    run : RunRecord
+        From its ``run.json``.
+    data : path, optional
+        Where they are now, or other data; the run's category of them, if they have it.
+
+    Raises
+    ------
+    DataError
+        As `data_utils.open_category`; for data that are not where they were it names ``--data``.
+    """
+    if data is not None:
+        return _category_in(data, run.category, run.config.size)
+    try:
+        return open_category(run.data, run.category, size=run.config.size)
+    except DataError as error:
+        raise DataError(f"{error}; if the data have moved, say where with --data") from None
+
+
+def _category_in(data: str | Path, name: str, size: int) -> Category:
+    """Open a category of other data: the one of this name, if they have it."""
+    return open_category(data, name if name in list_categories(data) else None, size=size)
+
+
 def evaluate_run(
     folder: str | Path, *, data: str | Path | None = None, device: str = "auto", command: str = ""
 ) -> Evaluation:
@@ -390,7 +437,7 @@ def evaluate_run(
         The run, or a saved detector; that needs ``data``.
     data : path, optional
         Another copy of the data, or other data; the files of the run then stay as they are.
-        Without it the run's own data are used and its files are renewed.
+        Without it the run's own data are used and its files are renewed, if they can be written.
     device : str
         See `rcae_lite.base.Detector`.
     command : str
@@ -398,19 +445,19 @@ def evaluate_run(
     """
     folder = Path(folder)
     description, detector = load_detector(folder, device)
-    name, size = str(detector.data.get("category", "")), detector.config.size
     before = description.command if description else ""
     trained = description.code_version if description else detector.trained.get("code_version")
     origin = " && ".join(filter(None, (before, command))), trained
-    if data is not None:
-        known = name in list_categories(data)
-        category = open_category(data, name if known else None, size=size)
-        return _evaluate(detector, category, origin)
     if description is None:
-        raise KitError(
-            f"{folder} holds a detector without a run, which has no data; name some with --data"
-        )
-    category = open_category(description.data, name, size=size)
+        if data is None:
+            raise KitError(
+                f"{folder} holds a detector without a run, which has no data; name some with --data"
+            )
+        name = str(detector.data.get("category", ""))
+        return _evaluate(detector, _category_in(data, name, detector.config.size), origin)
+    category = open_data_of(description, data)
+    if data is not None:
+        return _evaluate(detector, category, origin)
     if category.fingerprint != description.data_fingerprint:
         raise KitError(
             f"the data in {category.root} have changed since the training; to evaluate them as "
@@ -418,4 +465,13 @@ def evaluate_run(
         )
     baseline = folder / "baseline" / "evaluation.json"
     compared = Evaluation.load(baseline) if baseline.exists() else None
-    return _evaluate_and_report(detector, category, folder, origin, compared)
+    evaluation = _evaluate(detector, category, origin)
+    evaluation = replace(evaluation, restoration=detector.restoration(category.train))
+    try:
+        _write_results(detector, category.test, folder, evaluation, compared)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise
+        reason = f"{folder} cannot be written to ({error.strerror})"
+        warnings.warn(f"{reason}; nothing was written, the result is only shown", stacklevel=2)
+    return evaluation

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
+
+from data_utils.errors import printable
 
 __all__ = ["any_terminal"]
 
@@ -46,15 +49,20 @@ class _Tolerant:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
+def _show(message: Warning | str, *_: Any) -> None:
+    print(f"rcae: warning: {printable(str(message))}", file=sys.stderr)
+
+
 @contextmanager
 def any_terminal() -> Iterator[None]:
     """Let nothing that the terminal cannot take stop a command, or change its exit code.
 
     Characters that the terminal lacks are written as escapes. Once the reader of a pipe has left
-    (``rcae doctor DATA | head -1``), the command goes on in silence.
+    (``rcae doctor DATA | head -1``), the command goes on in silence. A warning is one line.
     """
     out, err = cast(TextIO, _Tolerant(sys.stdout)), cast(TextIO, _Tolerant(sys.stderr))
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+        warnings.showwarning = _show  # type: ignore[assignment]
         try:
             yield
         finally:

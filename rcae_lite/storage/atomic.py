@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _LOCK, _PART = ".lock", ".part"
+_NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}  # of network drives
 
 
 @contextmanager
@@ -94,7 +97,8 @@ def require_empty_folder(folder: Path, *, resume: bool = False) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Keep a folder to one run; half-written files of a killed one are removed first.
 
-    The lock belongs to the process: the system releases it when that ends, however it ends.
+    The lock belongs to the process: the system releases it when that ends, however it ends. A drive
+    without file locks is warned of, and used.
 
     Raises
     ------
@@ -109,6 +113,13 @@ def locked(folder: Path) -> Iterator[None]:
         raise KitError(
             f"another run is writing to {folder}; wait until it has ended, or choose another --out"
         ) from None
+    except (OSError, NotImplementedError) as error:  # the latter: ENOSYS, in older filelocks
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"{folder} is on a drive without file locks; see that no other run writes to it",
+            stacklevel=3,
+        )
     try:
         for path in folder.rglob(f".*{_PART}"):
             path.unlink()

@@ -1,7 +1,10 @@
 """A run can be repeated from what is in its folder, to the bit, and it is noticed if it cannot."""
 
 import dataclasses
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,9 +72,37 @@ def test_data_that_moved_or_changed_are_refused(run):
     with pytest.raises(KitError, match="are not those of the run .* restore them"):
         reproduce_run(run)
     root.rename(run.parent / "elsewhere")
-    with pytest.raises(KitError, match="data"):
+    with pytest.raises(KitError, match="data does not exist; .* say where with --data"):
         reproduce_run(run)
     assert not run.with_name("run-reproduced").exists()
+
+
+def test_data_that_moved_are_found_with_data(run, capsys):
+    """The run's folder on a drive that is read only, too: its results are shown."""
+    moved = (run.parent / "data").rename(run.parent / "moved")
+    assert main(["evaluate", str(run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "data does not exist" in line and line.endswith("say where with --data")
+    assert main(["evaluate", str(run), "--data", str(moved)]) == 0
+    assert main(["reproduce", str(run), "--data", str(moved)]) == 0
+    assert "identical to the bit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_run_that_cannot_be_written_to_is_evaluated(run, monkeypatch, capsys, code):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+
+    def refuse(path, *_, **__):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert main(["evaluate", str(run)]) == 0
+    said = capsys.readouterr()
+    assert "image AUROC" in said.out
+    (line,) = [line for line in said.err.splitlines() if line.startswith("rcae:")]  # no bars
+    reason = f"rcae: warning: {run} cannot be written to ({os.strerror(code)}); nothing was written"
+    assert line.startswith(reason)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_the_number_of_threads_is_that_of_the_run_and_then_as_before(run):

@@ -4,12 +4,13 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from rcae_lite import config
+from rcae_lite import cli, config
 from rcae_lite.cli import main
 from tests.rcae_lite.conftest import tiny_config
 from tests.rcae_lite.test_cli import write_category
@@ -72,6 +73,15 @@ def test_a_closed_pipe_is_quiet_to_the_interpreters_end():
             stdout=stream.fileno(),
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    def command(_):
+        warnings.warn("two\nlines", stacklevel=1)
+
+    monkeypatch.setattr(cli, "_download", command)
+    assert main(["download", "mvtec", "there"]) == 0
+    assert capsys.readouterr().err == "rcae: warning: two\\nlines\n"
 
 
 def test_without_any_stream_a_command_does_its_work(parts, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Files are whole or absent, readable by others, and refused when they are not what they say."""
 
+import errno
 import json
 import os
 
@@ -27,6 +28,32 @@ def test_write_text_is_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         write_text(path, "second")
     assert path.read_text() == "first" and len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENOSYS"])
+def test_a_drive_without_locks_is_warned_of_and_used(tmp_path, monkeypatch, name):
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+
+    def refuse(*_):
+        raise OSError(getattr(errno, name), "refused")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(UserWarning) as warned, files.locked(tmp_path):
+        write_text(tmp_path / "a.json", "{}")
+    (warning,) = warned
+    assert "without file locks" in str(warning.message) or "flock not supp" in str(warning.message)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
+
+    def fail(*_):
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="broken disk"), files.locked(tmp_path):
+        pytest.fail("locked")
 
 
 def test_unreadable_files_are_one_clear_line(tmp_path):
