@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from data_utils import open_category
-from rcae_lite.commands.run import load_run
+from rcae_lite.commands.run_record import load_run
 from rcae_lite.evaluation.metrics import pixel_metrics
 from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.evaluation.scoring import smooth

@@ -88,7 +88,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     from rcae_lite.commands.prediction import predict_files
-    from rcae_lite.commands.run import load_detector
+    from rcae_lite.commands.run_record import load_detector
 
     _, detector = load_detector(args.run, args.device)
     done = predict_files(
@@ -119,7 +119,7 @@ def _explore(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from rcae_lite.commands.export import export_onnx
-    from rcae_lite.commands.run import load_detector
+    from rcae_lite.commands.run_record import load_detector
 
     _, detector = load_detector(args.run, "cpu")
     path = args.out or args.run / "detector.onnx"

@@ -46,7 +46,7 @@ from PIL import Image
 from data_utils import Category, ImageSet, KitError
 from data_utils.images import image_size, preview, read_image, read_mask
 from rcae_lite.base import keys_of
-from rcae_lite.commands.run import _describe, read_run
+from rcae_lite.commands.run_record import describe, read_run
 from rcae_lite.config import Config
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import Evaluation
@@ -136,7 +136,7 @@ def run_files() -> tuple[Files, Files]:
         detector.fit(category.train, callbacks=[], checkpoint=folder / "checkpoint")
         detector.save(folder)
         detector.evaluate(category.test).save(folder)
-        description = _describe(detector, category, None, "rcae train synthetic tiny")
+        description = describe(detector, category, None, "rcae train synthetic tiny")
         write_record(folder / "run.json", description)
         top, checkpoint = (
             {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}

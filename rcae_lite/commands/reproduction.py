@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from data_utils import KitError
-from rcae_lite.commands.run import RunRecord, fit_or_load, load_run, open_data_of
+from rcae_lite.commands.run import fit_or_load
+from rcae_lite.commands.run_record import RunRecord, load_run, open_data_of
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked

@@ -7,21 +7,18 @@
 from __future__ import annotations
 
 import errno
-import platform
 import shutil
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from msgspec import Meta
 from msgspec.structs import replace
 
 from data_utils import (
     Category,
-    DataError,
     ImageSet,
     KitError,
     list_categories,
@@ -30,85 +27,32 @@ from data_utils import (
 from data_utils.catalogue import SYNTHETIC
 from data_utils.doctor import check_dataset, diagnose
 from rcae_lite.base import Detector
-from rcae_lite.baselines import DETECTORS, SinglePassDetector
+from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.report import Example, write_report
-from rcae_lite.config import Config, get_config
+from rcae_lite.commands.run_record import (
+    RunRecord,
+    describe,
+    load_detector,
+    open_category_of,
+    open_data_of,
+    read_run,
+)
+from rcae_lite.config import get_config
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
-from rcae_lite.storage.provenance import code_version, environment, machine
-from rcae_lite.storage.records import Count, Rate, Record, read_record, write_record
+from rcae_lite.storage.records import write_record
 from rcae_lite.training import distributed
-from rcae_lite.training.checkpoint import Snapshot
 from rcae_lite.training.events import Callback
-from rcae_lite.version import __version__
 
 __all__ = [
     "evaluate_run",
     "forget_demo",
-    "load_detector",
-    "load_run",
-    "open_data_of",
     "train_all",
     "train_run",
 ]
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-class RunRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``run.json``: everything that it takes to repeat a run."""
-
-    kind = "rcae-lite-run"
-    format_version = 2
-
-    command: str
-    data: str
-    format: str
-    category: str
-    data_fingerprint: str
-    seed: Count
-    config: Config
-    false_alarm_rate: Rate | None = None
-    device: str
-    machine: str
-    version: str
-    code_version: str | None = None
-    python: str
-    torch: str
-    torchvision: str
-    numpy: str
-    scipy: str
-    pillow: str
-    threads: Annotated[int, Meta(ge=1, le=4096)]
-    resumed_with: list[dict[str, Any]] = []
-
-    @property
-    def here(self) -> dict[str, Any]:
-        """What other bits may come of: device, machine, code and the environment."""
-        names = ("device", "machine", "code_version", *environment())
-        return {name: getattr(self, name) for name in names}
-
-
-def _describe(
-    detector: Detector, category: Category, false_alarm_rate: float | None, command: str
-) -> RunRecord:
-    return RunRecord(
-        command=command,
-        data=category.root,
-        format=category.format,
-        category=category.name,
-        data_fingerprint=category.fingerprint,
-        seed=detector.seed,
-        config=detector.config,
-        false_alarm_rate=false_alarm_rate,
-        device=detector.device.type,
-        machine=machine(),
-        version=__version__,
-        code_version=code_version(),
-        python=platform.python_version(),
-        **environment(),
-    )
 
 
 def _resumable(folder: Path, now: RunRecord) -> RunRecord:
@@ -184,7 +128,7 @@ def train_run(
     require_empty_folder(folder, resume=resume)
     detector.check_training_set(category.train, false_alarm_rate)
     category.decode()  # an image that cannot be read must not stop a training run half-way
-    description = _describe(detector, category, false_alarm_rate, command)
+    description = describe(detector, category, false_alarm_rate, command)
     with locked(folder):
         require_empty_folder(folder, resume=resume)  # another run may have come and gone meanwhile
         if contents(folder):
@@ -368,64 +312,6 @@ def forget_demo(folder: Path, category: str | None) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def read_run(folder: Path) -> RunRecord:
-    """Read and check a run's description."""
-    return read_record(folder / "run.json", RunRecord)
-
-
-def load_run(folder: str | Path, device: str = "auto") -> tuple[RunRecord, RcAEDetector]:
-    """Read a run's description and its detector."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise KitError(f"{folder} is not a folder; name the folder that `rcae train` wrote")
-    description = read_run(folder)
-    if not (folder / "detector.json").exists():
-        raise KitError(
-            f"{folder} holds no finished training; resume it with: {description.command} --resume"
-        )
-    return description, RcAEDetector.load(folder, device=device)
-
-
-def load_detector(
-    folder: str | Path, device: str = "auto"
-) -> tuple[RunRecord, RcAEDetector] | tuple[None, Detector]:
-    """Read a run as `load_run`, or a detector of any kind that `Detector.save` wrote."""
-    folder = Path(folder)
-    saved = folder / "detector.json"
-    if (folder / "run.json").exists() or not saved.exists():
-        return load_run(folder, device)
-    kind = read_record(saved, Snapshot).detector
-    return None, DETECTORS[kind].load(folder, device=device)
-
-
-def open_data_of(run: RunRecord, data: str | Path | None = None) -> Category:
-    """Open the data of a run.
-
-    Parameters
-    ----------
-    run : RunRecord
-        From its ``run.json``.
-    data : path, optional
-        Where they are now, or other data; the run's category of them, if they have it.
-
-    Raises
-    ------
-    DataError
-        As `data_utils.open_category`; for data that are not where they were it names ``--data``.
-    """
-    if data is not None:
-        return _category_in(data, run.category, run.config.size)
-    try:
-        return open_category(run.data, run.category, size=run.config.size)
-    except DataError as error:
-        raise DataError(f"{error}; if the data have moved, say where with --data") from None
-
-
-def _category_in(data: str | Path, name: str, size: int) -> Category:
-    """Open a category of other data: the one of this name, if they have it."""
-    return open_category(data, name if name in list_categories(data) else None, size=size)
-
-
 def evaluate_run(
     folder: str | Path, *, data: str | Path | None = None, device: str = "auto", command: str = ""
 ) -> Evaluation:
@@ -454,7 +340,7 @@ def evaluate_run(
                 f"{folder} holds a detector without a run, which has no data; name some with --data"
             )
         name = str(detector.data.get("category", ""))
-        return _evaluate(detector, _category_in(data, name, detector.config.size), origin)
+        return _evaluate(detector, open_category_of(data, name, detector.config.size), origin)
     category = open_data_of(description, data)
     if data is not None:
         return _evaluate(detector, category, origin)

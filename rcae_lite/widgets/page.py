@@ -14,7 +14,7 @@ from data_utils.html import render
 from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.prediction import find_images, working_image
-from rcae_lite.commands.run import RunRecord, load_detector
+from rcae_lite.commands.run_record import RunRecord, load_detector
 from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.storage.atomic import write_text

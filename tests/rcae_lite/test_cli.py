@@ -415,7 +415,7 @@ def test_memory_that_runs_out_is_one_line_and_other_faults_are_not_hidden(monkey
         def load_detector(*_):
             raise error
 
-        monkeypatch.setattr("rcae_lite.commands.run.load_detector", load_detector)
+        monkeypatch.setattr("rcae_lite.commands.run_record.load_detector", load_detector)
 
     fails(torch.OutOfMemoryError("CUDA out of memory (made up)"))
     assert "smaller preset" in refused(capsys, "predict", "run", "a.png", "--out", "out")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from data_utils import KitError
-from rcae_lite.commands.run import read_run
+from rcae_lite.commands.run_record import read_run
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.storage.records import read_json
 from rcae_lite.storage.tensors import load_tensors, save_tensors
