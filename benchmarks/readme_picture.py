@@ -1,13 +1,13 @@
 """Draw docs/img/trajectory.png: a defect on its way through the recursion, beside two controls.
 
-    python benchmarks/readme_picture.py runs/demo
+    python benchmarks/readme_picture.py
 
-The image is chosen by rule: of the most frequent kind of defect in the test set, the one with the
-median score. Rows: RcAE, RcAE with DPN, the single-pass autoencoder of the same run, and plain
-resizing without any network; below each row, the defect at three times its size.
+The detectors are those that ship with the kit. The image is chosen by rule: of the most frequent
+kind of defect in the test set, the one with the median score. Rows: RcAE, RcAE with DPN, the
+single-pass autoencoder, and plain resizing without any network; below each row, the defect at three
+times its size.
 """
 
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from data_utils import ImageSet, open_category
-from rcae_lite import RcAEDetector, SinglePassDetector
+from rcae_lite import RcAEDetector, SinglePassDetector, load_example
 from rcae_lite.baselines import resize_trajectory
 from rcae_lite.plotting.style import NotebookFigure, bare, to_picture
 
@@ -40,9 +40,9 @@ def crop(image: Tensor, mask: Tensor, side: int = 40) -> np.ndarray:
     return to_picture(image[:, top : top + side, left : left + side])
 
 
-def draw(run: str) -> None:
-    detector = RcAEDetector.load(run, device="cpu")
-    single = SinglePassDetector.load(Path(run) / "baseline", device="cpu")
+def draw() -> None:
+    detector, single = load_example("full", device="cpu"), load_example("single_pass", device="cpu")
+    assert isinstance(detector, RcAEDetector) and isinstance(single, SinglePassDetector)
     test = open_category("synthetic", detector.trained["category"], size=detector.config.size).test
     sample = test[typical(detector, test)]
     image, mask = sample.image.as_subclass(Tensor), sample.mask.as_subclass(Tensor)
@@ -72,4 +72,4 @@ def draw(run: str) -> None:
 
 
 if __name__ == "__main__":
-    draw(sys.argv[1])
+    draw()

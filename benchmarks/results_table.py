@@ -98,7 +98,7 @@ def write() -> None:
         ]
     text += [
         "## The ladder, cost and provenance\n",
-        "The ladder is the image AUROC of the plain residual `|I - I_R^n|` at depth n = 1..5.\n",
+        "The ladder is the image AUROC of the plain residual `|I - I_R^n|` at depth n = 1..N.\n",
         table(
             [
                 *head,
