@@ -44,7 +44,7 @@ import torch
 from PIL import Image
 
 from data_utils import Category, ImageSet, KitError
-from data_utils.images import image_size, preview, read_image, read_mask
+from data_utils.images import image_size, preview, read_image, read_mask, value_bits
 from rcae_lite.base import keys_of
 from rcae_lite.commands.run_record import describe, read_run
 from rcae_lite.config import Config
@@ -88,6 +88,7 @@ def images() -> list[Files]:
     rgb = Image.fromarray(smooth.clip(0, 255).astype(np.uint8))
     grey = rgb.convert("L")
     deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    camera = Image.fromarray(np.asarray(grey).astype(np.uint16) * 16)  # 12 bits of 16
     clear = rgb.copy()
     clear.putalpha(grey)
     turned = Image.Exif()
@@ -109,6 +110,11 @@ def images() -> list[Files]:
         (rgb.convert("1"), "TIFF", {"compression": "group4"}),
         (rgb, "TIFF", {"save_all": True, "append_images": [grey], "compression": "tiff_lzw"}),
         (rgb, "TIFF", {"exif": turned}),
+        *((image, kind, {}) for image in (camera, rgb.quantize(2)) for kind in ("PNG", "TIFF")),
+        *((image, "TIFF", {"tiffinfo": {262: 0}}) for image in (grey, deep, rgb.convert("1"))),
+        (grey, "TIFF", {"tiffinfo": {339: 2}}),  # signed
+        *((image, "WEBP", {"lossless": exact}) for image in (rgb, clear) for exact in (0, 1)),
+        *((image, "PPM", {}) for image in (rgb, grey, deep, rgb.convert("1"))),
         *((image, "BMP", {}) for image in (rgb, grey, rgb.quantize(16), rgb.convert("1"))),
     ]
     found = []
@@ -161,7 +167,8 @@ class BrokenPromise(Exception):
 def read_as_image(folder: Path) -> None:
     """Every reader of images; each may refuse, and what one of them tells must fit the others."""
     path, seen, refused = folder / "image", {}, None
-    for reader in (image_size, read_image, read_mask, lambda path: preview(path, 16)):
+    check(value_bits([path]) in (8, 10, 12, 14, 16), "a bit depth")
+    for reader in (image_size, read_image, read_mask, lambda path: preview(path, 16, bits=12)):
         try:
             seen[reader] = reader(path)
         except KitError as error:
