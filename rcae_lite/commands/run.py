@@ -26,6 +26,7 @@ from data_utils import (
 )
 from data_utils.catalogue import SYNTHETIC
 from data_utils.doctor import check_dataset, diagnose
+from data_utils.listing import list_files, notes
 from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.report import Example, write_report
@@ -124,6 +125,7 @@ def train_run(
     """
     detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
     category = check_dataset(data, category_name, size=detector.config.size)
+    warn_of_left_out(category)
     folder = _folder_of(detector, preset, category, out)
     require_empty_folder(folder, resume=resume)
     detector.check_training_set(category.train, false_alarm_rate)
@@ -182,6 +184,14 @@ def follow_run(
             checkpoint=folder / "checkpoint",
             false_alarm_rate=false_alarm_rate,
         )
+
+
+def warn_of_left_out(category: Category) -> None:
+    """Warn of what looks like an image and is not read: a line for each kind, with its count."""
+    if category.format != SYNTHETIC:
+        folder = Path(category.root, category.name)
+        for line in notes(list_files(folder, recursive=True).left_out, folder):
+            warnings.warn(line, stacklevel=2)
 
 
 def _folder_of(detector: Detector, preset: str, category: Category, out: str | Path | None) -> Path:
