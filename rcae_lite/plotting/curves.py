@@ -239,5 +239,8 @@ def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axe
     ax.set(xlabel="error on structured pixels (grey levels)", ylabel="copied share of defects")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=7)
+    if len(found) > 4:  # so many names would cover the lines
+        ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    else:
+        ax.legend(frameon=False, fontsize=7)
     return ax

@@ -96,7 +96,7 @@ def restoration(table: RestorationTable) -> Figure:
     """
     categories = list(dict.fromkeys(one.category for one in table.probed))
     with sns.axes_style("whitegrid"):
-        size = (4.2 * len(categories), 3.4)
+        size = (6.4 * len(categories), 3.4)
         figure = NotebookFigure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(categories), squeeze=False)[0]
     for ax, category in zip(axes, categories, strict=True):
