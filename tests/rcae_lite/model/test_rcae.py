@@ -112,12 +112,12 @@ def test_shared_weights_get_gradients_from_every_level(images):
 
 
 def test_every_depth_can_learn_to_reconstruct(images):
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     rcae = RcAE(2, width=16)
     smooth = F.interpolate(images[..., ::16, ::16], size=64, mode="bilinear")
-    optimiser = torch.optim.Adam(rcae.parameters(), 5e-3)
+    optimiser = torch.optim.Adam(rcae.parameters(), 2e-3)
     before = [F.l1_loss(rcae(smooth, n), smooth).item() for n in (1, 2)]
-    for step in range(100):
+    for step in range(250):
         optimiser.zero_grad()
         F.l1_loss(rcae(smooth, 1 + step % 2), smooth).backward()
         optimiser.step()
