@@ -1,5 +1,6 @@
 """Prediction on files: every image one name, one row and one map; stopped, it goes on."""
 
+import copy
 import csv
 import json
 import os
@@ -120,7 +121,7 @@ def test_scores_and_raw_maps_are_those_of_the_detector(tiny_detector, photos, tm
     assert list(rows) == ["0", "1", "2", "3", "4"]
     assert tuple(rows["0"]) == COLUMNS
     for name, row in rows.items():
-        alone = tiny_detector.predict(working_image(photos / f"{name}.png", 32)[None])
+        alone = tiny_detector.predict(working_image(photos / f"{name}.png", tiny_detector)[None])
         assert float(row["score"]) == pytest.approx(float(alone.score), rel=1e-4)
         assert row["defective"] == str(int(float(row["score"]) > limit)) and row["error"] == ""
         assert float(row["threshold"]) == pytest.approx(limit, rel=1e-8)
@@ -137,7 +138,9 @@ def test_full_size_maps_are_the_enlarged_ones_drawn_over_the_photograph(
 ):
     monkeypatch.setattr(prediction, "_ROWS", 16)  # three strips
     predict_files(tiny_detector, [photos / "0.png"], tmp_path / "out", maps="full")
-    found = tiny_detector.predict(working_image(photos / "0.png", 32)[None]).anomaly_map[0]
+    found = tiny_detector.predict(working_image(photos / "0.png", tiny_detector)[None]).anomaly_map[
+        0
+    ]
     native = to_native(found, (40, 48))
     with tifffile.TiffFile(tmp_path / "out" / "0.tiff") as file:
         assert file.pages[0].compression.name == "ADOBE_DEFLATE"
@@ -303,10 +306,10 @@ def test_the_next_batch_is_read_while_the_network_runs(
     read, predict = prediction._read, tiny_detector.predict
     third = threading.Event()
 
-    def watched(path, side):
+    def watched(path, side, bits):
         if path.name == "2.png":
             third.set()
-        return read(path, side)
+        return read(path, side, bits)
 
     def waits(images):
         assert third.wait(20), "the second batch is not read during the first"
@@ -320,9 +323,9 @@ def test_the_next_batch_is_read_while_the_network_runs(
 def test_no_more_than_two_batches_are_in_memory(tiny_detector, photos, tmp_path, monkeypatch):
     read, predict, held, most = prediction._read, tiny_detector.predict, [], []
 
-    def watched(path, side):
+    def watched(path, side, bits):
         held.append(path)
-        return read(path, side)
+        return read(path, side, bits)
 
     def slow(images):
         threading.Event().wait(0.05)
@@ -415,3 +418,12 @@ def test_a_folder_without_a_detector_is_one_line(tmp_path, photos, capsys):
     assert rcae("predict", photos, photos, "--out", tmp_path / "out") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "run.json does not exist; name the folder that `rcae train` wrote" in line
+
+
+def test_the_bits_that_a_detector_was_trained_on_are_applied(tiny_detector, tmp_path):
+    camera = np.full((40, 48), 2048, np.uint16)  # the middle of 12 bits
+    Image.fromarray(camera).save(tmp_path / "a.png")
+    assert working_image(tmp_path / "a.png", tiny_detector).max() < 0.05
+    twelve = copy.copy(tiny_detector)
+    twelve.data = {**tiny_detector.data, "bits": 12}
+    assert working_image(tmp_path / "a.png", twelve).mean().item() == pytest.approx(0.5, abs=0.01)

@@ -113,7 +113,7 @@ def breaking(monkeypatch, stage: str, step: int) -> None:
 
 
 @pytest.mark.parametrize(("stage", "names"), [
-    ("rcae", {"clean", "perturbed", "masks"}), ("crd", {"images", "enhanced", "z_scores", "masks"}),
+    ("rcae", {"clean", "perturbed"}), ("crd", {"images", "enhanced", "z_scores", "masks"}),
 ])  # fmt: skip
 def test_a_loss_that_becomes_nan_leaves_its_batch(
     tiny_category, tmp_path, monkeypatch, stage, names
@@ -139,7 +139,7 @@ def test_a_detector_whose_batches_do_not_fit_is_trained_and_says_so(
             whole = batch_of(self, step)
 
             def loss(**part):
-                if len(part["masks"]) > 2:
+                if len(next(iter(part.values()))) > 2:
                     raise torch.OutOfMemoryError("made up")
                 return whole.loss(**part)
 
