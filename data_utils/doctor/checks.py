@@ -385,7 +385,8 @@ def _content(case: Case) -> Iterator[Finding]:
     narrow = [found.record.path for found in looks if _look(found).span < _NARROW]
     yield from _together(case, "no-content", few, len(looks), "hardly more than two grey values")
     narrow = [path for path in narrow if path not in few]
-    yield from _together(case, "narrow-range", narrow, len(looks), "less than 64 of 256 values")
+    what = f"less than {_NARROW} of 256 values"
+    yield from _together(case, "narrow-range", narrow, len(looks), what)
 
 
 def _together(
@@ -403,13 +404,13 @@ def _together(
 
 def _shapes(case: Case) -> Iterator[Finding]:
     for facts in (found for found in case.facts if found.header):
-        height, width = _header(facts)[:2]
-        if min(height, width) < _SMALLEST or max(height, width) > _LONGEST * min(height, width):
+        short, long = sorted(_header(facts))
+        if short < _SMALLEST or long > _LONGEST * short:
             path = facts.record.path
             yield _finding(
                 "odd-shape",
                 [path],
-                f"{path} is {height}x{width} (height x width)",
+                f"{path} is {_size(_header(facts))} (height x width)",
                 f"{path}: cut it to the part, or delete it",
             )
 

@@ -17,10 +17,12 @@ from data_utils.listing import list_images, name_of
 from data_utils.samples import GOOD, Record, digests_of
 
 __all__ = [
+    "child",
     "file_record",
     "file_records",
     "masks_by_stem",
     "read_bytes",
+    "split_by_content",
     "stem_of",
     "subfolders",
     "with_value_bits",

@@ -133,7 +133,7 @@ def _foreign_images(folder: Path) -> list[Path]:
     found, left_out = list_files(folder, recursive=True)
     foreign = [path for path in found if own.isdisjoint(path.parents)]
     if len(foreign) < len(found):
-        heat_maps = [path for path in found if path not in set(foreign)]
+        heat_maps = [path for path in found if not own.isdisjoint(path.parents)]
         left_out = {"heat map of rcae predict": heat_maps, **left_out}
     for line in notes(left_out, folder):
         print(printable(line), file=sys.stderr)

@@ -17,13 +17,7 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace
 
-from data_utils import (
-    Category,
-    ImageSet,
-    KitError,
-    list_categories,
-    open_category,
-)
+from data_utils import Category, ImageSet, KitError, list_categories, open_category
 from data_utils.catalogue import SYNTHETIC
 from data_utils.doctor import check_dataset, diagnose
 from data_utils.listing import list_files, notes
@@ -46,12 +40,7 @@ from rcae_lite.storage.records import write_record
 from rcae_lite.training import distributed
 from rcae_lite.training.events import Callback
 
-__all__ = [
-    "evaluate_run",
-    "forget_demo",
-    "train_all",
-    "train_run",
-]
+__all__ = ["evaluate_run", "forget_demo", "train_all", "train_run"]
 
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 

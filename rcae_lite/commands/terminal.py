@@ -25,9 +25,8 @@ class _Tolerant:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream: Any = stream or open(os.devnull, "w", encoding="utf-8")
-        if hasattr(
-            self._stream, "reconfigure"
-        ):  # 零 becomes \u96f6 where there is no such character
+        if hasattr(self._stream, "reconfigure"):
+            # 零 becomes \u96f6 where there is no such character
             self._stream.reconfigure(errors="backslashreplace")
 
     def __getattr__(self, name: str) -> Any:
