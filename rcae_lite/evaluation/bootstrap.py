@@ -58,6 +58,26 @@ def resample(
     return np.array(counts)
 
 
+def resampled_image_metrics(
+    labels: np.ndarray, scores: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute image AUROC and F1-max for every row of ``counts``, both classes in each: (R,) each.
+
+    Sorted once for all rows. The AUROC is the share of pairs of a defective and a normal image
+    that are in order (Mann-Whitney), ties counting half.
+    """
+    order = np.argsort(scores)
+    distinct = np.flatnonzero(np.diff(scores[order], prepend=np.nan))  # where each score begins
+    drawn, is_defective = counts[:, order], np.asarray(labels)[order] > 0
+    defective = np.add.reduceat(drawn * is_defective, distinct, axis=1)  # of each distinct score
+    normal = np.add.reduceat(drawn * ~is_defective, distinct, axis=1)
+    defectives, normals = defective.sum(axis=1), normal.sum(axis=1)
+    in_order = defective * (normal.cumsum(axis=1) - normal / 2)
+    true, false = (kind[:, ::-1].cumsum(axis=1) for kind in (defective, normal))
+    f1 = 2 * true / (true + false + defectives[:, None])
+    return in_order.sum(axis=1) / (defectives * normals), f1.max(axis=1)
+
+
 def resampled_areas(
     maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], counts: np.ndarray
 ) -> list[tuple[float, float, float]]:

@@ -15,7 +15,13 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from data_utils.errors import KitError
-from rcae_lite.evaluation.bootstrap import Interval, percentile_interval, resample, resampled_areas
+from rcae_lite.evaluation.bootstrap import (
+    Interval,
+    percentile_interval,
+    resample,
+    resampled_areas,
+    resampled_image_metrics,
+)
 from rcae_lite.evaluation.curves import (
     PixelCurve,
     areas_under,
@@ -71,15 +77,12 @@ def image_metrics(
     if labels.shape != scores.shape:
         raise KitError(f"{labels.shape} labels for {scores.shape} scores; give one score per label")
     check_finite(scores, "the image scores")
-    metrics = {"image_auroc": image_auroc, "image_f1_max": image_f1_max}
     if len(np.unique(labels)) < 2:
-        return dict.fromkeys(metrics)
-    draws = _draws(labels, resamples, seed)
+        return {"image_auroc": None, "image_f1_max": None}
+    auroc, f1_max = resampled_image_metrics(labels, scores, _draws(labels, resamples, seed))
     return {
-        name: percentile_interval(
-            metric(labels, scores), [metric(labels[d], scores[d]) for d in draws]
-        )
-        for name, metric in metrics.items()
+        "image_auroc": percentile_interval(image_auroc(labels, scores), auroc),
+        "image_f1_max": percentile_interval(image_f1_max(labels, scores), f1_max),
     }
 
 
@@ -105,23 +108,20 @@ def auroc_difference(
     resamples, seed
         As in `image_metrics`.
     """
-
-    def difference(chosen: np.ndarray) -> float:
-        def mean(scores: Sequence[np.ndarray]) -> float:
-            return float(np.mean([image_auroc(labels[chosen], one[chosen]) for one in scores]))
-
-        return mean(ours) - mean(others)
-
     draws = _draws(labels, resamples, seed)
-    return percentile_interval(
-        difference(np.arange(len(labels))), [difference(drawn) for drawn in draws]
-    )
+
+    def of_the_draws(detector: Sequence[np.ndarray]) -> np.ndarray:
+        return np.mean([resampled_image_metrics(labels, s, draws)[0] for s in detector], axis=0)
+
+    def mean(detector: Sequence[np.ndarray]) -> float:
+        return float(np.mean([image_auroc(labels, scores) for scores in detector]))
+
+    return percentile_interval(mean(ours) - mean(others), of_the_draws(ours) - of_the_draws(others))
 
 
-def _draws(labels: np.ndarray, resamples: int, seed: int) -> list[np.ndarray]:
-    """Draw images with replacement, both classes in each draw: their numbers."""
-    counts = resample(len(labels), resamples, seed, lambda drawn: 0 < drawn @ labels < len(labels))
-    return [np.repeat(np.arange(len(labels)), drawn) for drawn in counts]
+def _draws(labels: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Draw images with replacement, both classes in each draw: how often each, (resamples, M)."""
+    return resample(len(labels), resamples, seed, lambda drawn: 0 < drawn @ labels < len(labels))
 
 
 def pixel_metrics(

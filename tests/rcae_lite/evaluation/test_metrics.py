@@ -12,7 +12,13 @@ from data_utils import KitError
 from rcae_lite.evaluation import bootstrap, curves
 from rcae_lite.evaluation.bootstrap import rate_interval
 from rcae_lite.evaluation.curves import area_under_pro, pixel_curve, pixel_rates
-from rcae_lite.evaluation.metrics import auroc_difference, image_metrics, pixel_metrics
+from rcae_lite.evaluation.metrics import (
+    auroc_difference,
+    image_auroc,
+    image_f1_max,
+    image_metrics,
+    pixel_metrics,
+)
 
 
 def naive_au_pro(maps, masks, limit=0.3):
@@ -233,6 +239,18 @@ def test_intervals_of_image_metrics_hold_the_value_and_shrink():
         assert found.low <= found.value <= found.high
         assert found.high - found.low < wide[name].high - wide[name].low
     assert narrow == image_metrics(labels, scores, resamples=300)
+
+
+def test_resampled_image_metrics_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 3 > 0
+    scores = np.round(labels + rng.normal(0, 1, 30), 1)  # with ties
+    assert len(np.unique(scores)) < 30
+    counts = bootstrap.resample(30, 50, 0, lambda drawn: 0 < drawn @ labels < 30)
+    found = bootstrap.resampled_image_metrics(labels, scores, counts)
+    drawn = [np.repeat(np.arange(30), row) for row in counts]
+    for values, metric in zip(found, (image_auroc, image_f1_max), strict=True):
+        assert values == pytest.approx([metric(labels[d], scores[d]) for d in drawn])
 
 
 def test_a_paired_difference_does_not_see_the_luck_that_both_share():
