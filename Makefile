@@ -54,7 +54,7 @@ class: $(LAB) ## write a student release and a teacher's pack into OUT
 	$(BIN)/python tools/classroom.py $(OUT)
 
 book: $(BOOK) ## run the notebooks, write the course as a web site: build/book/index.html
-	$(BIN)/python docs/book.py build
+	$(BIN)/sphinx-build -q -b html -c docs . build/book
 
 clean: ## remove caches and build products; keeps .venv and runs/
 	rm -rf build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache \

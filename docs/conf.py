@@ -1,4 +1,8 @@
-"""Sphinx: the course as a web site that needs no network. See book.py."""
+"""Sphinx: the course as a web site that needs no network; `make book` builds it.
+
+The root of the repository is the source, so that the lectures stand where they are. Each is run in
+a folder of its own and kept in a cache until it changes.
+"""
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -9,8 +13,25 @@ project = "RcAE Lite"
 author = "The RcAE Lite authors"
 release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-nb_execution_mode = "off"  # book.py has executed them
+root_doc = "docs/index"
+include_patterns = [
+    "docs/index.md",
+    "docs/paper.md",
+    "docs/reference/*",
+    "notebooks/*.ipynb",
+    "notebooks/exercises/*.ipynb",
+]
+exclude_patterns = ["**/.ipynb_checkpoints", "notebooks/runs"]
+nb_execution_mode = "cache"
+nb_execution_excludepatterns = ["notebooks/exercises/*"]  # full of holes for the student to fill
+nb_execution_in_temp = True
+nb_execution_timeout = 1200
+nb_execution_raise_on_error = True
 nb_ipywidgets_js: dict[str, dict] = {}  # by default they come from a CDN
+nb_mime_priority_overrides = [  # live widgets need a kernel: their text is shown instead
+    ("html", "application/vnd.jupyter.widget-view+json", None),
+    ("html", "application/javascript", None),
+]
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
@@ -21,6 +42,7 @@ default_role = "literal"
 html_theme = "sphinx_book_theme"
 html_theme_options = {"use_download_button": False, "use_fullscreen_button": False}
 html_title = "RcAE Lite"
+html_extra_path = ["index.html"]  # the front of the site leads to docs/
 html_copy_source = False
 html_show_sourcelink = False
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.xref_missing"]
