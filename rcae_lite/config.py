@@ -329,8 +329,8 @@ _LITE = Config(
     preset="lite",
     size=128,
     single_pass=SinglePassConfig(steps=600, **_FAST),  # as long as stage 1, about
-    rcae=RcAEConfig(steps=3000, half_size_steps=2400, **_RESTORE),
-    dpn=DPNConfig(steps=600, perturbed=0.75, mask_weight=3.0, **_RESTORE),
+    rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_RESTORE),
+    dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, **_RESTORE),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
@@ -340,9 +340,9 @@ PRESETS: dict[str, Config] = {
         _LITE,
         preset="demo",
         single_pass=SinglePassConfig(steps=300, **_FAST),
-        rcae=replace(_LITE.rcae, steps=2000, half_size_steps=1600),
-        dpn=replace(_LITE.dpn, steps=500),
-        crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
+        rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
+        dpn=replace(_LITE.dpn, steps=350),
+        crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
     "standard": replace(
