@@ -341,8 +341,8 @@ PRESETS: dict[str, Config] = {
         preset="demo",
         single_pass=SinglePassConfig(steps=300, **_FAST),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
-        dpn=replace(_LITE.dpn, steps=350),
-        crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
+        dpn=replace(_LITE.dpn, steps=450),
+        crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
     "standard": replace(
