@@ -64,13 +64,16 @@ print(f"{category.name} at 128 x 128 pixels, N = {N}")
 # In the paper E and D are each a standard convolutional autoencoder with four layers and skips: an
 # image goes in, an image comes out. The layers of the way down see ever smaller maps, so they know
 # more of their surroundings; the way up returns to the size of the input. A *skip* hands each layer
-# of the way up the features that had its size on the way down.
+# of the way up the features that had its size on the way down. In each layer, groups of features
+# are brought to mean 0 and spread 1 within the image (group normalisation). The paper does not say
+# whether it does that; here it makes the reconstruction clearly sharper for the same training time.
 
 
 # %%
 def layer(inputs, outputs):
-    """A 3x3 convolution and its nonlinearity."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.LeakyReLU(0.1))
+    """A 3x3 convolution, group normalisation and the nonlinearity."""
+    convolution, norm = nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(4, outputs)
+    return nn.Sequential(convolution, norm, nn.LeakyReLU(0.1))
 
 
 class ConvAutoencoder(nn.Module):
