@@ -354,8 +354,9 @@ PRESETS: dict[str, Config] = {
         dpn=replace(_LITE.dpn, steps=3000),
         crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
     ),
-    # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), how the
-    # share of perturbed blocks is drawn (uniformly), and the target of stage 1 (the clean image).
+    # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), whether
+    # layers are normalised (in groups), how the share of perturbed blocks is drawn (uniformly), and
+    # the target of stage 1 (the clean image).
     # Computed differently for cost, without a switch: CRD's kernels in two factors, at half size.
     "paper": Config(
         preset="paper",

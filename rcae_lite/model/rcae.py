@@ -13,7 +13,7 @@ reconstruction on its way back; both have the three channels of the image.
 Source: Wu et al., "RcAE: Recursive Reconstruction Framework for Unsupervised Industrial Anomaly
 Detection", AAAI 2026. The paper says of E and D: a standard 4-layer convolutional autoencoder with
 skip connections, E followed by a convolution with kernel 2 and stride 2, D ending in a transposed
-one. What is **ours**, each a switch of the constructor:
+one. What is **ours**, the first two with a switch of the constructor:
 
 - ``half_size``: E's convolution with stride 2 comes first instead of last, so that its autoencoder
   works at half the size, at a quarter of the cost. (D's does anyway: it works on what it doubles.)
