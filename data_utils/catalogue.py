@@ -31,9 +31,6 @@ class Format(Protocol):
     MARKER: str  # what it is recognised by, for people
     CLASS_IDS: bool  # its masks number the kinds of defect: more than two values are right
 
-    def recognises(self, root: Path) -> bool:
-        """Tell whether a folder is a data set in this layout."""
-
     def categories(self, root: Path) -> list[str]:
         """List its categories; none where the layout is another."""
 
@@ -45,7 +42,7 @@ class Format(Protocol):
         Parameters
         ----------
         root : Path
-            A folder that `recognises` accepts.
+            A folder that has `categories`.
         category : str
             One of its `categories`.
         on_fault : callable
@@ -197,8 +194,8 @@ def locate(data: str | Path) -> Place:
         )
     data = Path(os.path.abspath(data))  # links keep their names
     for layout, reader in FORMATS.items():
-        if reader.recognises(data):
-            return Place(layout, str(data), reader.categories(data))
+        if names := reader.categories(data):
+            return Place(layout, str(data), names)
     for layout, reader in FORMATS.items():  # the folder of one category?
         if data.name in reader.categories(data.parent):
             return Place(layout, str(data.parent), [data.name])

@@ -260,7 +260,7 @@ def _unpack_categories(file: Path, archive: Archive, out: Path) -> None:
         unpack(file, aside)
         reader = FORMATS[archive.layout]
         places = [aside, *(path for path in aside.iterdir() if path.is_dir())]
-        root = next((place for place in places if reader.recognises(place)), None)
+        root = next((place for place in places if reader.categories(place)), None)
         if root is None:
             raise DataError(
                 f"{file} holds no data set; expected {reader.MARKER}; get it from {archive.page}"

@@ -27,16 +27,11 @@ from data_utils.formats.common import (
 from data_utils.listing import list_images
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
 MARKER = "normal or CATEGORY/good"
 CLASS_IDS = False
 _NORMAL, _DEFECTIVE, _MASKS = ("normal", GOOD), "defective", ("masks", "ground_truth")
 _SPLITS = ("train", "test", "validation", "val")  # of another layout, they hold "good", too
-
-
-def recognises(root: Path) -> bool:
-    """Tell whether a folder holds categories in this layout."""
-    return bool(categories(root))
 
 
 def categories(root: Path) -> list[str]:

@@ -20,14 +20,9 @@ from data_utils.formats.common import file_record, file_records, subfolders
 from data_utils.listing import list_images
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
 MARKER = "CATEGORY/test/logical_anomalies"
 CLASS_IDS = False
-
-
-def recognises(root: Path) -> bool:
-    """Tell whether a folder holds categories in this layout."""
-    return bool(categories(root))
 
 
 def categories(root: Path) -> list[str]:

@@ -16,14 +16,9 @@ from data_utils.errors import OnFault, refuse
 from data_utils.formats.common import file_records, masks_by_stem, split_by_content, subfolders
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
 MARKER = "CATEGORY/train/good"
 CLASS_IDS = False
-
-
-def recognises(root: Path) -> bool:
-    """Tell whether a folder holds categories in this layout."""
-    return bool(categories(root))
 
 
 def categories(root: Path) -> list[str]:

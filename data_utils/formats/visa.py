@@ -17,21 +17,16 @@ from data_utils.errors import DataError, OnFault, refuse
 from data_utils.formats.common import file_record
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "recognises", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
 MARKER = "split_csv/1cls.csv"
 CLASS_IDS = True
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _SPLITS = ("train", "test")
 
 
-def recognises(root: Path) -> bool:
-    """Tell whether a folder has the table of the one-class split."""
-    return (root / MARKER).is_file()
-
-
 def categories(root: Path) -> list[str]:
     """List the categories that the table names and that are there."""
-    if not recognises(root):
+    if not (root / MARKER).is_file():
         return []
     named = {row["object"] for row in _rows(root)}
     return sorted(name for name in named if (root / name).is_dir())
