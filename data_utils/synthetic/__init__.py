@@ -1,7 +1,7 @@
 """Synthetic categories: drawn inspection photographs with exact defect masks.
 
-Two objects and two textures, seven families of defects in three severities. A picture depends only
-on (category, split, index, seed): the scene (`scenes`) is drawn first, a defect (`defects`) is
+Four objects and two textures, each with seven of eight families of defects in three severities. A
+picture depends only on (category, split, index, seed): the scene (`scenes`) is drawn first, a defect (`defects`) is
 painted onto its surface, and the surface is lit and photographed (`camera`). The mask is where the
 photograph with the defect visibly differs from the one without; elsewhere they are identical.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ __all__ = [
     "NATIVE_SIZE",
     "SEVERITIES",
     "Picture",
+    "defects_of",
     "draw",
     "records",
     "render",
@@ -49,6 +51,7 @@ TRAIN_IMAGES = 160
 TEST_GOOD = 30
 TEST_DEFECTIVE = 63  # three of every family and severity
 
+_FAMILIES_EACH = 7  # of every category
 _VISIBLE = 0.02  # of the full range: a smaller change does not count as defective
 _SPLITS = ("train", "test")
 _CACHED = TRAIN_IMAGES + TEST_GOOD + TEST_DEFECTIVE  # one category
@@ -73,18 +76,24 @@ class Picture(NamedTuple):
     part: np.ndarray
 
 
-def _defect_of(split: str, index: int) -> str:
+def defects_of(category: str) -> tuple[str, ...]:
+    """Families of defects that a category has: seven of `DEFECTS`."""
+    return SCENES[category].defects
+
+
+def _defect_of(category: str, split: str, index: int) -> str:
     """Family of an image: "good", or the families in turn after the good test images."""
     if split == "train" or index < TEST_GOOD:
         return "good"
-    return DEFECTS[(index - TEST_GOOD) % len(DEFECTS)]
+    families = defects_of(category)
+    return families[(index - TEST_GOOD) % len(families)]
 
 
 def severity_of(split: str, index: int) -> str | None:
     """Severity of an image's defect: "mild", "medium" or "strong"; None for a normal image."""
-    if _defect_of(split, index) == "good":
+    if split == "train" or index < TEST_GOOD:
         return None
-    return list(SEVERITIES)[(index - TEST_GOOD) // len(DEFECTS) % len(SEVERITIES)]
+    return list(SEVERITIES)[(index - TEST_GOOD) // _FAMILIES_EACH % len(SEVERITIES)]
 
 
 def _generators(category: str, split: str, index: int, seed: int) -> list[np.random.Generator]:
@@ -111,7 +120,8 @@ def draw(
     category : str
         One of `CATEGORIES`.
     split : {"train", "test"}
-        Splits differ only in their random numbers: both come from one distribution.
+        Splits differ only in their random numbers: both come from one distribution. The bolt's
+        test images alone are darker, good and defective alike.
     index : int
         Number of the image, from 0.
     seed : int
@@ -119,7 +129,7 @@ def draw(
     size : int
         Height and width in pixels, from 32; the scene does not depend on it.
     defect : str, optional
-        One of `DEFECTS`, or "good"; by default what the split has at this index.
+        One of `defects_of`, or "good"; by default what the split has at this index.
     severity : {"mild", "medium", "strong"}, optional
         By default what the split has at this index (of a normal index: "medium").
     spread : float
@@ -139,14 +149,17 @@ def draw(
         )
     if not 0 <= spread <= 3:
         raise KitError(f"spread {spread} is outside [0, 3]; 1 is what the categories have")
-    defect = _defect_of(split, index) if defect is None else defect
+    defect = _defect_of(category, split, index) if defect is None else defect
     severity = severity or severity_of(split, index) or "medium"
-    _check_name("defect", defect, ("good", *DEFECTS))
+    _check_name(f"defect of {category}", defect, ("good", *defects_of(category)))
     _check_name("severity", severity, tuple(SEVERITIES))
 
     grid = grid_of(size)
     camera_rng, scene_rng, defect_rng, sensor_rng = _generators(category, split, index, seed)
     camera = draw_camera(camera_rng, spread)
+    if split == "test":
+        dimmed = camera_rng.uniform(*SCENES[category].test_exposure)
+        camera = replace(camera, exposure=camera.exposure * dimmed)
     scene = SCENES[category](scene_rng, camera, spread)
     surface = scene.surface(grid)
     part = surface.cover > 0.5
@@ -192,7 +205,7 @@ def render(
         "good" or one of `DEFECTS`.
     """
     picture = draw(category, split, index, seed=seed, size=size, spread=spread)
-    return picture.image, picture.mask, _defect_of(split, index)
+    return picture.image, picture.mask, _defect_of(category, split, index)
 
 
 _render_cached = lru_cache(maxsize=_CACHED)(render)
@@ -212,7 +225,7 @@ def _digest(*arguments: Any) -> str:
 
 
 def _record(category: str, split: str, index: int, seed: int, spread: float) -> Record:
-    defect = _defect_of(split, index)
+    defect = _defect_of(category, split, index)
     arguments = (category, split, index, seed, NATIVE_SIZE, spread)
     return Record(
         path=f"{category}/{split}/{defect}/{index:03d}.png",

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from data_utils.synthetic import CATEGORIES, DEFECTS, SEVERITIES, TEST_GOOD, draw
+from data_utils.synthetic import CATEGORIES, SEVERITIES, TEST_GOOD, defects_of, draw
 
 _NORMALS = 3
 _CAPTION = 14  # pixels
@@ -45,7 +45,7 @@ def contact_sheet(size: int = 144, seed: int = 0) -> Image.Image:
         normals = [draw(category, "train", i, seed=seed, size=size) for i in range(_NORMALS)]
         pictures = [_tile(picture.image, category) for picture in normals]
         outlines = [np.full_like(picture, 255) for picture in pictures]
-        for position, defect in enumerate(DEFECTS):
+        for position, defect in enumerate(defects_of(category)):
             severity = list(SEVERITIES)[position % len(SEVERITIES)]
             picture = draw(
                 category,

@@ -1,4 +1,4 @@
-"""The categories' normal scenes: two objects and two textures.
+"""The categories' normal scenes: four objects and two textures.
 
 A scene is drawn in two steps. Its constructor draws everything random (pose, size, colour batch);
 `surface` then evaluates it on a grid of any size. `inside` answers for any point how far it lies
@@ -8,16 +8,17 @@ within the part, which is how defects find their place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import numpy as np
 
 from data_utils.synthetic.camera import Camera, Surface
 from data_utils.synthetic.fields import Grid, line_noise, smooth_noise, soft_step
 
-__all__ = ["SCENES", "Scene"]
+__all__ = ["INK", "SCENES", "STAMP", "Scene"]
 
 _EDGE = 1 / 160  # width of a soft outline
+STAMP = 0.006  # how deep an imprint is stamped, in scene units
+INK = 0.22  # how much darker it is
 _FAR = 0.5  # `inside` of a texture: it has no outline within the frame
 
 
@@ -44,6 +45,9 @@ class Scene(ABC):
     """
 
     damage = 1.0  # strength of its defects: less where the surface would show them too plainly
+    defect_size = 1.0  # of its defects, relative to the others'
+    defects: tuple[str, ...] = ("scratch", "crack", "stain", "missing", "bent", "colour", "fibre")
+    test_exposure = (1.0, 1.0)  # range of what the light of a test image is multiplied by
 
     def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
         self.rng = rng
@@ -66,6 +70,10 @@ class Scene(ABC):
     def colour(self, red: float, green: float, blue: float) -> np.ndarray:
         """Colour of the part in this batch: (3, 1, 1)."""
         return _rgb(red, green, blue) * self.batch[:, None, None]
+
+    def imprint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Tell what is stamped into the part: 1 in the strokes, 0 beside them."""
+        return np.zeros(np.shape(x))
 
     @abstractmethod
     def surface(self, grid: Grid) -> Surface:
@@ -208,6 +216,92 @@ class Brushed(Scene):
         return Surface(albedo, height, gloss, sheen, np.ones_like(u), below * _rgb(1, 1, 1))
 
 
+class Bolt(Scene):
+    """A threaded bolt in any rotation on a pale table: small defects, dimmer test images."""
+
+    defect_size = 0.26
+    test_exposure = (0.76, 0.86)  # makes the images 10 to 20% darker
+
+    def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
+        super().__init__(rng, camera, spread)
+        self.tilt = min(spread, 1) * rng.uniform(-np.pi, np.pi)
+        self.roll = rng.uniform(0, 1)  # about its own axis, in turns
+
+    def _thread(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Height of the thread, 0 to 1: it climbs by one pitch in a turn."""
+        return 0.5 + 0.5 * np.sin(2 * np.pi * (u / 0.034 + self.roll + 4 * v))
+
+    def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        u, v = self.local(x, y)
+        crest = 0.007 * self._thread(u, v) * ((u > -0.29) & (u < 0.12))
+        shaft = -_rounded_box(u + 0.06, v, 0.26, 0.045, 0.02) + crest
+        head = -_rounded_box(u - 0.24, v, 0.065, 0.10, 0.015)
+        return np.maximum(shaft, head) * self.scale
+
+    def surface(self, grid: Grid) -> Surface:
+        rng, size = self.rng, grid.size
+        u, v = self.local(grid.x, grid.y)
+        depth = self.inside(grid.x, grid.y)
+        head = soft_step(u - 0.175, 0.01)
+        half = 0.05 + 0.05 * head
+        round_ = np.sqrt(np.clip(1 - (v / half) ** 2, 0.02, 1))
+        thread = self._thread(u, v) * soft_step(0.12 - u, 0.02) * soft_step(u + 0.29, 0.02)
+        facets = np.abs(((v / 0.1 + 2 * self.roll) * 1.5) % 1 - 0.5)  # of the hexagonal head
+        height = 0.035 * round_ * (1 - head) + head * (0.05 + 0.020 * facets) + 0.006 * thread
+        height += 0.0006 * smooth_noise(rng, size, 40)
+        lamp = np.arctan2(self.camera.lamp[1] - 0.5, self.camera.lamp[0] - 0.5)
+        bright = 0.5 * half * np.sin(lamp - self.tilt)  # where the round surface mirrors the lamp
+        sheen = 0.8 * np.exp(-(((v - bright) / (0.3 * half)) ** 2)) * (1 - 0.4 * thread)
+        grain = smooth_noise(rng, size, 125)
+        tone = 0.30 - 0.10 * (1 - thread) * (1 - head) + 0.012 * grain - 0.15 * _specks(grain)
+        tone += 0.015 * smooth_noise(rng, size, 9)
+        albedo = tone * self.colour(1.0, 0.98, 0.94)
+        gloss = 0.32 * np.exp(0.12 * smooth_noise(rng, size, 8))
+        grain = smooth_noise(rng, size, 128)
+        table = 0.60 + 0.014 * grain + 0.02 * smooth_noise(rng, size, 4) - 0.20 * _specks(grain)
+        return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE),
+                       table * _rgb(1.0, 1.0, 1.01))  # fmt: skip
+
+
+class Tablet(Scene):
+    """A round tablet with a speckled coating and a stamped sign, always in the same place."""
+
+    defect_size = 0.6
+    defects = ("scratch", "crack", "stain", "missing", "misprint", "colour", "fibre")
+
+    def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        u, v = self.local(x, y)
+        return (0.36 - np.sqrt(u * u + v * v)) * self.scale
+
+    def imprint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        u, v = self.local(x, y)
+        ring = np.abs(np.sqrt((u + 0.11) ** 2 + v * v) - 0.075)
+        stem = np.maximum(np.abs(u - 0.06), np.abs(v) - 0.085)
+        bar = np.maximum(np.abs(v + 0.075), np.abs(u - 0.115) - 0.065)
+        middle = np.maximum(np.abs(v - 0.005), np.abs(u - 0.10) - 0.05)
+        strokes = np.minimum(np.minimum(ring, stem), np.minimum(bar, middle))
+        return soft_step(0.010 - strokes, 0.010)
+
+    def surface(self, grid: Grid) -> Surface:
+        rng, size = self.rng, grid.size
+        depth = self.inside(grid.x, grid.y)
+        sign = self.imprint(grid.x, grid.y)
+        dome = np.sqrt(np.clip(depth / 0.36, 0, 1) * (2 - np.clip(depth / 0.36, 0, 1)))
+        speckle = np.clip(smooth_noise(rng, size, 70) - 0.9, 0, 1.2)
+        pale = np.clip(smooth_noise(rng, size, 45) - 1.3, 0, 1)
+        height = 0.05 * dome - STAMP * sign + 0.0012 * smooth_noise(rng, size, 60)
+        tone = 0.50 + 0.03 * pale + 0.012 * smooth_noise(rng, size, 6)
+        tone += 0.012 * smooth_noise(rng, size, 125)
+        tint = self.colour(1.02, 0.94, 0.80) - 0.55 * speckle * _rgb(0.42, 0.46, 0.42)
+        albedo = tone * (1 - INK * sign) * tint
+        flat = np.zeros_like(depth)
+        gloss = 0.10 * np.exp(0.15 * smooth_noise(rng, size, 6))
+        grain = smooth_noise(rng, size, 128)
+        tray = 0.14 + 0.010 * grain + 0.012 * smooth_noise(rng, size, 5) + 0.15 * _specks(grain)
+        return Surface(albedo, height, gloss, flat, soft_step(depth, _EDGE),
+                       tray * _rgb(0.88, 0.98, 1.12))  # fmt: skip
+
+
 def _rounded_box(
     u: np.ndarray, v: np.ndarray, width: float, height: float, corner: float
 ) -> np.ndarray:
@@ -217,9 +311,11 @@ def _rounded_box(
     return outside + np.minimum(np.maximum(du, dv), 0) - corner
 
 
-SCENES: dict[str, Callable[[np.random.Generator, Camera, float], Scene]] = {
+SCENES: dict[str, type[Scene]] = {
     "washer": Washer,
     "bracket": Bracket,
     "twill": Twill,
     "brushed": Brushed,
+    "bolt": Bolt,
+    "tablet": Tablet,
 }
