@@ -1,9 +1,10 @@
 """Synthetic categories: drawn inspection photographs with exact defect masks.
 
 Four objects and two textures, each with seven of eight families of defects in three severities. A
-picture depends only on (category, split, index, seed): the scene (`scenes`) is drawn first, a defect (`defects`) is
-painted onto its surface, and the surface is lit and photographed (`camera`). The mask is where the
-photograph with the defect visibly differs from the one without; elsewhere they are identical.
+picture depends only on (category, split, index, seed): the scene (`scenes`) is drawn first, a
+defect (`defects`) is painted onto its surface, and the surface is lit and photographed (`camera`).
+The mask is where the photograph with the defect visibly differs from the one without; elsewhere
+they are identical.
 
 None of this is shared with the pseudo-anomalies that a detector is trained on.
 """

@@ -1,4 +1,4 @@
-"""Eight families of defects, painted onto a surface before it is photographed; a category has seven.
+"""Eight families of defects, of which a category has seven, painted before it is photographed.
 
 A defect changes what the surface is (relief, colour, gloss, presence), and light and camera do the
 rest, so it looks dark from one side and bright from the other like a real one. Every family takes
