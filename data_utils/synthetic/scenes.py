@@ -219,7 +219,7 @@ class Brushed(Scene):
 class Bolt(Scene):
     """A threaded bolt in any rotation on a pale table: small defects, dimmer test images."""
 
-    defect_size = 0.26
+    defect_size = 0.3
     test_exposure = (0.76, 0.86)  # makes the images 10 to 20% darker
 
     def __init__(self, rng: np.random.Generator, camera: Camera, spread: float) -> None:
@@ -229,7 +229,7 @@ class Bolt(Scene):
 
     def _thread(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Height of the thread, 0 to 1: it climbs by one pitch in a turn."""
-        return 0.5 + 0.5 * np.sin(2 * np.pi * (u / 0.034 + self.roll + 4 * v))
+        return 0.5 + 0.5 * np.sin(2 * np.pi * (u / 0.05 + self.roll + 3 * v))
 
     def inside(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         u, v = self.local(x, y)
@@ -247,13 +247,14 @@ class Bolt(Scene):
         round_ = np.sqrt(np.clip(1 - (v / half) ** 2, 0.02, 1))
         thread = self._thread(u, v) * soft_step(0.12 - u, 0.02) * soft_step(u + 0.29, 0.02)
         facets = np.abs(((v / 0.1 + 2 * self.roll) * 1.5) % 1 - 0.5)  # of the hexagonal head
-        height = 0.035 * round_ * (1 - head) + head * (0.05 + 0.020 * facets) + 0.006 * thread
+        height = 0.012 * round_ * (1 - head) + head * (0.010 + 0.005 * facets) + 0.0025 * thread
+        height *= soft_step(depth - 0.010, 0.030)
         height += 0.0006 * smooth_noise(rng, size, 40)
         lamp = np.arctan2(self.camera.lamp[1] - 0.5, self.camera.lamp[0] - 0.5)
         bright = 0.5 * half * np.sin(lamp - self.tilt)  # where the round surface mirrors the lamp
         sheen = 0.8 * np.exp(-(((v - bright) / (0.3 * half)) ** 2)) * (1 - 0.4 * thread)
         grain = smooth_noise(rng, size, 125)
-        tone = 0.30 - 0.10 * (1 - thread) * (1 - head) + 0.012 * grain - 0.15 * _specks(grain)
+        tone = 0.30 - 0.05 * (1 - thread) * (1 - head) + 0.012 * grain - 0.15 * _specks(grain)
         tone += 0.015 * smooth_noise(rng, size, 9)
         albedo = tone * self.colour(1.0, 0.98, 0.94)
         gloss = 0.32 * np.exp(0.12 * smooth_noise(rng, size, 8))
