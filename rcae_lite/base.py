@@ -336,8 +336,13 @@ class Detector(ABC):
             version=here.version,
             code_version=here.code_version,
             torch=here.torch,
-            score_rule=SCORE_RULE,
+            score_rule=self.score_rule,
         )
+
+    @property
+    def score_rule(self) -> str:
+        """How an image becomes a score, in words."""
+        return SCORE_RULE
 
     def restoration(self, train: ImageSet) -> dict[str, Restoration]:
         """Probe what is kept of defects and of the part, on the images held out of training.

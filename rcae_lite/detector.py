@@ -67,6 +67,15 @@ class RcAEDetector(Detector):
         """The cross recursion detection module."""
         return self.modules["crd"]  # type: ignore[return-value]
 
+    @property
+    def score_rule(self) -> str:
+        """How an image becomes a score, and whether position statistics are part of it."""
+        statistics = self.crd.statistics
+        if statistics is None:
+            return super().score_rule
+        used = "added, parts lie still" if statistics.still else "not used, parts lie in any place"
+        return f"{super().score_rule}; position statistics: {used} ({statistics.structure:.2f})"
+
     def _trajectory(self, images: Tensor) -> Trajectory:
         reconstructions = self.rcae.trajectory(images)
         return Trajectory(images, reconstructions, self.dpn.enhance(images, reconstructions))

@@ -8,7 +8,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["NormalStatistics", "match_exposure"]
+from rcae_lite.model.losses import gradient
+
+__all__ = ["NormalStatistics", "common_structure", "match_exposure"]
+
+STILL = 0.4  # structure in common from which parts lie still; see `common_structure`
+_SIDE = 32  # pixels of a side at which structure is compared: finer is grain
+
+
+def common_structure(images: Tensor) -> float:
+    """Tell how much of their structure images have in the same place.
+
+    The mean correlation between the gradients of two of them, over all pairs, at 32x32 pixels. It
+    does not depend on how many images there are.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, 3, H, W), at least two.
+
+    Returns
+    -------
+    float
+        About 0 where parts lie in any pose and in textures, 1 where all images are the same.
+    """
+    slopes = gradient(F.adaptive_avg_pool2d(images, _SIDE))  # (B, 6, 32, 32)
+    count, energy = len(slopes), slopes.square().mean()
+    common = (count * slopes.mean(dim=0).square().mean() - energy) / (count - 1)
+    return float(common / energy.clamp_min(1e-12))
 
 
 def _mean3(x: Tensor) -> Tensor:
@@ -21,8 +48,8 @@ class NormalStatistics(nn.Module):
 
     A part that lies still has edges and highlights which never reconstruct well; the same residual
     elsewhere is a defect. And a colour that is normal in one place is a defect in another, however
-    well it reconstructs. Where parts lie anywhere, the statistics are nearly the same everywhere,
-    their spread is wide, and they say little.
+    well it reconstructs. Where parts lie anywhere they would call the part itself unusual, so
+    there, and in textures, all z-scores are 0: `fit` decides by `common_structure`.
 
     Parameters
     ----------
@@ -34,12 +61,19 @@ class NormalStatistics(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    structure: Tensor
 
     def __init__(self, steps: int, size: int) -> None:
         super().__init__()
         # (N + 3, H, W): the residual at each depth, then the three colours.
         self.register_buffer("mean", torch.zeros(steps + 3, size, size))
         self.register_buffer("spread", torch.ones(steps + 3, size, size))
+        self.register_buffer("structure", torch.ones(()))  # in common to the training images
+
+    @property
+    def still(self) -> Tensor:
+        """Whether parts lie still: () bool."""
+        return self.structure >= STILL
 
     @staticmethod
     def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
@@ -50,17 +84,18 @@ class NormalStatistics(nn.Module):
         residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
         return torch.cat([_mean3(residual), match_exposure(_mean3(images), normal)], dim=1)
 
-    def fit(self, normal: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, normals: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Take the statistics.
 
         Parameters
         ----------
-        normal : Tensor
-            The mean normal image, (3, H, W).
+        normals : Tensor
+            Normal images, (n, 3, H, W) in [0, 1].
         batches : iterable of (Tensor, Tensor)
-            Normal images (B, 3, H, W) and their enhanced trajectories (B, 3, N, H, W).
+            The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
         """
-        normal = _mean3(normal)
+        self.structure.fill_(common_structure(normals))
+        normal = _mean3(normals.mean(dim=0))
         count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for images, enhanced in batches:
             seen = self._observe(images, enhanced, normal)
@@ -90,7 +125,8 @@ class NormalStatistics(nn.Module):
         -------
         Tensor
             (B, N + 1, H, W): the residual at each depth (below 0 where it is smaller than normal),
-            then the colour (the mean over the three of them, never below 0).
+            then the colour (the mean over the three of them, never below 0). All 0 unless parts
+            lie still.
         """
         mean, spread = (
             F.interpolate(s[None], images.shape[-2:], mode="bilinear", align_corners=False)
@@ -99,7 +135,7 @@ class NormalStatistics(nn.Module):
         seen = self._observe(images, enhanced, mean[0, -3:])
         z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
         colour = z_scores[:, -3:].abs().mean(dim=1, keepdim=True)
-        return torch.cat([z_scores[:, :-3], colour], dim=1)
+        return self.still * torch.cat([z_scores[:, :-3], colour], dim=1)
 
 
 def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Tensor:

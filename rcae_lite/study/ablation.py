@@ -154,7 +154,7 @@ def _run(cells: Sequence[_Cell]) -> Iterator[CellResult]:
         for cell, names in zip(cells, found, strict=True)
     ]
     keys = dict(zip(paths, found, strict=True))
-    there = [path.exists() and _score_rule(path) == SCORE_RULE for path in paths]
+    there = [path.exists() and _score_rule(path).startswith(SCORE_RULE) for path in paths]
     todo = {path: cell for path, cell, done in zip(paths, cells, there, strict=True) if not done}
     yield from (
         _read(path, cell.row.label)

@@ -106,7 +106,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     """
 
     kind = "rcae-lite-detector"
-    format_version = 3
+    format_version = 4
 
     detector: Literal["single_pass", "rcae", "rcae_dpn", "full"]
     config: Config

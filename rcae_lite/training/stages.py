@@ -187,8 +187,7 @@ class CRDStage(TrainingStage):
         self.crd: CrossRecursionDetector = networks["crd"]  # type: ignore[assignment]
         self.pool = TrajectoryPool(self.make_chunk, crd.pool_chunks, crd.pool_every)
         if self.crd.statistics is not None:
-            normal = images.float().mean(dim=0) / 255
-            self.crd.statistics.fit(normal, self.normal_trajectories())
+            self.crd.statistics.fit(images.float() / 255, self.normal_trajectories())
 
     def batch(self, step: int) -> Batch:
         """Draw crops of pseudo-anomalous images, their trajectories and masks from the pool."""

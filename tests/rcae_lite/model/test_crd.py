@@ -6,7 +6,7 @@ import torch
 from data_utils import KitError
 from rcae_lite.model.crd import CrossRecursionDetector
 from rcae_lite.model.losses import bce_dice_loss
-from rcae_lite.model.normal_statistics import NormalStatistics
+from rcae_lite.model.normal_statistics import NormalStatistics, common_structure
 
 
 @pytest.mark.parametrize(("steps", "residual_input"), [(5, True), (3, False), (1, True)])
@@ -47,8 +47,35 @@ def fitted_normality() -> tuple[NormalStatistics, torch.Tensor, torch.Tensor]:
     enhanced = images.unsqueeze(2) + noise
     normality = NormalStatistics(2, 16)
     parts = [(images[i : i + 50], enhanced[i : i + 50]) for i in range(0, 200, 50)]
-    normality.fit(images.mean(dim=0), parts)
+    normality.fit(images, parts)
     return normality, images, enhanced
+
+
+def shifted(image: torch.Tensor, count: int, reach: int) -> torch.Tensor:
+    """Copies of an image (3, H, W), each moved by up to ``reach`` pixels along both sides."""
+    moves = torch.randint(-reach, reach + 1, (count, 2), generator=torch.Generator().manual_seed(0))
+    return torch.stack([image.roll(tuple(move.tolist()), (1, 2)) for move in moves])
+
+
+@pytest.mark.parametrize("count", [4, 100])
+def test_structure_is_in_common_where_parts_lie_still_however_many_there_are(count):
+    part = torch.zeros(3, 64, 64)
+    part[:, 20:44, 24:36] = 0.5
+    assert common_structure(part.expand(count, -1, -1, -1)) == pytest.approx(1, abs=1e-5)
+    assert common_structure(shifted(part, count, 1)) > 0.6
+    assert abs(common_structure(shifted(part, count, 31))) < 0.2
+    assert abs(common_structure(torch.rand(count, 3, 64, 64))) < 0.2
+
+
+@pytest.mark.parametrize(("reach", "still"), [(0, True), (31, False)])
+def test_position_says_nothing_where_parts_lie_anywhere(reach, still):
+    part = 0.3 * torch.rand(3, 64, 64)
+    part[:, 20:44, 24:36] += 0.5
+    images = shifted(part, 20, reach)
+    statistics = NormalStatistics(2, 64)
+    statistics.fit(images, [(images, images.unsqueeze(2).expand(-1, -1, 2, -1, -1))])
+    seen = statistics(images.flip(3), images.unsqueeze(2).expand(-1, -1, 2, -1, -1))
+    assert bool(statistics.still) is still and bool(seen.any()) is still
 
 
 def test_normality_is_the_deviation_in_spreads_from_normal_images():
