@@ -25,7 +25,7 @@ quick: $(DEV) ## the unit tests that train next to nothing, tests/quick.txt (a m
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal @tests/quick.txt
 
 test: lint ## lint, then the tests (15 minutes at most on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --durations 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 40
 
 test-full: lint ## lint, then all tests, the long ones too
 	$(BIN)/python -m pytest -m "" --timeout 3600 -s
