@@ -323,14 +323,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 _STAGES = ("single_pass", "rcae", "dpn", "crd")
-_FAST: dict[str, Any] = {"learning_rate": 2e-3, "clip": 1.0}
-_RESTORE: dict[str, Any] = {"batch_size": 8, **_FAST}  # more steps are worth more than more images
+# Small batches: at equal time more steps are worth more than more images.
+_FAST: dict[str, Any] = {"batch_size": 8, "learning_rate": 2e-3, "clip": 1.0}
 _LITE = Config(
     preset="lite",
     size=128,
-    single_pass=SinglePassConfig(steps=600, **_FAST),  # as long as stage 1, about
-    rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_RESTORE),
-    dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, **_RESTORE),
+    single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
+    rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
+    dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, **_FAST),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
@@ -339,17 +339,17 @@ PRESETS: dict[str, Config] = {
     "demo": replace(
         _LITE,
         preset="demo",
-        single_pass=SinglePassConfig(steps=300, **_FAST),
+        single_pass=SinglePassConfig(steps=400, **_FAST),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
-        dpn=replace(_LITE.dpn, steps=450),
-        crd=replace(_LITE.crd, steps=900, pool_chunk=32, pool_every=50),
+        dpn=replace(_LITE.dpn, steps=300),
+        crd=replace(_LITE.crd, steps=600, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
     "standard": replace(
         _LITE,
         preset="standard",
         size=256,
-        single_pass=SinglePassConfig(steps=6000, **_FAST),
+        single_pass=SinglePassConfig(steps=10000, **_FAST),
         rcae=replace(_LITE.rcae, depth=4, steps=12000, half_size_steps=6000),
         dpn=replace(_LITE.dpn, steps=3000),
         crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from data_utils.errors import KitError
 from rcae_lite.base import Detector
-from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.storage.atomic import write_bytes
 from rcae_lite.version import __version__
 
@@ -127,7 +126,7 @@ def _metadata(detector: Detector) -> dict[str, str]:
         "version": __version__,
         "threshold": repr(threshold.value),
         "false_alarm_rate": repr(threshold.false_alarm_rate),
-        "score_rule": SCORE_RULE,
+        "score_rule": detector.score_rule,
         "size": str(detector.config.size),
         "side_multiple": str(detector.config.side_multiple),
         "category": str(detector.trained.get("category", "")),

@@ -81,7 +81,7 @@ def copy_paste(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tens
         As `colour_patches`.
     """
     batch = len(images)
-    region = blob(images, generator, low=0.04)
+    region = blob(images, generator)
     other = choose(generator, (batch, 1, 1, 1), 0.5, images)
     source = torch.where(other, images.roll(1, dims=0), images)
     angle = uniform(generator, (batch,), 0, 2 * torch.pi, images)
@@ -106,7 +106,7 @@ def random_lines(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Te
     y, x = pixel_grid(images)
     centre = centres(images, generator).view(-1, 2, 1, 1, 1)
     angle = uniform(generator, batch, 0, torch.pi, images)
-    length = log_uniform(generator, batch, 0.05, 0.6, images)
+    length = log_uniform(generator, batch, 0.02, 0.6, images)
     thickness = log_uniform(generator, batch, 0.006, 0.03, images)
     bend = uniform(generator, batch, -1.5, 1.5, images)
     dy, dx = y - centre[:, 0], x - centre[:, 1]
@@ -127,7 +127,7 @@ def local_distortion(images: Tensor, generator: torch.Generator) -> tuple[Tensor
         As `colour_patches`.
     """
     batch = (len(images), 1, 1, 1)
-    region = blob(images, generator, low=0.04)
+    region = blob(images, generator)
     smooth = F.avg_pool2d(images, 7, stride=1, padding=3, count_include_pad=False)
     gain = 1 + uniform(generator, batch, 0.12, 0.5, images) * (
         1 - 2 * choose(generator, batch, 0.5, images).float()
@@ -152,7 +152,7 @@ def add_pseudo_anomalies(
     generator: torch.Generator,
     *,
     families: Sequence[str] = PAPER_FAMILIES,
-    probability: float = 0.8,
+    probability: float = 0.5,
     layers: int = 2,
 ) -> tuple[Tensor, Tensor]:
     """Add pseudo-anomalies to normal images.

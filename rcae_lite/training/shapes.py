@@ -46,17 +46,18 @@ def centres(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([(place // width + 0.5) / height, (place % width + 0.5) / width], dim=1)
 
 
-def blob(
-    images: Tensor, generator: torch.Generator, low: float = 0.02, high: float = 0.4
-) -> Tensor:
+def blob(images: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
 
-    ``low`` and ``high`` bound the mean diameter as a fraction of the side.
+    The mean diameter is 2% to 40% of the side, of half of them at most 15%: every octave up to the
+    limit is equally frequent.
     """
     batch = (len(images), 1, 1, 1)
     y, x = pixel_grid(images)
     centre = centres(images, generator).view(-1, 2, 1, 1, 1)
-    size = log_uniform(generator, batch, low, high, images) / 2
+    octaves = uniform(generator, batch, 0, 1, images)
+    limit = torch.where(choose(generator, batch, 0.5, images), 0.15, 0.4)
+    size = 0.02 * (limit / 0.02) ** octaves / 2
     stretch = log_uniform(generator, batch, 0.4, 2.5, images).sqrt()
     angle = uniform(generator, batch, 0, torch.pi, images)
     dy, dx = y - centre[:, 0], x - centre[:, 1]
