@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -257,6 +258,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
             shares = " ".join(f"{value:.2f}" for value in probed.copied_share)
             errors = " ".join(f"{value:.1f}" for value in probed.error)
             lines.append(f"  {DETECTOR_NAMES[name]}: copied share {shares}, error outside {errors}")
+        rule = f"score: {self.provenance.score_rule}"
+        lines += wrap(rule, 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -87,6 +87,15 @@ def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kin
     )
 
 
+def test_the_score_rule_says_whether_position_counts(tiny_detector, tmp_path):
+    assert "position statistics: added, parts lie still (0.9" in tiny_detector.score_rule
+    tiny_detector.save(tmp_path)
+    turned = RcAEDetector.load(tmp_path, device="cpu")
+    assert turned.score_rule == tiny_detector.score_rule
+    turned.crd.statistics.structure.fill_(0.1)
+    assert "position statistics: not used, parts lie in any place (0.10)" in turned.score_rule
+
+
 def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category, tiny_detector):
     sample = tiny_category.test.images()[:2] / 255
     trajectory = tiny_detector.trajectory(sample)

@@ -136,6 +136,7 @@ def test_rates_at_the_threshold_are_those_of_the_images():
 
 def test_the_summary_names_the_oracle_and_survives_undefined_metrics():
     text = make_evaluation().summary()
+    assert text.endswith("\n  score: maximum of the smoothed raw map")
     assert "oracle" in text and "[0.900, 0.950]" in text and "0.930" in text
     assert "image AUROC            -" in make_evaluation(defective=0).summary()
 
