@@ -152,7 +152,7 @@ def add_pseudo_anomalies(
     generator: torch.Generator,
     *,
     families: Sequence[str] = PAPER_FAMILIES,
-    probability: float = 0.5,
+    probability: float = 0.8,
     layers: int = 2,
 ) -> tuple[Tensor, Tensor]:
     """Add pseudo-anomalies to normal images.
