@@ -9,6 +9,7 @@ from rcae_lite.config import FAMILIES, PAPER_FAMILIES
 from rcae_lite.training import pseudo_anomalies
 from rcae_lite.training.pseudo_anomalies import GAPS, VISIBLE
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies as add
+from rcae_lite.training.shapes import blob
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,14 @@ def test_sizes_span_small_to_large(images):
     )
     areas = areas[areas > 0]
     assert areas.quantile(0.1) < 0.003 and areas.quantile(0.95) > 0.03
+
+
+def test_more_than_half_of_the_regions_are_small():
+    blobs = blob(torch.zeros(500, 3, 64, 64), generator())
+    diameters = 2 * (blobs.float().mean(dim=(1, 2, 3)) / torch.pi).sqrt()  # shares of the side
+    assert 0.04 < diameters.median() < 0.09
+    assert 0.7 < (diameters < 0.15).float().mean() < 0.9
+    assert 0.3 < diameters.max() < 0.6
 
 
 def test_probability_is_the_share_of_images_with_an_anomaly(images):
