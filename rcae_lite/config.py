@@ -342,7 +342,7 @@ PRESETS: dict[str, Config] = {
         single_pass=SinglePassConfig(steps=400, **_FAST),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
         dpn=replace(_LITE.dpn, steps=300),
-        crd=replace(_LITE.crd, steps=600, pool_chunk=32, pool_every=50),
+        crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
     "standard": replace(
