@@ -81,6 +81,7 @@ class Detector(ABC):
 
     kind: ClassVar[str]  # one of `rcae_lite.config.DETECTOR_NAMES`
     stage_names: ClassVar[tuple[str, ...]]  # the networks that it trains, in this order
+    score_rule: str = SCORE_RULE  # how an image becomes a score
 
     def __init__(self, config: Config, seed: int = 0, device: str = "auto") -> None:
         self.config = config
@@ -338,11 +339,6 @@ class Detector(ABC):
             torch=here.torch,
             score_rule=self.score_rule,
         )
-
-    @property
-    def score_rule(self) -> str:
-        """How an image becomes a score, in words."""
-        return SCORE_RULE
 
     def restoration(self, train: ImageSet) -> dict[str, Restoration]:
         """Probe what is kept of defects and of the part, on the images held out of training.

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from rcae_lite.base import Detector
 from rcae_lite.config import Config
+from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.model.crd import CrossRecursionDetector
 from rcae_lite.model.dpn import DetailPreservationNetwork
 from rcae_lite.model.outputs import Trajectory
@@ -68,13 +69,12 @@ class RcAEDetector(Detector):
         return self.modules["crd"]  # type: ignore[return-value]
 
     @property
-    def score_rule(self) -> str:
+    def score_rule(self) -> str:  # type: ignore[override]
         """How an image becomes a score, and whether position statistics are part of it."""
-        statistics = self.crd.statistics
-        if statistics is None:
-            return super().score_rule
-        used = "added, parts lie still" if statistics.still else "not used, parts lie in any place"
-        return f"{super().score_rule}; position statistics: {used} ({statistics.structure:.2f})"
+        if (found := self.crd.statistics) is None:
+            return SCORE_RULE
+        used = "added, parts lie still" if found.still else "not used, parts lie in any place"
+        return f"{SCORE_RULE}; position statistics: {used} ({found.structure:.2f})"
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         reconstructions = self.rcae.trajectory(images)

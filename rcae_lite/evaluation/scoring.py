@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["SCORE_RULE", "map_limits", "smooth", "to_native"]
 SCORE_RULE = (

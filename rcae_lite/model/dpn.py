@@ -40,9 +40,8 @@ class DetailPreservationNetwork(nn.Module):
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        image_channels, gradient_channels = 3, 6
-        self.body = ConvAutoencoder(4 * (image_channels + gradient_channels), width)
-        self.head = nn.Conv2d(width, 4 * image_channels, 3, padding=1)
+        self.body = ConvAutoencoder(4 * (3 + 6), width)  # image and gradient, unshuffled
+        self.head = nn.Conv2d(width, 4 * 3, 3, padding=1)
         nn.init.zeros_(self.head.weight)  # Res^n = 0 at first: I_D^n starts as I_R^n
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)  # faster on a CPU

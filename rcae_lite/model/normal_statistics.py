@@ -13,7 +13,6 @@ from rcae_lite.model.losses import gradient
 __all__ = ["NormalStatistics", "common_structure", "match_exposure"]
 
 STILL = 0.4  # structure in common from which parts lie still; see `common_structure`
-_SIDE = 32  # pixels of a side at which structure is compared: finer is grain
 
 
 def common_structure(images: Tensor) -> float:
@@ -32,15 +31,15 @@ def common_structure(images: Tensor) -> float:
     float
         About 0 where parts lie in any pose and in textures, 1 where all images are the same.
     """
-    slopes = gradient(F.adaptive_avg_pool2d(images, _SIDE))  # (B, 6, 32, 32)
+    slopes = gradient(F.adaptive_avg_pool2d(images, 32))  # (B, 6, 32, 32)
     count, energy = len(slopes), slopes.square().mean()
     common = (count * slopes.mean(dim=0).square().mean() - energy) / (count - 1)
     return float(common / energy.clamp_min(1e-12))
 
 
-def _mean3(x: Tensor) -> Tensor:
-    """Mean over 3x3 pixels."""
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+def _mean(x: Tensor, side: int = 3) -> Tensor:
+    """Mean over ``side`` x ``side`` pixels, an odd number."""
+    return F.avg_pool2d(x, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
 class NormalStatistics(nn.Module):
@@ -82,7 +81,7 @@ class NormalStatistics(nn.Module):
         Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
         """
         residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
-        return torch.cat([_mean3(residual), match_exposure(_mean3(images), normal)], dim=1)
+        return torch.cat([_mean(residual), match_exposure(_mean(images), normal)], dim=1)
 
     def fit(self, normals: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Take the statistics.
@@ -95,7 +94,7 @@ class NormalStatistics(nn.Module):
             The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
         """
         self.structure.fill_(common_structure(normals))
-        normal = _mean3(normals.mean(dim=0))
+        normal = _mean(normals.mean(dim=0))
         count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for images, enhanced in batches:
             seen = self._observe(images, enhanced, normal)
@@ -104,14 +103,10 @@ class NormalStatistics(nn.Module):
             squares += seen.square().sum(dim=0)
         mean = total / count
         spread = (squares / count - mean.square()).clamp_min(0).sqrt()
-        smooth = [
-            F.avg_pool2d(s, 5, stride=1, padding=2, count_include_pad=False) for s in (mean, spread)
-        ]
-        steps = len(mean) - 3
         # Residuals wander by a few pixels, so their mean is smoothed; colours have sharp edges.
-        self.mean.copy_(torch.cat([smooth[0][:steps], mean[steps:]]))
+        self.mean.copy_(torch.cat([_mean(mean[:-3], 5), mean[-3:]]))
         # Add 30% of the mean spread, so a pixel that hardly varied in training does not dominate.
-        self.spread.copy_(smooth[1] + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
+        self.spread.copy_(_mean(spread, 5) + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
         """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].

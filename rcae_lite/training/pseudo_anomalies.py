@@ -129,9 +129,8 @@ def local_distortion(images: Tensor, generator: torch.Generator) -> tuple[Tensor
     batch = (len(images), 1, 1, 1)
     region = blob(images, generator)
     smooth = F.avg_pool2d(images, 7, stride=1, padding=3, count_include_pad=False)
-    gain = 1 + uniform(generator, batch, 0.12, 0.5, images) * (
-        1 - 2 * choose(generator, batch, 0.5, images).float()
-    )
+    change = uniform(generator, batch, 0.12, 0.5, images)
+    gain = 1 + change * (1 - 2 * choose(generator, batch, 0.5, images).float())
     contrast = uniform(generator, batch, 0.0, 2.0, images)
     kind = uniform(generator, batch, 0, 1, images)
     distorted = torch.where(kind < 0.5, images * gain, smooth + contrast * (images - smooth))
@@ -140,10 +139,8 @@ def local_distortion(images: Tensor, generator: torch.Generator) -> tuple[Tensor
 
 Family = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 _FUNCTIONS: dict[str, Family] = {
-    "colour_patches": colour_patches,
-    "copy_paste": copy_paste,
-    "random_lines": random_lines,
-    "local_distortion": local_distortion,
+    family.__name__: family
+    for family in (colour_patches, copy_paste, random_lines, local_distortion)
 }
 
 
@@ -191,13 +188,12 @@ def add_pseudo_anomalies(
         raise KitError(
             f"pseudo-anomaly families {unknown or 'none'}: choose from {', '.join(FAMILIES)}"
         )
-    perturbed = images
+    perturbed = images.clone()
     touched = torch.zeros_like(images[:, :1], dtype=torch.bool)
     batch = (len(images),)
     active = choose(generator, batch, probability, images)
     for _ in range(layers):
         family = uniform(generator, batch, 0, len(families), images).long()
-        perturbed = perturbed.clone()
         for number, name in enumerate(families):
             chosen = ((family == number) & active).nonzero().squeeze(1)
             if len(chosen):
