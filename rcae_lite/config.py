@@ -323,7 +323,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 _STAGES = ("single_pass", "rcae", "dpn", "crd")
-# Small batches: at equal time more steps are worth more than more images.
+# Batches of 8: as good as more images in fewer steps, in less time (results/*-search.md).
 _FAST: dict[str, Any] = {"batch_size": 8, "learning_rate": 2e-3, "clip": 1.0}
 _LITE = Config(
     preset="lite",
