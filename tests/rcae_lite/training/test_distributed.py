@@ -80,7 +80,7 @@ def test_the_weights_are_those_of_one_process(alone, both):
         difference = (two[name] - one[name]).abs().double()
         # Adam turns the rounding of a gradient of nearly 0 into a step of the learning rate, 2e-3.
         off = (difference > 2e-3 + 1e-2 * one[name].abs()).double().mean()
-        assert off < 1e-3 and difference.max() < 6 * 2e-3, (name, off, difference.max())
+        assert off < 2e-3 and difference.max() < 6 * 2e-3, (name, off, difference.max())
 
 
 def test_one_process_writes(alone, both):
