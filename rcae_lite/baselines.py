@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from rcae_lite.base import Detector
 from rcae_lite.config import Config
 from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation.scoring import SCORE_RULE
 from rcae_lite.model.outputs import Trajectory
 from rcae_lite.model.single_pass import SinglePassAutoencoder
 
@@ -50,6 +51,11 @@ def resize_trajectory(images: Tensor, depth: int) -> Tensor:
 
 class ResidualDetector(Detector):
     """A detector whose map is the plain residual of its last reconstruction."""
+
+    @property
+    def score_rule(self) -> str:  # type: ignore[override]
+        """How an image becomes a score."""
+        return SCORE_RULE
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
         return (trajectory.images - trajectory.restored[:, :, -1]).abs().mean(dim=1)  # (B, H, W)

@@ -71,7 +71,7 @@ class RcAEDetector(Detector):
     @property
     def score_rule(self) -> str:  # type: ignore[override]
         """How an image becomes a score, and whether position statistics are part of it."""
-        if (found := getattr(self.modules.get("crd"), "statistics", None)) is None:  # or no CRD
+        if (found := self.crd.statistics) is None:
             return SCORE_RULE
         used = "added, parts lie still" if found.still else "not used, parts lie in any place"
         return f"{SCORE_RULE}; position statistics: {used} ({found.structure:.2f})"
