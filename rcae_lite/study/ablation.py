@@ -52,7 +52,7 @@ class _CellFile(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a finished cell leaves on disk; fields as in `CellResult`."""
 
     kind = "rcae-lite-cell"
-    format_version = 3
+    format_version = 4
 
     evaluation: dict[str, Any]
     psnr: float | None = None
