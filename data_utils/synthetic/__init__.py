@@ -52,7 +52,6 @@ TRAIN_IMAGES = 160
 TEST_GOOD = 30
 TEST_DEFECTIVE = 63  # three of every family and severity
 
-_FAMILIES_EACH = 7  # of every category
 _VISIBLE = 0.02  # of the full range: a smaller change does not count as defective
 _SPLITS = ("train", "test")
 _CACHED = TRAIN_IMAGES + TEST_GOOD + TEST_DEFECTIVE  # one category
@@ -82,9 +81,13 @@ def defects_of(category: str) -> tuple[str, ...]:
     return SCENES[category].defects
 
 
+def _is_normal(split: str, index: int) -> bool:
+    return split == "train" or index < TEST_GOOD
+
+
 def _defect_of(category: str, split: str, index: int) -> str:
     """Family of an image: "good", or the families in turn after the good test images."""
-    if split == "train" or index < TEST_GOOD:
+    if _is_normal(split, index):
         return "good"
     families = defects_of(category)
     return families[(index - TEST_GOOD) % len(families)]
@@ -92,9 +95,10 @@ def _defect_of(category: str, split: str, index: int) -> str:
 
 def severity_of(split: str, index: int) -> str | None:
     """Severity of an image's defect: "mild", "medium" or "strong"; None for a normal image."""
-    if split == "train" or index < TEST_GOOD:
+    if _is_normal(split, index):
         return None
-    return list(SEVERITIES)[(index - TEST_GOOD) // _FAMILIES_EACH % len(SEVERITIES)]
+    families = len(defects_of(CATEGORIES[0]))  # every category has as many
+    return list(SEVERITIES)[(index - TEST_GOOD) // families % len(SEVERITIES)]
 
 
 def _generators(category: str, split: str, index: int, seed: int) -> list[np.random.Generator]:

@@ -31,6 +31,14 @@ def _specks(grain: np.ndarray, above: float = 3.2) -> np.ndarray:
     return np.clip(grain - above, 0, 1)
 
 
+def _table(
+    rng: np.random.Generator, size: int, tone: float, grain: float, clouds: float, dust: float
+) -> np.ndarray:
+    """Brightness of what a part lies on: a tone with fine grain, wide clouds and dark dust."""
+    fine = smooth_noise(rng, size, 128)
+    return tone + grain * fine + clouds * smooth_noise(rng, size, 4) - dust * _specks(fine)
+
+
 class Scene(ABC):
     """One normal scene.
 
@@ -157,8 +165,7 @@ class Bracket(Scene):
         lamp_v = self.camera.lamp[1] - 0.5
         sheen = 0.7 * np.exp(((v - lamp_v + 0.1 * u) / 0.11) ** 2 / -2) * (1 + 0.10 * rolling)
         gloss = 0.55 * np.exp(-0.2 * tarnish)
-        grain = smooth_noise(rng, size, 128)
-        table = 0.62 + 0.016 * grain + 0.02 * smooth_noise(rng, size, 4) - 0.25 * _specks(grain)
+        table = _table(rng, size, 0.62, 0.016, 0.02, 0.25)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE),
                        table * _rgb(0.98, 1.0, 1.03))  # fmt: skip
 
@@ -258,8 +265,7 @@ class Bolt(Scene):
         tone += 0.015 * smooth_noise(rng, size, 9)
         albedo = tone * self.colour(1.0, 0.98, 0.94)
         gloss = 0.32 * np.exp(0.12 * smooth_noise(rng, size, 8))
-        grain = smooth_noise(rng, size, 128)
-        table = 0.60 + 0.014 * grain + 0.02 * smooth_noise(rng, size, 4) - 0.20 * _specks(grain)
+        table = _table(rng, size, 0.60, 0.014, 0.02, 0.20)
         return Surface(albedo, height, gloss, sheen, soft_step(depth, _EDGE),
                        table * _rgb(1.0, 1.0, 1.01))  # fmt: skip
 

@@ -36,6 +36,7 @@ EVERY_DEFECT = pytest.mark.parametrize(
     ("category", "defect"), [(c, d) for c in CATEGORIES for d in defects_of(c)]
 )
 FIRST_DEFECTIVE = TEST_GOOD
+FAMILIES = len(defects_of(CATEGORIES[0]))  # that a category has
 
 
 def change(image: np.ndarray, normal: np.ndarray) -> np.ndarray:
@@ -46,6 +47,7 @@ def test_objects_and_textures_with_the_default_first():
     assert CATEGORIES[0] == "washer"
     assert set(CATEGORIES) == {*OBJECTS, *TEXTURES}
     assert {defect for category in CATEGORIES for defect in defects_of(category)} == set(DEFECTS)
+    assert {len(defects_of(category)) for category in CATEGORIES} == {FAMILIES}
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -153,7 +155,7 @@ def test_any_size(size):
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-@pytest.mark.parametrize("index", range(FIRST_DEFECTIVE, FIRST_DEFECTIVE + 7))
+@pytest.mark.parametrize("index", range(FIRST_DEFECTIVE, FIRST_DEFECTIVE + FAMILIES))
 def test_the_scene_does_not_depend_on_the_size(category, index):
     large = draw(category, "test", index, size=256, severity="strong")
     small = draw(category, "test", index, size=128, severity="strong")
@@ -226,7 +228,7 @@ def test_test_goods_look_like_training_images(category):
 
 def test_written_files_are_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(synthetic, "TRAIN_IMAGES", 2)  # a small set is enough, and fast
-    monkeypatch.setattr(synthetic, "TEST_DEFECTIVE", 7)
+    monkeypatch.setattr(synthetic, "TEST_DEFECTIVE", FAMILIES)
     (folder,) = write(tmp_path, "washer", seed=3)
     train, test = records("washer", seed=3)
     masks = {file.relative_to(folder).as_posix() for file in folder.glob("ground_truth/*/*.png")}
@@ -291,5 +293,5 @@ def test_a_picture_is_fast():
 
 def test_contact_sheet_shows_every_category_and_family():
     sheet = contact_sheet(size=48)
-    assert sheet.width > (3 + 7) * 48
+    assert sheet.width > (3 + FAMILIES) * 48
     assert sheet.height > 2 * len(CATEGORIES) * 48
