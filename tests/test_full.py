@@ -55,19 +55,24 @@ def test_demo_keeps_its_promises(tmp_path):
     assert minutes <= 6 and peak <= 4
 
 
-@pytest.mark.parametrize("name", CATEGORIES)
-def test_synthetic_categories_are_neither_trivial_nor_impossible(name):
-    """The plain residual of the single-pass baseline ranks images between 0.60 and 0.90.
+HARD = pytest.param(
+    "bolt",
+    marks=pytest.mark.xfail(
+        strict=True, reason="the single pass learns the table alone: the whole bolt is residual"
+    ),
+)
 
-    The bolt is too much for it: it learns the table alone, and the whole bolt is residual.
-    """
+
+@pytest.mark.parametrize("name", [HARD if name == "bolt" else name for name in CATEGORIES])
+def test_synthetic_categories_are_neither_trivial_nor_impossible(name):
+    """The plain residual of the single-pass baseline ranks images between 0.60 and 0.90."""
     category = open_category("synthetic", name, size=128)
     detector = SinglePassDetector.from_preset("demo", seed=0, device="cpu")
     detector.fit(category.train, callbacks=[])
     scores = detector.predict(category.test.images() / 255).score
     auroc = roc_auc_score(category.test.labels, scores)
     print(f"\n{name}: single-pass image AUROC {auroc:.4f}")
-    assert (0.40 if name == "bolt" else 0.60) <= auroc <= 0.90
+    assert 0.60 <= auroc <= 0.90
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a bash script")
