@@ -6,6 +6,7 @@ The detectors themselves are short: `rcae_lite.detector` (RcAE, DPN and CRD) and
 
 from __future__ import annotations
 
+import threading
 import timeit
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -49,6 +50,7 @@ from rcae_lite.training.trainer import Trainer
 __all__ = ["Detector", "keys_of", "split"]
 
 Self = TypeVar("Self", bound="Detector")
+_GLOBAL_DRAWS = threading.Lock()  # PyTorch draws initial weights from a generator that all share
 
 
 class Detector(ABC):
@@ -108,7 +110,7 @@ class Detector(ABC):
 
     def _start_afresh(self) -> None:
         """Draw the initial weights from the seed and forget any training."""
-        with torch.random.fork_rng(devices=[]):
+        with _GLOBAL_DRAWS, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.modules = {name: self._place(m) for name, m in self._build(self.config).items()}
         self.stages: dict[str, FinishedStage] = {}

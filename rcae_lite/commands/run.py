@@ -10,6 +10,7 @@ import errno
 import shutil
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
 from rcae_lite.storage.records import write_record
 from rcae_lite.training import distributed
+from rcae_lite.training.callbacks import Progress
 from rcae_lite.training.events import Callback
+from rcae_lite.training.side_by_side import side_by_side
 
 __all__ = ["evaluate_run", "forget_demo", "train_all", "train_run"]
 
@@ -99,13 +102,13 @@ def train_run(
     resume : bool
         Continue in a folder that is not empty.
     baseline : bool
-        Train and evaluate the single-pass baseline beside it (in ``baseline/``).
+        Train and evaluate the single-pass baseline at the same time (in ``baseline/``).
     false_alarm_rate : float, optional
         See `Detector.fit`.
     command : str
         The command line, for the record.
     callbacks : iterable of callable, optional
-        See `Detector.fit`.
+        See `Detector.fit`; with ``baseline`` they are called by two threads.
 
     Returns
     -------
@@ -126,19 +129,25 @@ def train_run(
             description = _resumable(folder, description)
         write_record(folder / "run.json", description)
 
-        options = {"callbacks": callbacks, "false_alarm_rate": false_alarm_rate}
         origin = command, description.code_version
-        compared = None
-        if baseline:
-            single: Detector = SinglePassDetector(detector.config, seed, device)
-            single = fit_or_load(single, category, folder / "baseline", **options)
-            compared = single.evaluate(category.test).with_provenance(*origin)
-            compared = replace(compared, restoration=single.restoration(category.train))
-            compared.save(folder / "baseline")
         distributed.wait()  # for those in `follow_run`
-        detector = fit_or_load(detector, category, folder, **options)
-        evaluation = _evaluate(detector, category, origin)
-        evaluation = replace(evaluation, restoration=detector.restoration(category.train))
+
+        def finish(one: Detector, where: Path, also: Callback) -> tuple[Any, Evaluation]:
+            calls = [*([Progress()] if callbacks is None else callbacks), also]
+            options = {"callbacks": calls, "false_alarm_rate": false_alarm_rate}
+            one = fit_or_load(one, category, where, **options)
+            found = one.evaluate(category.test).with_provenance(*origin)
+            return one, replace(found, restoration=one.restoration(category.train))
+
+        work = [partial(finish, detector, folder)]
+        if baseline:
+            single = SinglePassDetector(detector.config, seed, device)
+            work.append(partial(finish, single, folder / "baseline"))
+        (detector, evaluation), *others = side_by_side(work)
+        compared = others[0][1] if others else None
+        if compared:
+            compared.save(folder / "baseline")
+        evaluation = _with_doctor(evaluation, category)
         _write_results(detector, category.test, folder, evaluation, compared)
         return folder, evaluation
 
@@ -256,8 +265,11 @@ def _write_results(
 
 
 def _evaluate(detector: Detector, category: Category, origin: tuple[str, str | None]) -> Evaluation:
-    """Evaluate, and count what the doctor finds in the data, unless they are drawn."""
-    evaluation = detector.evaluate(category.test).with_provenance(*origin)
+    return _with_doctor(detector.evaluate(category.test).with_provenance(*origin), category)
+
+
+def _with_doctor(evaluation: Evaluation, category: Category) -> Evaluation:
+    """Count what the doctor finds in the data, unless they are drawn."""
     if category.format == SYNTHETIC:
         return evaluation
     found = diagnose(category.root, category.name, size=category.size)

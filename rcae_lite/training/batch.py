@@ -1,8 +1,9 @@
-"""The batch of one optimiser step, and its gradient in as many parts as the memory needs."""
+"""The batch of one optimiser step, drawn ahead; its gradient in parts that fit the memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from rcae_lite.training import distributed
 
-__all__ = ["Batch", "backward"]
+__all__ = ["Batch", "Objective", "backward", "drawn_ahead"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,25 @@ class Batch:
         for part in zip(*(one.split(length) for one in fields), strict=True):
             share = len(part[0]) / self.size
             yield share * self.loss(**dict(zip(names, part, strict=True)))
+
+
+Objective = Callable[[int], Batch]
+"""Gives the batch of a step; called once per step, in order, in another thread."""
+
+
+def drawn_ahead(objective: Objective, first: int, steps: int) -> Generator[Batch, None, None]:
+    """Give the batches of steps ``first`` to ``steps - 1``, each drawn while the one before trains.
+
+    A second core draws, perturbs and follows the images through frozen networks. A batch depends on
+    its step alone, so nothing else changes.
+    """
+    with ThreadPoolExecutor(1, "batch") as thread:
+        drawn = thread.submit(objective, first)
+        for step in range(first + 1, steps + 1):
+            batch = drawn.result()
+            if step < steps:
+                drawn = thread.submit(objective, step)
+            yield batch
 
 
 def backward(batch: Batch, module: nn.Module, parts: int) -> tuple[float, int]:

@@ -9,25 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
 from rcae_lite.config import Stage
-from rcae_lite.training.batch import Batch, backward
+from rcae_lite.training.batch import Objective, backward, drawn_ahead
 from rcae_lite.training.events import Callback, Event, StageState
 
-__all__ = [
-    "LossNotFinite",
-    "Objective",
-    "train_stage",
-]
-
-
-Objective = Callable[[int], Batch]
-"""Gives the batch of a step; called once per step, in order."""
+__all__ = ["LossNotFinite", "train_stage"]
 
 
 class LossNotFinite(KitError):
@@ -79,7 +71,7 @@ def train_stage(
     state : StageState
         Changed in place.
     objective : callable
-        Gives the `Batch` of step ``step``; called once per step, in order.
+        Gives the `Batch` of step ``step``, see `rcae_lite.training.batch.drawn_ahead`.
     stage : Stage
         Learning rate and schedule.
     steps : int
@@ -97,12 +89,13 @@ def train_stage(
     """
     callbacks = list(callbacks)
     state.module.train()
+    batches = drawn_ahead(objective, state.done, steps)
     try:
         while state.done < steps:
             started = time.perf_counter()
             for group in state.optimiser.param_groups:
                 group["lr"] = learning_rate(stage, state.done, steps)
-            batch = objective(state.done).of_this_process()
+            batch = next(batches).of_this_process()
             value, state.parts = backward(batch, state.module, state.parts)
             parameters = state.module.parameters()
             norm = nn.utils.clip_grad_norm_(parameters, stage.clip or math.inf).item()
@@ -122,4 +115,5 @@ def train_stage(
             for callback in callbacks:
                 callback(Event(name, state.done, steps, value, state))
     finally:  # also after an interrupt: a module left in training mode would change as it predicts
+        batches.close()
         state.module.eval()

@@ -1,6 +1,8 @@
 """The loop emits events, is deterministic, and continues where it stood."""
 
 import copy
+import threading
+import time
 
 import pytest
 import torch
@@ -212,3 +214,36 @@ def test_a_gradient_that_becomes_nan_stops_although_the_loss_is_finite():
         train_stage("fit", new_state(module, stage), batch_of, stage, 3)
     for old, new in zip(before, module.parameters(), strict=True):
         assert torch.equal(old, new)
+
+
+def test_a_batch_is_drawn_while_the_one_before_trains():
+    module, batch = problem()
+    drawn, seen = [], []
+
+    def objective(step: int) -> Batch:
+        drawn.append((step, threading.get_ident()))
+        return batch(step)
+
+    def look(event: Event) -> None:
+        while len(drawn) < min(event.done + 1, 12):  # the time limit of the tests ends it
+            time.sleep(0.001)
+        seen.append(len(drawn))
+
+    train_stage("fit", new_state(module, STAGE), objective, STAGE, 12, [look])
+    assert [step for step, _ in drawn] == list(range(12)), "once each, in order"
+    assert seen == [*range(2, 13), 12], "one ahead, and none that nobody needs"
+    assert {thread for _, thread in drawn} != {threading.get_ident()}
+
+
+def test_what_fails_as_a_batch_is_drawn_is_raised_by_the_training():
+    module, batch = problem()
+
+    def objective(step: int) -> Batch:
+        if step == 3:
+            raise OSError("the disk is gone")
+        return batch(step)
+
+    state = new_state(module, STAGE)
+    with pytest.raises(OSError, match="the disk is gone"):
+        train_stage("fit", state, objective, STAGE, 12)
+    assert state.done == 3 and not module.training
