@@ -27,6 +27,7 @@ from rcae_lite.training.shapes import (
     is_grey,
     pixel_grid,
     smooth_noise,
+    soften,
     texture,
 )
 
@@ -154,7 +155,7 @@ def add_pseudo_anomalies(
 ) -> tuple[Tensor, Tensor]:
     """Add pseudo-anomalies to normal images.
 
-    Every image gets up to ``layers`` anomalies, each of a family of its own.
+    Every image gets up to ``layers`` anomalies, each of a family of its own, some with soft edges.
 
     Parameters
     ----------
@@ -197,8 +198,9 @@ def add_pseudo_anomalies(
         for number, name in enumerate(families):
             chosen = ((family == number) & active).nonzero().squeeze(1)
             if len(chosen):
-                altered, region = _FUNCTIONS[name](perturbed[chosen], generator)
-                perturbed[chosen] = torch.where(region, altered, perturbed[chosen])
+                before = perturbed[chosen]
+                altered, region = _FUNCTIONS[name](before, generator)
+                perturbed[chosen] = before + soften(region, generator) * (altered - before)
                 touched[chosen] |= region
         active = active & choose(generator, batch, 0.5, images)
     changed = (perturbed - images).abs().amax(dim=1, keepdim=True) > VISIBLE

@@ -9,7 +9,18 @@ from torch.nn import functional as F
 from rcae_lite.model.losses import gradient
 from rcae_lite.training.draws import choose, log_uniform, uniform
 
-__all__ = ["blend", "blob", "centres", "is_grey", "pixel_grid", "smooth_noise", "texture"]
+__all__ = [
+    "blend",
+    "blob",
+    "centres",
+    "is_grey",
+    "pixel_grid",
+    "smooth_noise",
+    "soften",
+    "texture",
+]
+
+BLURS = 3  # at most; each spreads an edge by a pixel to either side
 
 
 def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +83,19 @@ def blob(images: Tensor, generator: torch.Generator) -> Tensor:
     )
     round_ = radius + 0.4 * wobble * choose(generator, batch, 0.6, images) < 1
     return torch.where(choose(generator, batch, 0.25, images), rectangle, round_)
+
+
+def soften(region: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur the edge of each region as optics do: (B, 1, H, W) bool to [0, 1].
+
+    None to three times by a mean over 3x3, each with probability one half: hard edges alone would
+    teach CRD to look for seams, which no defect in a photograph has.
+    """
+    cover = region.float()
+    for _ in range(BLURS):
+        blurred = F.avg_pool2d(cover, 3, stride=1, padding=1, count_include_pad=False)
+        cover = torch.where(choose(generator, (len(cover), 1, 1, 1), 0.5, cover), blurred, cover)
+    return cover
 
 
 def blend(images: Tensor, layer: Tensor, generator: torch.Generator) -> Tensor:

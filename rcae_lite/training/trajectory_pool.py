@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rcae_lite.training.shapes import centres
+
 __all__ = ["TrajectoryPool", "CRDExamples", "concatenate"]
 
 
@@ -80,8 +82,8 @@ class TrajectoryPool:
         size : int
             B, number of items.
         crop : int
-            Side of the crops; 0 for whole images. Half of the crops are centred near an anomalous
-            pixel where the image has one, the others lie anywhere.
+            Side of the crops; 0 for whole images. Half of the crops lie around an anomalous pixel
+            where the image has one, the others around one of `rcae_lite.training.shapes.centres`.
         generator : torch.Generator
             Source of all randomness.
         """
@@ -93,19 +95,23 @@ class TrajectoryPool:
             chunk, place = alive[index // per_chunk], index % per_chunk
             rows, columns = slice(None), slice(None)
             if crop:
-                rows, columns = _window(chunk.masks[place], crop, generator)
+                rows, columns = _window(chunk.images[place], chunk.masks[place], crop, generator)
             items.append(CRDExamples(*(f[place : place + 1, ..., rows, columns] for f in chunk)))
         return CRDExamples(*(field.float() for field in concatenate(items)))
 
 
-def _window(mask: Tensor, side: int, generator: torch.Generator) -> tuple[slice, slice]:
-    """Draw the window of a crop inside a (1, H, W) mask."""
+def _window(
+    image: Tensor, mask: Tensor, side: int, generator: torch.Generator
+) -> tuple[slice, slice]:
+    """Draw the window of a crop inside an image (3, H, W) and its mask (1, H, W)."""
     height, width = mask.shape[-2:]
     near, u, v, pick = torch.rand(4, generator=generator).tolist()
-    top, left = int(u * (height - side + 1)), int(v * (width - side + 1))
     anomalous = mask[0].nonzero() if near < 0.5 else mask.new_empty(0)
     if len(anomalous):
         y, x = anomalous[int(pick * len(anomalous))].tolist()
-        top = min(max(y - int(u * side), 0), height - side)
-        left = min(max(x - int(v * side), 0), width - side)
+    else:
+        down, across = centres(image.unsqueeze(0).float(), generator)[0].tolist()
+        y, x = int(down * height), int(across * width)
+    top = min(max(y - int(u * side), 0), height - side)
+    left = min(max(x - int(v * side), 0), width - side)
     return slice(top, top + side), slice(left, left + side)

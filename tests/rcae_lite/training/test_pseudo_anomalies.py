@@ -9,7 +9,7 @@ from rcae_lite.config import FAMILIES, PAPER_FAMILIES
 from rcae_lite.training import pseudo_anomalies
 from rcae_lite.training.pseudo_anomalies import GAPS, VISIBLE
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies as add
-from rcae_lite.training.shapes import blob
+from rcae_lite.training.shapes import BLURS, blob, soften
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,9 @@ def test_families_are_different_draws_of_different_kinds(images):
 
 def test_lines_are_thin_and_patches_are_compact(images):
     def thickness(family: str) -> float:
-        mask = add(images, generator(), families=[family], probability=1, layers=1)[1]
-        eroded = 1 - F.max_pool2d(1 - mask, 3, stride=1, padding=1)
-        return (eroded.sum() / mask.sum()).item()
+        region = getattr(pseudo_anomalies, family)(images, generator())[1].float()
+        eroded = 1 - F.max_pool2d(1 - region, 3, stride=1, padding=1)
+        return (eroded.sum() / region.sum()).item()
 
     assert thickness("random_lines") < 0.3 < thickness("colour_patches")
 
@@ -99,6 +99,17 @@ def test_more_than_half_of_the_regions_are_small():
     assert 0.04 < diameters.median() < 0.09
     assert 0.7 < (diameters < 0.15).float().mean() < 0.9
     assert 0.3 < diameters.max() < 0.6
+
+
+def test_edges_are_hard_to_soft_and_keep_their_place():
+    region = torch.zeros(400, 1, 32, 32, dtype=torch.bool)
+    region[:, :, 10:20, 8:24] = True
+    cover = soften(region, generator())
+    widths = ((cover > 0) & (cover < 1)).sum(dim=(1, 2, 3)) / (2 * (10 + 16))  # pixels of the edge
+    assert (widths == 0).float().mean().item() == pytest.approx(0.5**BLURS, abs=0.06)
+    assert 1.5 < widths.median() < 4.5 and widths.max() < 2 * BLURS + 1
+    assert torch.allclose(cover.sum(dim=(1, 2, 3)), torch.tensor(160.0), rtol=1e-4)
+    assert ((cover > 0.5) == region).float().mean() > 0.99
 
 
 def test_probability_is_the_share_of_images_with_an_anomaly(images):

@@ -41,8 +41,21 @@ def test_items_stay_together():
 def test_half_of_the_crops_look_at_the_anomaly():
     batch = TrajectoryPool(chunk, chunks=1, every=5).batch(0, 400, 16, generator())
     share = (batch.masks.flatten(1).amax(1) > 0).float().mean().item()
-    anywhere = (8 / 17) ** 2  # a random window meets the corner that often
+    anywhere = (15.5 / 32) ** 2  # the images are flat: a window around any pixel meets the corner
     assert abs(share - (0.5 + 0.5 * anywhere)) < 0.08
+
+
+def test_the_other_crops_look_where_there_is_structure():
+    def with_part(number: int) -> CRDExamples:
+        images = torch.zeros(4, 3, 128, 128)
+        images[..., 8:24, 100:116] = torch.rand(16, 16, generator=generator())  # 2% of the image
+        normal = torch.zeros(4, 1, 128, 128)
+        return CRDExamples(images, images.unsqueeze(2), normal[:, :0], normal)
+
+    batch = TrajectoryPool(with_part, chunks=1, every=5).batch(0, 400, 32, generator())
+    share = (batch.images.flatten(1).amax(1) > 0).float().mean().item()
+    anywhere = (24 + 15.5) / 128 * (59 - 15.5) / 128  # of windows around any pixel meet the part
+    assert share > 4 * anywhere
 
 
 def test_whole_images_without_crop():
