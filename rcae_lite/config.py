@@ -243,7 +243,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     crd: CRDConfig
 
     def __post_init__(self) -> None:
-        divisor = self.side_multiple
+        divisor = self.side_multiple()
         if self.size % divisor:
             raise KitError(
                 f"size {self.size} is not a multiple of {divisor} (depth {self.rcae.depth}, four "
@@ -255,9 +255,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if seen != sorted(set(seen) & set(range(1, self.rcae.depth + 1))):
             raise KitError(f"crd.depths {seen} must increase and lie in 1..{self.rcae.depth}")
 
-    @property
-    def side_multiple(self) -> int:
-        """What height and width are multiples of: halved by RcAE, and four times by DPN and CRD."""
+    def side_multiple(self, detector: str = "full") -> int:
+        """Return what the sides of images are multiples of: a detector's networks halve them."""
+        if detector == "single_pass":
+            return 2**self.single_pass.levels
         return 2 ** max(halvings(self.size, self.rcae.depth, self.rcae.half_size), 4)
 
     def prefix(self, stages: Sequence[str]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def require_extra() -> None:
 
 def _traced(detector: Detector) -> bytes:
     """Trace the detector for any batch and size."""
-    multiple = detector.config.side_multiple
+    multiple = detector.config.side_multiple(detector.kind)
     sides = {2: multiple * torch.export.Dim("rows"), 3: multiple * torch.export.Dim("columns")}
     # No two of the example's sizes are alike, lest the tracer takes them for one.
     example = torch.rand(2, 3, 3 * multiple, 5 * multiple)
@@ -128,7 +128,7 @@ def _metadata(detector: Detector) -> dict[str, str]:
         "false_alarm_rate": repr(threshold.false_alarm_rate),
         "score_rule": detector.score_rule,
         "size": str(detector.config.size),
-        "side_multiple": str(detector.config.side_multiple),
+        "side_multiple": str(detector.config.side_multiple(detector.kind)),
         "category": str(detector.trained.get("category", "")),
         "seed": str(detector.seed),
         "config": json.dumps(detector.config.to_dict()),
@@ -152,7 +152,7 @@ def largest_difference(detector: Detector, model: bytes) -> float:
         two of a small size, three of another shape. Relative where an output is above 1.
     """
     session = import_module("onnxruntime").InferenceSession(model, providers=_PROVIDERS)
-    multiple, size = detector.config.side_multiple, detector.config.size
+    multiple, size = detector.config.side_multiple(detector.kind), detector.config.size
     generator = torch.Generator().manual_seed(0)
     shapes = [(1, size, size), (2, multiple, multiple), (3, 3 * multiple, 2 * multiple)]
     largest = 0.0

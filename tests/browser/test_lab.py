@@ -133,7 +133,7 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     tab.command("notebook:shutdown-kernel")
     tab.page.wait_for_timeout(1000)
     explorer.scroll_into_view_if_needed()
-    explorer.locator('[data-control="depth"]').fill("5")
+    explorer.locator('[data-control="depth"]').fill("3")
     assert (tab.within(explorer).pixels("residual") != expected).any()
     explorer.locator('[data-control="depth"]').fill("2")
     np.testing.assert_array_equal(tab.within(explorer).pixels("residual"), expected)

@@ -16,7 +16,7 @@ def tiny_config(**overrides) -> Config:
     options = {
         "size": 32,
         "single_pass": TINY_STAGE,
-        "rcae": TINY_STAGE | {"width": 16, "depth": 5, "half_size_steps": 0},
+        "rcae": TINY_STAGE | {"width": 16, "depth": 3, "half_size_steps": 0},
         "dpn": TINY_STAGE | {"width": 8},
         "crd": TINY_STAGE | crd,
     }

@@ -91,7 +91,7 @@ def test_train_evaluate_predict(data, capsys):
         assert set(printed[name]) == {"value", "low", "high"}
         assert printed[name]["value"] == before.metrics[name].value
     assert set(printed["threshold"]) == {"value", "false_alarm_rate"}
-    assert len(printed["residual_auroc_by_depth"]) == 5
+    assert len(printed["residual_auroc_by_depth"]) == 3
     assert printed["data_fingerprint"] == described["data_fingerprint"]
     with (run / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -206,14 +206,20 @@ def test_all_trains_every_category_and_writes_the_mean(tmp_path, capsys):
 
 
 def test_demo_has_the_baseline_beside_it_and_can_be_run_again(capsys):
-    for _ in range(2):
-        assert rcae("demo") == 0
+    assert rcae("demo") == 0
     report = Path("runs/demo/report.html").read_text()
     assert "single-pass" in report and "washer" in report
     assert (
         Evaluation.load("runs/demo/baseline/evaluation.json").provenance.detector == "single_pass"
     )
     assert "single-pass baseline" in capsys.readouterr().out
+
+    before = {path.name for path in Path("runs/demo").iterdir()}
+    assert "'wood'" in refused(capsys, "demo", "--category", "wood")
+    if not torch.cuda.is_available():
+        assert "cuda" in refused(capsys, "demo", "--device", "cuda")
+    assert {path.name for path in Path("runs/demo").iterdir()} == before, "a mistake costs nothing"
+    assert rcae("demo") == 0
 
 
 def test_demo_removes_nothing_but_a_demo(data, capsys):
@@ -224,10 +230,6 @@ def test_demo_removes_nothing_but_a_demo(data, capsys):
     Path("notes").mkdir()
     Path("notes/thesis.txt").write_text("precious")
     assert "is not empty" in refused(capsys, "demo", "--out", "notes")
-    assert rcae("demo") == 0
-    capsys.readouterr()
-    assert "'wood'" in refused(capsys, "demo", "--category", "wood")
-    assert Path("runs/demo/report.html").exists()
 
 
 def test_changed_data_are_not_mixed_with_the_run(tmp_path, capsys):
@@ -435,15 +437,6 @@ def test_explore_writes_one_page_with_all_that_the_run_has(data, tmp_path, capsy
     line = refused(capsys, "explore", tmp_path / "run", image, "--out", page, "--paint")
     assert "4 images; --paint takes one" in line
     assert "is a folder" in refused(capsys, "explore", tmp_path / "run", image, "--out", tmp_path)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_demo_on_a_device_that_is_not_there_keeps_the_earlier_one(tmp_path, capsys):
-    assert rcae("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
-    before = sorted(path.name for path in (tmp_path / "demo").iterdir())
-    capsys.readouterr()
-    assert "cuda" in refused(capsys, "demo", "--out", tmp_path / "demo", "--device", "cuda")
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == before
 
 
 def test_all_categories_are_looked_at_before_the_first_is_trained(tmp_path, capsys):

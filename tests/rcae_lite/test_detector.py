@@ -64,9 +64,9 @@ def test_earlier_modules_are_frozen_in_later_stages(tiny_category):
 
 def test_trajectory_is_typed_and_consistent(tiny_detector):
     trajectory = tiny_detector.trajectory(images())
-    assert trajectory.reconstructions.shape == trajectory.enhanced.shape == (2, 3, 5, 32, 32)
-    assert trajectory.residuals.shape == (2, 5, 32, 32)
-    assert trajectory.changes.shape == (2, 4, 32, 32)
+    assert trajectory.reconstructions.shape == trajectory.enhanced.shape == (2, 3, 3, 32, 32)
+    assert trajectory.residuals.shape == (2, 3, 32, 32)
+    assert trajectory.changes.shape == (2, 2, 32, 32)
     expected = (images() - tiny_detector.rcae(images(), 3)).abs().mean(dim=1)
     torch.testing.assert_close(trajectory.residuals[:, 2], expected, atol=1e-5, rtol=1e-5)
     step = (trajectory.reconstructions[:, :, 1] - trajectory.reconstructions[:, :, 0]).abs()
@@ -223,7 +223,7 @@ def test_evaluation_has_everything_and_survives_json(tiny_category, tiny_detecto
     }
     for interval in evaluation.metrics.values():
         assert 0 <= interval.low <= interval.high <= 1
-    assert len(evaluation.residual_auroc_by_depth) == 5
+    assert len(evaluation.residual_auroc_by_depth) == 3
     detection = tiny_detector.predict(tiny_category.test.images() / 255)
     np.testing.assert_allclose(evaluation.scores, detection.score, rtol=1e-5)
     values = json.loads(evaluation.to_json())

@@ -92,11 +92,11 @@ def test_the_model_says_what_it_is(rcae):
     assert told["kind"] == "rcae-lite-onnx/full" and told["category"] == "tiny"
     assert float(told["threshold"]) == detector.threshold.value
     assert float(told["false_alarm_rate"]) == detector.threshold.false_alarm_rate
-    assert (told["size"], told["side_multiple"]) == ("32", "32")
+    assert (told["size"], told["side_multiple"]) == ("32", "16")
     assert config_from_dict(json.loads(told["config"])) == detector.config
     (images,) = session.get_inputs()
     assert (images.name, images.type) == ("images", "tensor(float)")
-    assert images.shape == ["batch", 3, "32*rows", "32*columns"]
+    assert images.shape == ["batch", 3, "16*rows", "16*columns"]
     assert [output.name for output in session.get_outputs()] == [
         "reconstructions",
         "enhanced",
@@ -175,5 +175,5 @@ def test_ablations_are_exported_too(tiny_category, tmp_path, options):
     config = tiny_config(**options)
     detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, callbacks=[])
     export_onnx(detector, tmp_path / "a.onnx")
-    side = detector.config.side_multiple
+    side = detector.config.side_multiple(detector.kind)
     assert_equal_to_pytorch(detector, tmp_path / "a.onnx", torch.rand(2, 3, 3 * side, 2 * side))

@@ -110,7 +110,7 @@ def test_the_probe_of_every_network_is_written(data, tmp_path, trained):
     depths = {line["row"]: 0 for line in lines(tmp_path, "restoration")}
     for line in lines(tmp_path, "restoration"):
         depths[line["row"]] += 1
-    assert depths == {label: 1 if "single" in label else 5 for label in depths}
+    assert depths == {label: 1 if "single" in label else 3 for label in depths}
     resized = found.probed[0].found
     assert resized.copied_share[0] > resized.copied_share[-1]  # blur alone lowers it
     assert resized.error[0] < resized.error[-1]

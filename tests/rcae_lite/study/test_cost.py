@@ -29,7 +29,16 @@ def made_up(device: str, factor: float) -> list[Measured]:
 
 @pytest.fixture(scope="module")
 def measured() -> Cost:
-    return cost.measure(SMALL, device="cpu", sizes=(64, 128), depths=(1, 2), command="a command")
+    with pytest.MonkeyPatch.context() as patch:  # a fresh process serves the memory alone
+        patch.setattr(cost, "_in_a_fresh_process", cost._measure_here)
+        return cost.measure(
+            SMALL, device="cpu", sizes=(64, 128), depths=(1, 2), command="a command"
+        )
+
+
+def test_a_fresh_process_answers():
+    (found,) = cost._in_a_fresh_process("single_pass", [SMALL], "cpu")
+    assert found.detector == "single_pass" and found.milliseconds > 0
 
 
 def test_every_detector_is_measured_at_every_depth_and_size(measured):

@@ -88,7 +88,7 @@ def test_every_value_of_every_control_of_the_explorer(explorer):
 
 @pytest.mark.parametrize("values", [
     {"image": -1}, {"image": 8}, {"image": 1.5}, {"image": None}, {"image": True},
-    {"depth": 0}, {"depth": 6}, {"depth": "2"}, {"opacity": 1.01}, {"opacity": float("nan")},
+    {"depth": 0}, {"depth": 4}, {"depth": "2"}, {"opacity": 1.01}, {"opacity": float("nan")},
     {"colour": 3}, {"probes": [[1, 2]]}, {"probes": [[32, 0, 0]]}, {"probes": [[0, 0, 6]]},
     {"probes": "all"}, {"probes": [[0, 0, 0]] * (MAX_PROBES + 1)},
     {"depth": 2, "image": 99},
@@ -113,8 +113,8 @@ def test_a_probe_reads_what_the_panels_show(explorer):
 
 def test_the_background_of_the_probe_is_the_distribution_of_normal_pixels(explorer):
     bands = explorer.data()["normal"]
-    assert np.shape(bands["residual"]) == (5, len(QUANTILES))
-    assert np.shape(bands["value"]) == (6, len(QUANTILES))
+    assert np.shape(bands["residual"]) == (3, len(QUANTILES))
+    assert np.shape(bands["value"]) == (4, len(QUANTILES))
     assert np.shape(bands["change"]) == (4, len(QUANTILES))
     inside = explorer.frames.residuals[:, 2] / 765
     share = [(inside <= edge).mean() for edge in bands["residual"][2]]

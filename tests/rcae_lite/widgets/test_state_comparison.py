@@ -27,8 +27,8 @@ def state(detectors, tiny_category) -> ComparisonState:
 
 
 def test_every_panel_at_every_image_and_depth_is_the_detectors_own(state, detectors, tiny_category):
-    assert state.depth == 5 and state.values == {"image": 0, "depth": 5}
-    for image, depth in itertools.product(range(8), range(1, 6)):
+    assert state.depth == 3 and state.values == {"image": 0, "depth": 3}
+    for image, depth in itertools.product(range(8), range(1, 4)):
         state.set(image=image, depth=depth)
         picture = tiny_category.test[image].image.unsqueeze(0)
         for index, detector in enumerate(detectors.values()):
@@ -66,7 +66,7 @@ def test_residuals_share_one_scale_and_maps_keep_their_own(state):
     assert first.high != second.high
 
 
-@pytest.mark.parametrize("values", [{"image": 8}, {"image": -1}, {"depth": 0}, {"depth": 6}])
+@pytest.mark.parametrize("values", [{"image": 8}, {"image": -1}, {"depth": 0}, {"depth": 4}])
 def test_values_outside_are_refused(state, values):
     with pytest.raises(KitError, match="choose a whole number"):
         state.set(**values)
