@@ -47,11 +47,11 @@ def test_all_frames_travel_once_as_binary_buffers(explorer, sent):
     assert len(paths) == len(set(paths)) == len(opened["buffers"])
     for index in range(8):
         buffer = opened["buffers"][paths.index(("data", "images", index, "frames", "bytes"))]
-        frames = np.frombuffer(buffer, np.uint8).reshape(11, 32, 32, 3)
+        frames = np.frombuffer(buffer, np.uint8).reshape(7, 32, 32, 3)
         state = explorer.state.frames
         np.testing.assert_array_equal(frames[0], state.images[index])
-        np.testing.assert_array_equal(frames[1:6], state.reconstructions[index])
-        np.testing.assert_array_equal(frames[6:], state.enhanced[index])
+        np.testing.assert_array_equal(frames[1:4], state.reconstructions[index])
+        np.testing.assert_array_equal(frames[4:], state.enhanced[index])
     del opened["data"]["state"]["_esm"], opened["data"]["state"]["_css"]
     assert len(json.dumps(opened["data"])) < 20_000, "pictures in JSON"
 
@@ -69,12 +69,12 @@ def test_moving_a_slider_in_the_browser_sends_no_frame_back(explorer, sent):
 
 def test_setting_a_control_in_python_reaches_the_browser(explorer, sent):
     del sent[:]
-    explorer.depth = 3
+    explorer.depth = 2
     (update,) = [message["data"] for message in sent if message["data"].get("method") == "update"]
-    assert update["state"] == {"depth": 3}
+    assert update["state"] == {"depth": 2}
     with pytest.raises(KitError, match="depth 9"):
         explorer.depth = 9
-    assert explorer.depth == explorer.state.values["depth"] == 3
+    assert explorer.depth == explorer.state.values["depth"] == 2
 
 
 def paint(painter, painted: np.ndarray, number: int) -> dict:
@@ -92,7 +92,7 @@ def test_a_stroke_is_answered_with_everything_that_depends_on_it(painter, sent):
     del sent[:]
     result = paint(painter, painted, 7)
     assert (result["number"], result["ours"], result["note"]) == (7, True, "")
-    frames = np.frombuffer(result["picture"]["frames"]["bytes"], np.uint8).reshape(11, 32, 32, 3)
+    frames = np.frombuffer(result["picture"]["frames"]["bytes"], np.uint8).reshape(7, 32, 32, 3)
     np.testing.assert_array_equal(frames[0], painted)
     mask = np.frombuffer(result["mask"]["bytes"], np.uint8).reshape(32, 32)
     assert mask.sum() == 7 * 12
