@@ -20,7 +20,6 @@ from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import code_version
 
-
 HIGHEST = (16, 64)  # how many pixels are averaged
 SIGMAS = (1, 2, 4, 6)  # pixels
 
