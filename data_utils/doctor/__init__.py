@@ -12,6 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from data_utils.catalogue import (
@@ -174,6 +175,7 @@ def _summary(case: Case) -> CategorySummary:
     sizes = Counter(f"{header.height}x{header.width}" for header in headers)
     modes = Counter(_mode(facts) for facts in case.facts if facts.header)
     areas = [area for facts in case.facts for area in facts.defects]
+    largest = [facts.defects[-1] for facts in case.facts if facts.defects]  # of each image
     first = {(f.split, f.record.defect): f for f in reversed(case.facts) if not f.fault}
     return CategorySummary(
         name=case.name,
@@ -184,6 +186,9 @@ def _summary(case: Case) -> CategorySummary:
         modes=_listed(modes),
         small_defects=sum(area * case.size**2 < 1 for area in areas),
         defects=len(areas),
+        small_masks=(
+            tuple((np.quantile(largest, (0, 0.1)) * case.size**2).tolist()) if largest else None
+        ),
         examples=tuple(
             facts.record.path for facts in reversed(first.values()) if facts.record.file
         ),

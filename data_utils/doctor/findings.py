@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
@@ -15,6 +16,8 @@ __all__ = ["KINDS", "CategorySummary", "Diagnosis", "Finding", "Kind", "Severity
 Severity = Literal["error", "warning"]
 
 _SHOWN = 3  # findings of a kind on the page of text
+_ENOUGH = 16  # pixels of a defect, 4x4: two halvings leave one of them
+_SIDES = 16  # training sizes are multiples of it
 
 
 class Kind(NamedTuple):
@@ -177,6 +180,9 @@ class CategorySummary:
         Sizes (height x width), and modes with bit depths, in words.
     small_defects, defects : int
         Connected defects smaller than a pixel at the training size, and all of them.
+    small_masks : tuple of float or None
+        Pixels at the training size of the smallest mask, and what a tenth of the masks have at
+        most; of each its largest defect counts. None without masks.
     examples : tuple of str
         An image of each split and defect, relative to the data root.
     """
@@ -189,6 +195,7 @@ class CategorySummary:
     modes: str
     small_defects: int
     defects: int
+    small_masks: tuple[float, ...] | None
     examples: tuple[str, ...]
 
 
@@ -263,12 +270,31 @@ class Diagnosis:
             )
         for found in self.categories:
             yield f"{found.name}: {found.sizes}; {found.modes}"
+            if advice := self.size_advice(found):
+                yield f"{found.name}: {advice}"
             if found.small_defects:
                 yield (
                     f"{found.name}: {found.small_defects} of {found.defects} connected defects are "
                     f"smaller than a pixel at {self.size}x{self.size}; AU-PRO counts each as one "
                     "region"
                 )
+
+    def size_advice(self, category: CategorySummary) -> str | None:
+        """Say how small the masks are, and from which size on nine of ten are large enough."""
+        if category.small_masks is None:
+            return None
+        smallest, tenth = category.small_masks
+        text = (
+            f"the smallest mask has {smallest:.1f} pixels at {self.size}x{self.size}, a tenth of "
+            f"them at most {tenth:.1f}"
+        )
+        if tenth >= _ENOUGH:
+            return text
+        side = _SIDES * math.ceil(self.size * math.sqrt(_ENOUGH / tenth) / _SIDES)
+        return (
+            f"{text}, which is easily missed; train at {side}x{side}, where these have {_ENOUGH}, "
+            "or cut the images into tiles"
+        )
 
     def fix_plan(self) -> str:
         """List what to do, a line for each finding, grouped by kind; nothing is changed."""

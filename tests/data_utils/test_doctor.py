@@ -345,6 +345,27 @@ def test_stray_pixels_beside_a_real_defect_are_a_note_not_a_finding(root: Path) 
     assert "1 of 4 connected defects are smaller than a pixel at 64x64" in diagnosis.summary()
 
 
+def test_small_masks_ask_for_a_larger_size(root: Path) -> None:
+    whole = diagnose(root, size=64)  # masks of 10x10 pixels in 60x80
+    share = 10 * 10 / (HEIGHT * WIDTH)
+    (category,) = whole.categories
+    assert category.small_masks == pytest.approx((64**2 * share, 64**2 * share))
+    assert "the smallest mask has 85.3 pixels at 64x64, a tenth of them at most 85.3\n" in (
+        whole.summary()
+    )
+    small = diagnose(root, size=16)  # 5.3 pixels; 16 from sqrt(16 / share) = 27.7 on
+    advice = small.size_advice(small.categories[0])
+    assert advice is not None and "5.3 pixels at 16x16" in advice and "train at 32x32" in advice
+    assert advice.removeprefix("the") in to_html(small)
+
+
+def test_without_masks_there_is_no_advice_on_the_size(root: Path) -> None:
+    shutil.rmtree(root / "lid/ground_truth")
+    diagnosis = diagnose(root, size=16)
+    assert diagnosis.size_advice(diagnosis.categories[0]) is None
+    assert "smallest mask" not in diagnosis.summary()
+
+
 def test_images_of_a_folder_that_nothing_reads_are_one_finding(root: Path) -> None:
     for number in range(3):
         write(root / f"lid/test_private/{number}.png", draw(400 + number))
