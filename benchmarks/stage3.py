@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from setting import command
 from sklearn.metrics import roc_auc_score
+from validate import image_and_pixel
 
 from data_utils import ImageSet
 from rcae_lite import RcAEDetector
 from rcae_lite.base import split
 from rcae_lite.cli import parse_options
 from rcae_lite.commands.run_record import open_data_of, read_run
-from rcae_lite.evaluation.restoration import paint_defects, structured_pixels
+from rcae_lite.evaluation.restoration import SIZE_BINS, paint_defects, structured_pixels
 from rcae_lite.storage.provenance import code_version
 from rcae_lite.study.summary import markdown_table
 from rcae_lite.training.loop import new_state, train_stage
 from rcae_lite.training.stages import CRDStage
 
-SMALL = 0.004  # of the area: the first size bin of the probe
 COLUMNS = [
     *("probe", "on the part", "small", "90% of normal scores"),
     *("image AUROC", "pixel AUROC", "training s"),
@@ -41,12 +41,12 @@ def trained_anew(run: Path, options: dict, train: ImageSet) -> tuple[RcAEDetecto
     detector = RcAEDetector(before.config.updated(options), before.seed)
     for name in ("rcae", "dpn"):
         detector.modules[name].load_state_dict(before.modules[name].state_dict())
-        detector.modules[name].eval()
     config = detector.config
     images = train.images()[split(before.seed, len(train))[0]]
+    steps = config.crd.optimiser_steps(len(images))
     state = new_state(detector.modules["crd"], config.crd)
     stage = CRDStage(detector.modules, images, config, before.seed)
-    train_stage("crd", state, stage.batch, config.crd, config.crd.steps)
+    train_stage("crd", state, stage.batch, config.crd, steps)
     return detector, state.seconds
 
 
@@ -58,7 +58,7 @@ def measured(detector: RcAEDetector, train: ImageSet, test: ImageSet) -> list[fl
     chosen = {
         "all": painted.area > 0,
         "on the part": on_part > painted.mask.sum(dim=(1, 2, 3)) / 2,
-        "small": painted.area < SMALL,
+        "small": painted.area < SIZE_BINS[1],
     }
     quiet, loud = detector.predict(normal).score, detector.predict(painted.images).score
 
@@ -66,14 +66,8 @@ def measured(detector: RcAEDetector, train: ImageSet, test: ImageSet) -> list[fl
         labels = [0] * len(quiet) + [1] * int(which.sum())
         return roc_auc_score(labels, torch.cat([quiet, loud[which]]))
 
-    found = detector.predict(test.images() / 255)
-    masks = torch.stack([test[i].mask.as_subclass(torch.Tensor) for i in range(len(test))])
-    return [
-        *(auroc(which) for which in chosen.values()),
-        float(np.quantile(quiet, 0.9)),
-        roc_auc_score(test.labels, found.score),
-        roc_auc_score(masks.flatten().numpy(), found.anomaly_map.flatten().numpy()),
-    ]
+    probed = [auroc(which) for which in chosen.values()]
+    return [*probed, float(np.quantile(quiet, 0.9)), *image_and_pixel(detector, test)]
 
 
 def main() -> None:
@@ -85,7 +79,7 @@ def main() -> None:
     print("\n".join(markdown_table(["category", *COLUMNS], [])), flush=True)
     rows = []
     for run in args.runs:
-        category = open_data_of(read_run(run), None)
+        category = open_data_of(read_run(run))
         detector, seconds = trained_anew(run, parse_options(args.options), category.train)
         rows.append([*measured(detector, category.train, category.test), seconds])
         print(line(category.name, rows[-1]), flush=True)

@@ -36,13 +36,18 @@ MEASURES = ["image AUROC", "pixel AUROC", "CRD above the best residual"]
 COLUMNS = [*MEASURES, *(f"{measure}, harder" for measure in MEASURES), "training s"]
 
 
+def image_and_pixel(detector: RcAEDetector, test: ImageSet) -> tuple[float, float]:
+    """Image and pixel AUROC at the working size, fractions of 1."""
+    found = detector.predict(test.images() / 255)
+    masks = torch.stack([test[i].mask.as_subclass(torch.Tensor) for i in range(len(test))])
+    image = roc_auc_score(test.labels, found.score)
+    return image, roc_auc_score(masks.flatten().numpy(), found.anomaly_map.flatten().numpy())
+
+
 def aurocs(detector: RcAEDetector, test: ImageSet) -> list[float]:
     """Image and pixel AUROC at the working size, and CRD's lead."""
     images, labels = test.images() / 255, test.labels
-    masks = torch.stack([test[i].mask.as_subclass(torch.Tensor) for i in range(len(test))])
-    found = detector.predict(images)
-    image = roc_auc_score(labels, found.score)
-    pixel = roc_auc_score(masks.flatten().numpy(), found.anomaly_map.flatten().numpy())
+    image, pixel = image_and_pixel(detector, test)
     residuals = [smooth(detector.trajectory(part).residuals) for part in images.split(4)]
     scores = torch.cat(residuals).flatten(2).amax(dim=2)  # (n, N)
     best = max(roc_auc_score(labels, scores[:, depth]) for depth in range(scores.shape[1]))

@@ -39,7 +39,7 @@ from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
 from rcae_lite.storage.records import write_record
 from rcae_lite.training import distributed
-from rcae_lite.training.callbacks import Progress
+from rcae_lite.training.callbacks import or_progress
 from rcae_lite.training.events import Callback
 from rcae_lite.training.side_by_side import side_by_side
 
@@ -133,9 +133,10 @@ def train_run(
         distributed.wait()  # for those in `follow_run`
 
         def finish(one: Detector, where: Path, also: Callback) -> tuple[Any, Evaluation]:
-            calls = [*([Progress()] if callbacks is None else callbacks), also]
-            options = {"callbacks": calls, "false_alarm_rate": false_alarm_rate}
-            one = fit_or_load(one, category, where, **options)
+            calls = [*or_progress(callbacks), also]
+            one = fit_or_load(
+                one, category, where, callbacks=calls, false_alarm_rate=false_alarm_rate
+            )
             found = one.evaluate(category.test).with_provenance(*origin)
             return one, replace(found, restoration=one.restoration(category.train))
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from data_utils.errors import KitError
 from rcae_lite.training import checkpoint
-from rcae_lite.training.events import Event, StageState
+from rcae_lite.training.events import Callback, Event, StageState
 
-__all__ = ["CheckpointWriter", "Progress", "TensorBoard"]
+__all__ = ["CheckpointWriter", "Progress", "TensorBoard", "or_progress"]
 
 
 class CheckpointWriter:
@@ -62,6 +62,11 @@ class Progress:
         if event.done == event.steps:
             self._bar.close()
             self._bar = None
+
+
+def or_progress(callbacks: Iterable[Callback] | None) -> list[Callback]:
+    """Return the callbacks as a list, or a progress bar of its own where none are given."""
+    return [Progress()] if callbacks is None else list(callbacks)
 
 
 class TensorBoard:

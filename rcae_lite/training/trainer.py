@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rcae_lite.storage.provenance import Origin
 from rcae_lite.storage.tensors import load_modules
-from rcae_lite.training.callbacks import CheckpointWriter, Progress
+from rcae_lite.training.callbacks import CheckpointWriter, or_progress
 from rcae_lite.training.checkpoint import (
     FinishedStage,
     Snapshot,
@@ -63,7 +63,7 @@ class Trainer:
         self.modules = modules
         self.snapshot = untrained
         self.origin = origin
-        self.callbacks: list[Callback] = list([Progress()] if callbacks is None else callbacks)
+        self.callbacks = or_progress(callbacks)
         self.checkpoint = Path(checkpoint) if checkpoint is not None else None
         self.store = store
         self.keys = keys

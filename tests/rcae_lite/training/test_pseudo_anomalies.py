@@ -71,11 +71,13 @@ def test_families_are_different_draws_of_different_kinds(images):
             assert not torch.equal(painted[first], painted[second])
 
 
-def test_lines_are_thin_and_patches_are_compact(images):
+def test_lines_are_thin_and_patches_are_compact(images, monkeypatch):
+    monkeypatch.setattr(pseudo_anomalies, "soften", lambda region, _: region.float())  # hard edges
+
     def thickness(family: str) -> float:
-        region = getattr(pseudo_anomalies, family)(images, generator())[1].float()
-        eroded = 1 - F.max_pool2d(1 - region, 3, stride=1, padding=1)
-        return (eroded.sum() / region.sum()).item()
+        mask = add(images, generator(), families=[family], probability=1, layers=1)[1]
+        eroded = 1 - F.max_pool2d(1 - mask, 3, stride=1, padding=1)
+        return (eroded.sum() / mask.sum()).item()
 
     assert thickness("random_lines") < 0.3 < thickness("colour_patches")
 

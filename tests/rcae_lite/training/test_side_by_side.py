@@ -10,6 +10,7 @@ from rcae_lite.detector import RcAEDetector
 from rcae_lite.training.events import Event, StageState, Stopped
 from rcae_lite.training.side_by_side import side_by_side
 from tests.rcae_lite.conftest import tiny_config
+from tests.rcae_lite.test_detector import same_weights
 
 EVENT = Event("fit", 1, 2, 0.0, StageState(torch.nn.Identity(), None))  # type: ignore[arg-type]
 
@@ -63,17 +64,10 @@ def test_ctrl_c_stops_the_others_too():
 
 
 def test_detectors_come_out_as_they_do_alone(tiny_category):
-    def fit(kind, callbacks=()):
-        detector = kind(tiny_config(), seed=3).fit(tiny_category.train, callbacks=list(callbacks))
-        return {
-            f"{name}.{key}": value
-            for name, module in detector.modules.items()
-            for key, value in module.state_dict().items()
-        }
+    def fit(kind, *callbacks):
+        return kind(tiny_config(), seed=3).fit(tiny_category.train, callbacks=callbacks)
 
     kinds = RcAEDetector, SinglePassDetector
-    alone = [fit(kind) for kind in kinds]
-    beside = side_by_side([lambda stop, kind=kind: fit(kind, [stop]) for kind in kinds])
-    for one, other in zip(alone, beside, strict=True):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    beside = side_by_side([lambda stop, kind=kind: fit(kind, stop) for kind in kinds])
+    for kind, detector in zip(kinds, beside, strict=True):
+        assert same_weights(fit(kind), detector)
