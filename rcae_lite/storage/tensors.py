@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
@@ -30,7 +30,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         If it is missing or not a safetensors file.
     """
     try:
-        return load_file(path)
+        # Not `load_file`: in it PyTorch turns Ctrl-C into a ValueError about shapes.
+        return load(path.read_bytes())
     except FileNotFoundError:
         raise KitError(f"{path} does not exist; name the folder that `rcae train` wrote") from None
     except SafetensorError as error:
