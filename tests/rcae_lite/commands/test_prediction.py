@@ -5,7 +5,11 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -427,3 +431,44 @@ def test_the_bits_that_a_detector_was_trained_on_are_applied(tiny_detector, tmp_
     twelve = copy.copy(tiny_detector)
     twelve.data = {**tiny_detector.data, "bits": 12}
     assert working_image(tmp_path / "a.png", twelve).mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def predict_apart(*arguments):
+    """Start ``rcae predict`` in a process of its own."""
+    command = [sys.executable, "-m", "rcae_lite", "predict", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[3])
+
+
+def peak_memory(process):
+    """Wait for a process; its exit code and the most memory that it had, in MiB."""
+    _, status, usage = os.wait4(process.pid, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="kilobytes of ru_maxrss, as Linux counts")
+def test_10000_images_killed_and_repeated_in_bounded_memory(saved, photos, tmp_path):
+    many, table = tmp_path / "many", tmp_path / "out" / "scores.csv"
+    many.mkdir()
+    for number in range(10_000):
+        os.link(photos / f"{number % 5}.png", many / f"{number:05}.png")
+    code, few = peak_memory(predict_apart(saved, photos, "--out", tmp_path / "few", "--quiet"))
+    assert code == 0
+    process = predict_apart(saved, many, "--out", table.parent, "--scores-only", "--quiet")
+    while not table.exists() or table.read_text().count("\n") < 3000:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    before = table.read_text().splitlines()[:-1]  # the last row may be cut off
+    assert 3000 <= len(before) < 10_000
+    again = predict_apart(saved, many, "--out", table.parent, "--scores-only", "--quiet")
+    code, peak = peak_memory(again)
+    print(f"peak memory: 5 images {few:.0f} MiB, the other {10_001 - len(before)} {peak:.0f} MiB")
+    assert code == 0
+    assert table.read_text().splitlines()[: len(before)] == before
+    rows = rows_of(table.parent)
+    assert sorted(rows) == [f"{number:05}" for number in range(10_000)]
+    assert {row["score"] for row in rows.values()} <= {
+        row["score"] for row in rows_of(tmp_path / "few").values()
+    } and not any(row["error"] for row in rows.values())
+    assert peak < few + 100
