@@ -3,7 +3,7 @@
 import numpy as np
 
 from rcae_lite.config import PRESETS, get_config
-from rcae_lite.exercises.evaluation import Spy
+from rcae_lite.exercises.evaluation import Spy, even
 from rcae_lite.exercises.registry import Attempt, exercise, same
 
 
@@ -62,6 +62,7 @@ def changed(attempt: Attempt) -> None:
     ends="these are differences of two intervals' ends; take the interval of the differences",
     sign="the sign is turned round: positive is to mean that the second one is better",
     single="the metric was asked {calls} times; {resamples} resamples of two detectors are needed",
+    uneven="some images are drawn more often than others; give all the same chance, the first too",
 )
 def paired(attempt: Attempt) -> None:
     """Give the 95% interval of the gain (second minus first) on the same test images."""
@@ -85,5 +86,6 @@ def paired(attempt: Attempt) -> None:
     ends = [np.percentile(answers[kind], [2.5, 97.5]) for kind in (one, two)]
     attempt.expect(not same([float(v) for v in got], (ends[1] - ends[0]).tolist()), "ends")
     attempt.expect(together, "unpaired")
+    attempt.expect(even(np.concatenate(drawn).tolist(), size), "uneven")
     interval = np.percentile(answers[two] - answers[one], [2.5, 97.5])
     attempt.compare([float(end) for end in got], interval.tolist(), sign=(-interval[::-1]).tolist())

@@ -1,5 +1,7 @@
 """Checks of notebook 05: pseudo-anomalies, the joined sequence, a score without ties."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,23 +18,60 @@ from rcae_lite.exercises.registry import Attempt, exercise
     transposed="rows and columns are swapped: `top` counts rows, the first image axis",
     inverted="the mask is True where nothing happened",
     unpainted="the image is not painted as asked: `colour` in the square, unchanged elsewhere",
+    colours="a pixel changed where any of its colours did, not only where all of them did",
+    each="the mask has a value for each colour; one for each pixel is asked for",
+    number="the mask holds {got}; True and False (bool) are asked for",
+    side="the square does not have `side` pixels a side: a slice ends *before* its second number",
+    centre="`top` and `left` are the corner of the square, not its centre",
+    order="the mask comes first; the painted image is to be the first of the two",
 )
 def patch(attempt: Attempt) -> None:
     """Paint a square into an image (3, H, W); return it and the mask of what changed (H, W)."""
     image, colour = attempt.uniform(3, 20, 30), attempt.uniform(3)
-    top, left, side = attempt.integer(0, 5), attempt.integer(8, 12), attempt.integer(5, 8)
+    top, left, side = attempt.integer(4, 6), attempt.integer(8, 12), attempt.integer(5, 8)
     image[:, top : top + 2, left : left + side] = colour[:, None, None]  # it has the colour already
+    image[0, top + 2, left : left + side] = colour[0]  # and here one of the three
     given = image.clone()
     result = attempt.call(given, top, left, side, colour)
     fits = isinstance(result, tuple) and len(result) == 2
     attempt.expect(fits, "kind", expected="an image and a mask", got=type(result).__name__)
     attempt.expect(torch.equal(given, image), "inplace")
-    painted, mask = result
-    right, square = _painted(image, top, left, side, colour)
-    turned, _ = _painted(image, left, top, side, colour)
-    attempt.compare(painted, right, transposed=turned, unpainted=image)
-    changed = (right != image).any(dim=0)
-    attempt.compare(mask, changed, rectangle=square, inverted=(~changed, ~square))
+    attempt.expect(getattr(result[0], "ndim", 3) == 3, "order")
+    _check_painted(attempt, result[0], image, (top, left, side, colour))
+    _check_mask(attempt, result[1], image, (top, left, side, colour))
+
+
+Square = tuple[int, int, int, Tensor]
+"""Top, left, side and colour."""
+
+
+def _check_painted(attempt: Attempt, painted: Tensor, image: Tensor, square: Square) -> None:
+    top, left, side, colour = square
+    half = side // 2
+    attempt.compare(
+        painted,
+        _painted(image, *square)[0],
+        transposed=_painted(image, left, top, side, colour)[0],
+        side=tuple(_painted(image, top, left, side + more, colour)[0] for more in (1, -1)),
+        centre=_painted(image, top - half, left - half, side, colour)[0],
+        unpainted=(image, (image + _painted(image, *square)[0]) / 2),
+    )
+
+
+def _check_mask(attempt: Attempt, mask: Tensor, image: Tensor, square: Square) -> None:
+    right, rectangle = _painted(image, *square)
+    apart = right != image
+    changed = apart.any(dim=0)
+    if isinstance(mask, Tensor) and mask.dtype != torch.bool and mask.shape == changed.shape:
+        attempt.refuse("number", got=str(mask.dtype).removeprefix("torch."))
+    attempt.compare(
+        mask,
+        changed,
+        rectangle=rectangle,
+        inverted=(~changed, ~rectangle, ~apart.all(dim=0)),
+        colours=apart.all(dim=0),
+        each=apart,
+    )
 
 
 def _painted(
@@ -49,6 +88,15 @@ def _painted(
     depth="the image was appended as one more depth; it belongs beside *every* depth, as channels",
     order="the reconstructions come first; the image is to be the first three channels",
     difference="that is the residual; CRD gets both and finds out for itself what to compare",
+    added="image and reconstruction were added up; they are to stand side by side as channels",
+    residual="the residual is there as well; six channels are asked for",
+    batch="they were joined along the batch; a reconstruction belongs beside its own image",
+    alternating="the colours of image and reconstruction alternate; first all three of the image",
+    scrambled="colours and depths got mixed up: `reshape` keeps the order of the numbers, not "
+    "that of the axes; use `unsqueeze(2)` and `expand`",
+    deepest="that is one depth alone; CRD sees all of them",
+    flat="the depths have become channels; they keep an axis of their own",
+    axes="channels and depths have changed places: (B, 6, N, H, W) is asked for",
 )
 def join(attempt: Attempt) -> None:
     """Join I (B, 3, H, W) to every I_D^n of (B, 3, N, H, W): (B, 6, N, H, W)."""
@@ -62,7 +110,19 @@ def join(attempt: Attempt) -> None:
             torch.cat([enhanced, images.unsqueeze(2)], dim=2),
         ),
         order=torch.cat([enhanced, beside], dim=1),
-        difference=(enhanced - beside, beside - enhanced),
+        difference=(enhanced - beside, beside - enhanced, (enhanced - beside).abs()),
+        added=(enhanced + beside, (enhanced + beside) / 2),
+        residual=torch.cat([beside, enhanced, (enhanced - beside).abs()], dim=1),
+        batch=(torch.cat([beside, enhanced]), torch.cat([enhanced, beside])),
+        alternating=torch.stack([beside, enhanced], dim=2).flatten(1, 2),
+        scrambled=torch.cat([images.repeat(1, 4, 1, 1).reshape(enhanced.shape), enhanced], dim=1),
+        deepest=tuple(torch.cat([images, enhanced[:, :, n]], dim=1) for n in (0, -1)),
+        flat=(
+            torch.cat([images, enhanced.flatten(1, 2)], dim=1),
+            torch.cat([images, enhanced.transpose(1, 2).flatten(1, 2)], dim=1),
+            torch.cat([beside, enhanced], dim=1).flatten(1, 2),
+        ),
+        axes=torch.cat([beside, enhanced], dim=1).transpose(1, 2),
     )
 
 
@@ -75,24 +135,42 @@ def join(attempt: Attempt) -> None:
     other="that is -log(M_A): it is high where the pixel is *normal*",
     probability="that is the probability M_A itself, which saturates at 1 and ties",
     negative="the sign is turned round: surprise is positive",
+    overflow="exp(89) is infinite in float32: take `softplus` instead of `log(1 + exp(x))`",
+    base="that logarithm has another base; take the natural one",
+    normal="that is 1 - M_A, how *normal* a pixel is",
+    logits="these are the logits as they came, which can be negative",
+    hinge="that is right for large logits only: around 0 the surprise is smooth",
+    mean="that is one number; every pixel has its own surprise",
+    entropy="that is the entropy, which is low again where the network is sure of a defect",
 )
 def surprise(attempt: Attempt) -> None:
     """Compute -log(1 - M_A), M_A = sigmoid(logits), without saturation at any logit."""
     small = attempt.uniform(12, low=-4, high=4)
-    large = 40 + 10 * torch.arange(4) + attempt.uniform(4)
+    large = 30 + 20 * torch.arange(4) + attempt.uniform(4)  # the last is above 89
     logits = torch.cat([small, large])
     got = attempt.call(logits.clone())
     right = F.softplus(logits)
     if isinstance(got, Tensor) and got.shape == right.shape:
-        attempt.expect(not got.isinf().any() and not got.isnan().any(), "infinite")
+        attempt.expect(got[:15].isfinite().all(), "infinite")
+        attempt.expect(got.isfinite().all(), "overflow")
     attempt.compare(
         got,
         right,
+        base=(right / math.log(2), right / math.log(10)),
+        normal=(-logits).sigmoid(),
+        logits=logits,
+        hinge=logits.clamp_min(0),
+        mean=(right.mean(), float(right.mean())),
+        entropy=_entropy(logits),
         other=F.softplus(-logits),
         probability=logits.sigmoid(),
         negative=-right,
         ties=torch.cat([right[:12], got[12:13].expand(4)]) if _flat_end(got) else (),
     )
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, logits.sigmoid(), reduction="none")
 
 
 def _flat_end(got: object) -> bool:

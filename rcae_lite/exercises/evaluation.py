@@ -1,5 +1,7 @@
 """Checks of notebooks 07 and 08: honest figures and honest thresholds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
@@ -46,6 +48,7 @@ def auroc(attempt: Attempt) -> None:
     next="one place too far down: the k-th highest is at index k - 1",
     count="k is rate times n; the new image is one of n + 1 that could be the highest",
     rounding="0.29 * 100 is 28.999999999999996 here; add a tiny number before you round down",
+    beyond="k is rate times n + 1: you counted one image more than the n and the new one",
 )
 def threshold(attempt: Attempt) -> None:
     """Take the k-th highest of n normal scores, k = rate * (n + 1) rounded down."""
@@ -64,6 +67,8 @@ def threshold(attempt: Attempt) -> None:
     )
     got = attempt.call(attempt.random.permutation(99).astype(float), 0.29)
     attempt.compare(got, 70.0, rounding=71.0)  # the 29th and the 28th highest of 0 to 98
+    got = attempt.call(attempt.random.permutation(18).astype(float), 0.5)
+    attempt.compare(got, 9.0, beyond=8.0)  # the 9th and the 10th highest of 0 to 17
 
 
 class Spy:
@@ -75,6 +80,9 @@ class Spy:
 
     def __call__(self, labels: Array, scores: Array) -> float:
         """Answer, and remember."""
+        labels, scores = np.asarray(labels), np.asarray(scores)
+        if labels.ndim != 1 or labels.shape != scores.shape or not set(labels.tolist()) <= {0, 1}:
+            raise TypeError("metric(labels, scores) takes two arrays (n,), the labels 0 or 1")
         self.asked.append((np.array(labels), np.array(scores)))
         answer = float((labels * scores).sum() / max(labels.sum(), 1))
         self.answers.append(answer)
@@ -91,6 +99,7 @@ class Spy:
     ninety="these are the 5% and 95% points, which hold 90%; for 95% take 2.5% and 97.5%",
     spread="that is the mean plus and minus two standard deviations; take the percentiles",
     narrow="that interval is far too narrow: the spread of the resamples is the error already",
+    uneven="some images are drawn more often than others; each has the same chance, the first too",
 )
 def bootstrap(attempt: Attempt) -> None:
     """Give the ends (low, high) of the 95% bootstrap interval of a metric over images."""
@@ -108,6 +117,8 @@ def bootstrap(attempt: Attempt) -> None:
     paired = all(owner[s] == y for ys, ss in drawn for y, s in zip(ys, ss, strict=True))
     attempt.expect(paired, "unpaired")
     attempt.expect(any(len(set(part)) < size for _, part in drawn), "permuted")
+    places = {score: place for place, score in enumerate(scores)}
+    attempt.expect(even([places[s] for _, part in drawn for s in part], size), "uneven")
     answers = np.array(spy.answers[-resamples:])
     middle, spread = answers.mean(), answers.std()
     attempt.compare(
@@ -121,6 +132,12 @@ def bootstrap(attempt: Attempt) -> None:
         ),
         narrow=tuple([middle - z * e, middle + z * e] for z in (1.96, 2) for e in _errors(answers)),
     )
+
+
+def even(drawn: Sequence[int], size: int) -> bool:
+    """Tell whether places 0 to size - 1 were drawn about equally often, in thousands of draws."""
+    share = np.bincount(drawn, minlength=size) * size / len(drawn)
+    return bool(0.5 < share.min() and share.max() < 1.5)  # six standard deviations and more
 
 
 def _errors(values: Array) -> list[float]:
@@ -227,37 +244,69 @@ def _cost(labels: Array, scores: Array, threshold: float, alarm: float, miss: fl
     "medium",
     swapped="the costs are swapped: your threshold suits a line where *alarms* are dear",
     equal="your threshold counts both mistakes alike; weigh each kind with its cost",
+    unpriced="your threshold counts an alarm as 1, whatever it costs; multiply it by `alarm`",
+    found="defects that are found count as alarms in your sum; only good images are false alarms",
     quiet="your threshold is above every score, so nothing is ever called defective; the missed "
     "defects cost more than the alarms you save",
+    lowest="a score is called defective *above* the threshold, so the lowest scores as thresholds "
+    "never catch the image that has them: try one below all of them, too",
 )
 def cost(attempt: Attempt) -> None:
     """Find a threshold with the lowest total cost of false alarms and misses."""
     labels = np.repeat([0, 1], [30, 30])
-    alarm, miss = 1.0, 12.0
-    while True:  # until the three kinds of optimum are different thresholds
-        scores = attempt.random.normal(size=60) + 1.2 * labels
-        tried = np.concatenate([[-np.inf], np.sort(scores)])
-        best = {
-            pair: _lowest(labels, scores, tried, *pair)
-            for pair in ((alarm, miss), (miss, alarm), (1.0, 1.0))
-        }
-        wrong, top = best[miss, alarm] | best[1.0, 1.0], {len(tried) - 1}
-        apart = len({frozenset(found) for found in best.values()}) == 3
-        if apart and not best[alarm, miss] & (wrong | top) and not wrong & top:
-            break
-    got = attempt.call(labels, scores, alarm, miss)
+    alarm, miss = 3.0, 36.0
+    wrong = {"swapped": (miss, alarm), "equal": (1.0, 1.0), "unpriced": (1.0, miss)}
+    _try_costs(attempt, labels, alarm, miss, wrong, 1.2)
+    # Dear alarms: who counts the defects that are found as alarms would rather find none.
+    _try_costs(attempt, labels, 4.0, 5.0, {"found": (4.0, 1.0)}, 1.2)
+    scores = attempt.random.normal(size=60) + 1.2 * labels
+    scores[30] = scores.min() - 0.1  # the lowest of all is a defect, and misses are dear
+    costs = 1.0, 1000.0
+    _judge_cost(
+        attempt, labels, scores, costs, {"lowest": _lowest(labels, scores, *costs, least=1)}
+    )
+
+
+def _try_costs(
+    attempt: Attempt,
+    labels: Array,
+    alarm: float,
+    miss: float,
+    wrong: dict[str, tuple[float, float]],
+    distance: float,
+) -> None:
+    """Draw scores until right and wrong costs have different thresholds, then ask."""
+    top = len(labels)
+    while True:
+        scores = attempt.random.normal(size=len(labels)) + distance * labels
+        right = _lowest(labels, scores, alarm, miss)
+        places = {name: _lowest(labels, scores, *costs) for name, costs in wrong.items()}
+        every = [right, *places.values()]
+        if len(set().union(*every)) == sum(map(len, every)) and top not in set().union(*every):
+            return _judge_cost(attempt, labels, scores, (alarm, miss), places)
+
+
+def _judge_cost(
+    attempt: Attempt,
+    labels: Array,
+    scores: Array,
+    costs: tuple[float, float],
+    wrong: dict[str, set[int]],
+) -> None:
+    got = attempt.call(labels, scores, *costs)
     attempt.expect(isinstance(got, (float, np.floating)), "kind", expected="a number", got=got)
-    place = int((tried <= got).sum()) - 1  # which of the thresholds it equals in effect
-    reached = _cost(labels, scores, float(got), alarm, miss)
-    possible = min(_cost(labels, scores, t, alarm, miss) for t in tried)
-    if reached == possible:
+    place = int((np.sort(scores) <= got).sum())  # how many lie at or below it
+    if place in _lowest(labels, scores, *costs):
         return
-    attempt.expect(place not in best[miss, alarm], "swapped")
-    attempt.expect(place not in best[1.0, 1.0], "equal")
-    attempt.expect(place < len(tried) - 1, "quiet")
-    attempt.refuse("value", expected=f"a cost of {possible}", got=f"{reached}")
+    for mistake, places in {**wrong, "quiet": {len(scores)}}.items():
+        attempt.expect(place not in places, mistake)
+    reached = _cost(labels, scores, float(got), *costs)
+    least = min(_cost(labels, scores, t, *costs) for t in (-np.inf, *scores))
+    attempt.refuse("value", expected=f"a cost of {least}", got=f"{reached}")
 
 
-def _lowest(labels: Array, scores: Array, tried: Array, alarm: float, miss: float) -> set[int]:
-    costs = [_cost(labels, scores, t, alarm, miss) for t in tried]
-    return set(np.flatnonzero(np.array(costs) == min(costs)).tolist())
+def _lowest(labels: Array, scores: Array, alarm: float, miss: float, *, least: int = 0) -> set[int]:
+    """Count the scores at or below each threshold of lowest cost; at least ``least`` must be."""
+    tried = (-np.inf, *np.sort(scores))
+    costs = np.array([_cost(labels, scores, t, alarm, miss) for t in tried[least:]])
+    return set((least + np.flatnonzero(costs == costs.min())).tolist())

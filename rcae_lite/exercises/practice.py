@@ -95,6 +95,7 @@ def shard(attempt: Attempt) -> None:
     equal="the parts are not of one size: weigh each with its own number of images",
     nothing="there is no gradient afterwards: call `backward` for each part, clear nothing after",
     stepped="the weights moved; only the gradients are to be there",
+    order="the loss takes the output of the module first, then the images",
 )
 def accumulate(attempt: Attempt) -> None:
     """Leave, part by part, the gradient of the whole batch in the parameters."""
@@ -104,12 +105,12 @@ def accumulate(attempt: Attempt) -> None:
     before = copy.deepcopy(module.state_dict())
     weight = module.weight
 
-    def gradient_of(*weighted: tuple[float, torch.Tensor]) -> torch.Tensor:
-        total = sum(w * F.mse_loss(module(part), part.flip(1)) for w, part in weighted)
-        return torch.autograd.grad(torch.as_tensor(total), weight)[0]
-
     def loss(output: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-        return F.mse_loss(output, part.flip(1))
+        return F.mse_loss(output, 2 * part.flip(1))
+
+    def gradient_of(*weighted: tuple[float, torch.Tensor]) -> torch.Tensor:
+        total = sum(w * loss(module(part), part) for w, part in weighted)
+        return torch.autograd.grad(torch.as_tensor(total), weight)[0]
 
     pieces = batch.chunk(parts)
     right, total = gradient_of((1, batch)), gradient_of(*((1, piece) for piece in pieces))
@@ -130,4 +131,5 @@ def accumulate(attempt: Attempt) -> None:
             gradient_of((1 / parts, pieces[-1])),
         ),
         equal=total / parts,
+        order=torch.autograd.grad(loss(batch, module(batch)), weight)[0],
     )

@@ -8,10 +8,13 @@ every one of them.
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,8 @@ COMMON = {
     "error": "your code stopped with {error}",
     "kind": "expected {expected}, got {got}",
     "value": "the values differ: for one random input, expected {expected}, got {got}",
+    "form": "the check cannot read what your code gave or asked for ({error}); compare it with the "
+    "docstring",
 }
 
 
@@ -161,9 +166,7 @@ class Attempt:
         except NotImplementedError:
             return self.refuse("unwritten")
         except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1].line
-            place = f" at `{line}`" if line else ""
-            return self.refuse("error", error=f"{type(error).__name__}: {error}{place}")
+            return self.refuse("error", error=f"{type(error).__name__}: {error}{_own_line(error)}")
 
     def compare(self, got: Any, expected: Any, **wrong: Any) -> None:
         """Accept ``expected``, recognise the values of likely mistakes, explain anything else.
@@ -190,6 +193,17 @@ class Attempt:
         if kind_of(got) != kind_of(expected):
             self.refuse("kind", expected=kind_of(expected), got=kind_of(got))
         self.refuse("value", expected=excerpt(expected), got=excerpt(got))
+
+
+def _own_line(error: Exception) -> str:
+    """Quote the student's line that an error came from, not that of a library or of the kit."""
+    foreign = tuple(
+        str(Path(str(module.__file__)).parents[up])
+        for module, up in ((os, 0), (torch, 1), (sys.modules[__name__], 1))
+    )
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.line for f in frames if f.line and not f.filename.startswith(foreign)]
+    return f" at `{lines[-1]}`" if lines else ""
 
 
 def same(got: Any, expected: Any) -> bool:
@@ -227,6 +241,15 @@ def excerpt(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _judge(attempt: Attempt) -> None:
+    try:
+        attempt.exercise.judge(attempt)
+    except NotYet:
+        raise
+    except Exception as error:  # of the check itself, which cannot foresee every form
+        attempt.refuse("form", error=f"{type(error).__name__}: {error}")
+
+
 def check(name: str, answer: Any, *, seed: int | None = None) -> None:
     """Try an answer on fresh random input; say that it is right, or raise a hint.
 
@@ -255,7 +278,7 @@ def check(name: str, answer: Any, *, seed: int | None = None) -> None:
         attempt = Attempt(chosen, answer, start + number)
         attempt.expect(callable(answer), "result", got=kind_of(answer))
         try:
-            chosen.judge(attempt)
+            _judge(attempt)
         except NotYet as error:
             if not error.unclear:
                 raise

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rcae_lite.exercises.registry import Attempt, exercise
+from rcae_lite.exercises.registry import Attempt, exercise, same
 
 
 @exercise(
@@ -14,6 +14,7 @@ from rcae_lite.exercises.registry import Attempt, exercise
     "easy",
     zero="depth 0 was drawn: that is the image itself, from which nothing can be learned",
     never="depth {deepest} was never drawn: the upper end of `randint` is not included",
+    gap="depth {missing} was never drawn: every depth from 1 on has its turn",
     constant="the same depth came every time: one depth alone invites shortcuts",
     unseeded="the same generator state gave another depth: draw from the generator you are given",
     beyond="depth {got} was drawn, the deepest is {deepest}",
@@ -32,14 +33,21 @@ def depth(attempt: Attempt) -> None:
     attempt.expect(len(set(drawn)) > 1, "constant")
     attempt.expect(min(drawn) > 0, "zero")
     attempt.expect(max(drawn) <= deepest, "beyond", got=max(drawn), deepest=deepest)
-    attempt.expect(max(drawn) == deepest, "never", deepest=deepest)
+    missing = set(range(1, deepest + 1)) - set(drawn)
+    attempt.expect(deepest not in missing, "never", deepest=deepest)
+    attempt.expect(not missing, "gap", missing=", ".join(map(str, sorted(missing))))
     attempt.expect(drawn == series(), "unseeded")
+
+
+def _loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Compute a loss in which output and target cannot be exchanged."""
+    return F.l1_loss(output, 2 * target)
 
 
 def _train(module: nn.Module, batch: torch.Tensor, *, clear: bool = True, steps: int = 1) -> None:
     """Two training steps by plain gradient descent, possibly with a mistake."""
     for _ in range(2):
-        loss = F.l1_loss(module(batch), batch)
+        loss = _loss(module(batch), batch)
         if clear:
             module.zero_grad()
         loss.backward()
@@ -54,6 +62,7 @@ def _train(module: nn.Module, batch: torch.Tensor, *, clear: bool = True, steps:
     idle="the weights did not move: no `backward`, no `step`, or the gradients cleared in between",
     accumulated="the second step used the gradients of the first as well: clear them before",
     double="each call moved the weights twice as far as it should: two steps?",
+    order="the loss takes the output of the module first, then the target",
     graph="the loss still holds its graph, which would fill the memory: return a plain number",
 )
 def step(attempt: Attempt) -> None:
@@ -68,9 +77,11 @@ def step(attempt: Attempt) -> None:
     _train(accumulated, batch, clear=False)
     _train(double, batch, steps=2)
     optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
-    before = F.l1_loss(module(batch), batch).item()
-    first = attempt.call(module, optimiser, batch, F.l1_loss)
-    attempt.call(module, optimiser, batch, F.l1_loss)
+    before = _loss(module(batch), batch).item()
+    exchanged = _loss(batch, module(batch)).item()
+    first = attempt.call(module, optimiser, batch, _loss)
+    attempt.expect(not same(first, exchanged), "order")
+    attempt.call(module, optimiser, batch, _loss)
     got, *others = (
         nn.utils.parameters_to_vector(m.parameters())
         for m in (module, right, accumulated, double, start)

@@ -45,6 +45,10 @@ def rounds(network, x, n):
     return x
 
 
+def trained(module):
+    return [p for p in module.parameters() if p.requires_grad]
+
+
 def zigzag(encoder, decoder, x, n):
     return rounds(lambda y: decoder(encoder(y)), x, n)
 
@@ -69,6 +73,10 @@ def painted_in_place(image, top, left, side, colour):
 def inverted(*arguments):
     out, _ = painted(*arguments)
     return out, (out == arguments[0]).all(0)
+
+
+def beside(images, enhanced):
+    return torch.cat([images.unsqueeze(2).expand_as(enhanced), enhanced], dim=1)
 
 
 def weak_patch(image, top, left, side, colour):
@@ -140,6 +148,16 @@ def bootstrap(kind="right", ends=(2.5, 97.5), summary="percentiles"):
         return tuple(np.percentile(values, ends))
 
     return answer
+
+
+class Uneven:
+    """A generator that never draws the first image."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def integers(self, end, *, size):
+        return self.rng.integers(1, end, size=size)
 
 
 def gain(kind):
@@ -325,17 +343,35 @@ MUTANTS = {
         "nothing": lambda c: nn.AvgPool2d(2),
         "linear": lambda c: Encoder(c, bend=False),
         "size": lambda c: Encoder(c, fixed=True),
+        "padding": lambda c: nn.Sequential(nn.Conv2d(c, c, 3, stride=2), nn.GELU()),
+        "doubled": lambda c: nn.Sequential(nn.ConvTranspose2d(c, c, 2, stride=2), nn.GELU()),
+        "ignored": lambda c: nn.Sequential(nn.Conv2d(c, c, 1, stride=2), nn.GELU()),
+        "inplace": lambda c: nn.Sequential(nn.ReLU(inplace=True), Encoder(c)),
     },
     "03.reconstruct": {
         "once": lambda e, d, x, n: d(e(x)),
         "zigzag": zigzag,
         "shallow": lambda e, d, x, n: depths(e, d, x, [n - 1])[0],
         "lopsided": lambda e, d, x, n: d(rounds(e, x, n)),
+        "restart": lambda e, d, x, n: rounds(d, e(x), n),
+        "deep": lambda e, d, x, n: depths(e, d, x, [n + 1])[0],
+        "swapped": lambda e, d, x, n: rounds(e, rounds(d, x, n), n),
+        "compressed": lambda e, d, x, n: rounds(e, x, n),
+        "image": lambda e, d, x, n: x,
+        "stacked": lambda e, d, x, n: torch.stack(depths(e, d, x, range(1, n + 1)), dim=2),
     },
     "03.trajectory": {
         "axis": lambda e, d, x, n: torch.stack(depths(e, d, x, range(1, n + 1)), dim=1),
         "reversed": lambda e, d, x, n: torch.stack(depths(e, d, x, range(n, 0, -1)), dim=2),
         "image": lambda e, d, x, n: torch.stack([x, *depths(e, d, x, range(1, n + 1))], dim=2),
+        "short": lambda e, d, x, n: torch.stack(depths(e, d, x, range(1, n)), dim=2),
+        "shifted": lambda e, d, x, n: torch.stack(depths(e, d, x, range(2, n + 2)), dim=2),
+        "only": lambda e, d, x, n: depths(e, d, x, [n])[0],
+        "joined": lambda e, d, x, n: torch.cat(depths(e, d, x, range(1, n + 1)), dim=1),
+        "listed": lambda e, d, x, n: depths(e, d, x, range(1, n + 1)),
+        "zigzag": lambda e, d, x, n: torch.stack(
+            [zigzag(e, d, x, k) for k in range(1, n + 1)], dim=2
+        ),
         "wasteful": lambda e, d, x, n: torch.stack(depths(e, d, x, range(1, n + 1)), dim=2),
     },
     "03.changes": {
@@ -343,6 +379,13 @@ MUTANTS = {
         "first": lambda x: (x[:, :, 1:] - x[:, :, :1]).abs().mean(dim=1),
         "coloured": lambda x: x.diff(dim=2).abs(),
         "pixels": lambda x: x.diff(dim=-1).abs().mean(dim=1),
+        "cancelled": lambda x: x.diff(dim=2).mean(dim=1).abs(),
+        "total": lambda x: x.diff(dim=2).abs().sum(dim=1),
+        "strongest": lambda x: x.diff(dim=2).abs().amax(dim=1),
+        "squared": lambda x: x.diff(dim=2).norm(dim=1),
+        "last": lambda x: (x[:, :, -1:] - x[:, :, :-1]).abs().mean(dim=1),
+        "reversed": lambda x: x.flip(2).diff(dim=2).abs().mean(dim=1),
+        "averaged": lambda x: x.diff(dim=2).abs().mean(dim=(1, 2)),
     },
     "03.parameters": {
         "tensors": lambda m: len(list(m.parameters())),
@@ -351,6 +394,19 @@ MUTANTS = {
             p.numel() for name in ("first", "second", "norm") for p in getattr(m, name).parameters()
         ),
         "buffers": lambda m: sum(v.numel() for v in m.state_dict().values()),
+        "rows": lambda m: sum(len(p) for p in trained(m)),
+        "layers": lambda m: len(list(m.children())),
+        "bytes": lambda m: sum(p.nbytes for p in trained(m)),
+        "weights": lambda m: sum(
+            p.numel() for name, p in m.named_parameters() if "weight" in name and p.requires_grad
+        ),
+        "linear": lambda m: sum(
+            p.numel()
+            for layer in m.modules()
+            if isinstance(layer, nn.Linear)
+            for p in trained(layer)
+        ),
+        "outer": lambda m: sum(p.numel() for p in m.parameters(recurse=False)),
     },
     "04.psnr": {
         "natural": lambda r, i: -10 * torch.log(((r - i) ** 2).mean(dim=(1, 2, 3))),
@@ -379,11 +435,30 @@ MUTANTS = {
         "transposed": lambda i, top, left, side, c: painted(i, left, top, side, c),
         "inverted": inverted,
         "unpainted": weak_patch,
+        "colours": lambda i, *square: (
+            painted(i, *square)[0],
+            (painted(i, *square)[0] != i).all(0),
+        ),
+        "each": lambda i, *square: (painted(i, *square)[0], painted(i, *square)[0] != i),
+        "number": lambda i, *square: (painted(i, *square)[0], painted(i, *square)[1].float()),
+        "side": lambda i, top, left, side, c: painted(i, top, left, side + 1, c),
+        "centre": lambda i, top, left, side, c: painted(
+            i, top - side // 2, left - side // 2, side, c
+        ),
+        "order": lambda *arguments: painted(*arguments)[::-1],
     },
     "05.join": {
         "depth": lambda i, e: torch.cat([i.unsqueeze(2), e], dim=2),
         "order": lambda i, e: torch.cat([e, i.unsqueeze(2).expand_as(e)], dim=1),
         "difference": lambda i, e: i.unsqueeze(2) - e,
+        "added": lambda i, e: i.unsqueeze(2) + e,
+        "residual": lambda i, e: torch.cat([beside(i, e), (beside(i, e)[:, :3] - e).abs()], dim=1),
+        "batch": lambda i, e: torch.cat([i.unsqueeze(2).expand_as(e), e]),
+        "alternating": lambda i, e: beside(i, e).unflatten(1, (2, 3)).transpose(1, 2).flatten(1, 2),
+        "scrambled": lambda i, e: torch.cat([i.repeat(1, 4, 1, 1).reshape(e.shape), e], dim=1),
+        "deepest": lambda i, e: torch.cat([i, e[:, :, -1]], dim=1),
+        "flat": lambda i, e: torch.cat([i, e.flatten(1, 2)], dim=1),
+        "axes": lambda i, e: beside(i, e).transpose(1, 2),
     },
     "05.surprise": {
         "infinite": lambda x: -torch.log(1 - x.sigmoid()),
@@ -391,6 +466,13 @@ MUTANTS = {
         "other": lambda x: F.softplus(-x),
         "probability": lambda x: x.sigmoid(),
         "negative": lambda x: F.logsigmoid(-x),
+        "overflow": lambda x: torch.log(1 + x.exp()),
+        "base": lambda x: F.softplus(x) / np.log(10),
+        "normal": lambda x: 1 - x.sigmoid(),
+        "logits": lambda x: x,
+        "hinge": lambda x: x.relu(),
+        "mean": lambda x: F.binary_cross_entropy_with_logits(x, torch.zeros_like(x)),
+        "entropy": lambda x: F.softplus(x) - x * x.sigmoid(),
     },
     "06.depth": {
         "zero": lambda g, n: int(torch.randint(n + 1, (), generator=g)),
@@ -398,11 +480,13 @@ MUTANTS = {
         "constant": lambda g, n: n,
         "unseeded": lambda g, n: int(torch.randint(1, n + 1, ())),
         "beyond": lambda g, n: int(torch.randint(1, n + 2, (), generator=g)),
+        "gap": lambda g, n: int(torch.randint(2, n + 1, (), generator=g)),
     },
     "06.step": {
         "idle": lambda *a: train_step(*a, late=True),
         "accumulated": lambda *a: train_step(*a, clear=False),
         "double": lambda *a: train_step(*a, steps=2),
+        "order": lambda m, o, b, loss: train_step(m, o, b, lambda x, y: loss(y, x)),
         "graph": lambda *a: train_step(*a, plain=False),
     },
     "06.snapshot": {"alias": Alias, "optimiser": OnlyWeights, "moments": SharedMoments},
@@ -419,12 +503,14 @@ MUTANTS = {
         "next": lambda s, r: float(np.sort(s)[::-1][int(r * (len(s) + 1))]),
         "count": lambda s, r: float(np.sort(s)[::-1][int(r * len(s)) - 1]),
         "rounding": lambda s, r: float(np.sort(s)[::-1][int(r * (len(s) + 1)) - 1]),
+        "beyond": lambda s, r: float(np.sort(s)[::-1][int(r * (len(s) + 2) + 1e-9) - 1]),
     },
     "07.bootstrap": {
         **{kind: bootstrap(kind) for kind in ("single", "permuted", "unpaired", "size")},
         "ninety": bootstrap(ends=(5, 95)),
         "spread": bootstrap(summary="spread"),
         "narrow": bootstrap(summary="narrow"),
+        "uneven": lambda y, s, m, rng, n: bootstrap()(y, s, m, Uneven(rng), n),
     },
     "07.pixels": {"average": average, "stretched": stretched, "defective": defective_only},
     "07.leak": {
@@ -444,6 +530,9 @@ MUTANTS = {
     "08.cost": {
         "swapped": lambda y, s, alarm, miss: cheapest(y, s, miss, alarm),
         "equal": lambda y, s, alarm, miss: cheapest(y, s, 1, 1),
+        "unpriced": lambda y, s, alarm, miss: cheapest(y, s, 1, miss),
+        "found": lambda y, s, alarm, miss: cheapest(y, s, alarm, miss - alarm),
+        "lowest": lambda y, s, alarm, miss: cheapest(y, s, alarm, miss, lowest=float(s.max())),
         "quiet": lambda y, s, alarm, miss: float(s.max()) + 1,
     },
     "09.spread": {
@@ -457,7 +546,10 @@ MUTANTS = {
         "same": lambda a, b: changed(a, b, keep=lambda x, y: x == y),
         "nothing": lambda a, b: [],
     },
-    "09.paired": {kind: gain(kind) for kind in ("unpaired", "ends", "sign", "single")},
+    "09.paired": {
+        **{kind: gain(kind) for kind in ("unpaired", "ends", "sign", "single")},
+        "uneven": lambda y, a, b, m, rng, n: gain("right")(y, a, b, m, Uneven(rng), n),
+    },
     "10.split": {
         "order": first_share,
         "random": by_chance,
@@ -482,5 +574,6 @@ MUTANTS = {
         "equal": accumulate(weigh=lambda part, whole, parts: 1 / parts),
         "nothing": accumulate(weigh=lambda part, whole, parts: part / whole, finish=True),
         "stepped": accumulate(weigh=lambda part, whole, parts: part / whole, step=True),
+        "order": lambda m, b, parts, loss: loss(b, m(b)).backward(),
     },
 }

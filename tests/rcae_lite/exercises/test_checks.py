@@ -98,6 +98,28 @@ def test_what_can_be_wrong_anywhere_is_said_plainly(name):
     assert isinstance(hint_of(name, lambda *_: None), AssertionError)
 
 
+def test_the_line_that_is_quoted_is_the_students_not_pytorchs():
+    def answer(maps):
+        return torch.nn.functional.linear(maps, torch.zeros(3, 1000))  # mine
+
+    error = hint_of("00.score", answer)
+    assert error.mistake == "error"
+    assert "at `return torch.nn.functional.linear(maps, torch.zeros(3, 1000))  # mine`" in str(error)
+
+
+def test_too_many_arguments_quote_no_line_of_the_kit():
+    assert " at `" not in str(hint_of("00.score", lambda: None))
+
+
+def test_an_answer_of_another_form_is_a_hint_too():
+    def answer(labels, scores, metric, rng, resamples):
+        ANSWERS["07.bootstrap"](labels, scores, metric, rng, resamples)
+        return 0.5  # not two ends
+
+    error = hint_of("07.bootstrap", answer)
+    assert error.mistake == "form" and "'float' object is not iterable" in str(error)
+
+
 def test_the_example_of_the_readme_of_the_course():
     """The hint names the likely mistake, with this round's numbers."""
     error = hint_of("03.encoder", MUTANTS["03.encoder"]["unhalved"])
