@@ -12,6 +12,7 @@ from data_utils.errors import KitError
 __all__ = [
     "DefectPainter",
     "ModelComparison",
+    "Predictions",
     "RecursionExplorer",
     "ThresholdExplorer",
     "TrainingMonitor",
@@ -23,10 +24,10 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from rcae_lite.widgets import views
+        from rcae_lite.widgets import predictions, views
     except ModuleNotFoundError as error:
         raise KitError(
             f"{name} needs the package {error.name!r}, which is not installed; "
             'run: pip install "rcae-lite[lab]"'
         ) from None
-    return getattr(views, name)
+    return getattr(predictions if name in predictions.__all__ else views, name)

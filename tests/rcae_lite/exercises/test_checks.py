@@ -104,7 +104,9 @@ def test_the_line_that_is_quoted_is_the_students_not_pytorchs():
 
     error = hint_of("00.score", answer)
     assert error.mistake == "error"
-    assert "at `return torch.nn.functional.linear(maps, torch.zeros(3, 1000))  # mine`" in str(error)
+    assert "at `return torch.nn.functional.linear(maps, torch.zeros(3, 1000))  # mine`" in str(
+        error
+    )
 
 
 def test_too_many_arguments_quote_no_line_of_the_kit():
