@@ -9,7 +9,7 @@ from typing import Protocol
 
 from data_utils.errors import DataError, OnFault, refuse
 from data_utils.formats import btad, folder, loco, mvtec, mvtec_3d, mvtec_ad2, visa
-from data_utils.formats.common import with_value_bits
+from data_utils.formats.common import split_by_content, subfolders, with_value_bits
 from data_utils.samples import Category, ImageSet, Record, fingerprint_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "SYNTHETIC",
     "Format",
     "Place",
+    "layouts",
     "list_categories",
     "locate",
     "open_category",
@@ -31,8 +32,8 @@ class Format(Protocol):
     MARKER: str  # what it is recognised by, for people
     CLASS_IDS: bool  # its masks number the kinds of defect: more than two values are right
 
-    def categories(self, root: Path) -> list[str]:
-        """List its categories; none where the layout is another."""
+    def is_category(self, folder: Path) -> bool:
+        """Tell whether a folder is a category in this layout."""
 
     def records(
         self, root: Path, category: str, on_fault: OnFault = refuse
@@ -42,9 +43,9 @@ class Format(Protocol):
         Parameters
         ----------
         root : Path
-            A folder that has `categories`.
+            The folder with the category in it.
         category : str
-            One of its `categories`.
+            Name of the category's folder.
         on_fault : callable
             Gets the faults of the layout; by default the first one is raised.
         """
@@ -115,8 +116,8 @@ def open_category(
     """
     if size < 1:
         raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
-    place = locate(data)
-    if place.format == SYNTHETIC:
+    place = locate(data, name)
+    if place.root == SYNTHETIC:
         name = name or place.categories[0]
     name = place.choose(name)
     return category_of(place, name, size, *place.records(name, seed=seed))
@@ -128,17 +129,20 @@ class Place:
 
     Parameters
     ----------
-    format : str
-        One of `FORMATS`, or "synthetic".
     root : str
         The data root, or "synthetic".
-    categories : list of str
-        The categories meant: all of them, or the one whose folder was named.
+    formats : dict of str to str
+        The layout, one of `FORMATS` or "synthetic", of each category meant: of all of them, or of
+        the one whose folder was named.
     """
 
-    format: str
     root: str
-    categories: list[str]
+    formats: dict[str, str]
+
+    @property
+    def categories(self) -> list[str]:
+        """Names of the categories."""
+        return list(self.formats)
 
     def choose(self, name: str | None) -> str:
         """Return the category asked for, or the only one there is.
@@ -160,20 +164,25 @@ class Place:
         self, name: str, *, seed: int = 0, on_fault: OnFault = refuse
     ) -> tuple[list[Record], list[Record]]:
         """Return the train and test records of a category; see `Format.records`."""
-        if self.format == SYNTHETIC:
+        if self.root == SYNTHETIC:
             from data_utils import synthetic
 
             return synthetic.records(name, seed)
-        train, test = FORMATS[self.format].records(Path(self.root), name, on_fault)
+        train, test = FORMATS[self.formats[name]].records(Path(self.root), name, on_fault)
+        if not test:
+            train, test = split_by_content(train)
         return with_value_bits(train, test)
 
 
-def locate(data: str | Path) -> Place:
+def locate(data: str | Path, name: str | None = None) -> Place:
     """Recognise a data set, or one category of it, by what is in the folder.
+
+    A folder that is a category is taken for one, whatever its subfolders look like, unless ``name``
+    is a category in it. Categories beside each other may have different layouts.
 
     Parameters
     ----------
-    data : str or Path
+    data, name
         As in `open_category`.
 
     Raises
@@ -184,7 +193,9 @@ def locate(data: str | Path) -> Place:
     if str(data) == SYNTHETIC:
         from data_utils import synthetic
 
-        return Place(SYNTHETIC, SYNTHETIC, list(synthetic.CATEGORIES))
+        return Place(SYNTHETIC, dict.fromkeys(synthetic.CATEGORIES, SYNTHETIC))
+    if not isinstance(data, (str, Path)):
+        raise DataError(f"data is {data!r}; expected a folder or the word {SYNTHETIC}; name one")
     data = Path(data)
     if not data.is_dir():
         problem = "is a file" if data.exists() else "does not exist"
@@ -193,17 +204,26 @@ def locate(data: str | Path) -> Place:
             "the path, and unpack archives first"
         )
     data = Path(os.path.abspath(data))  # links keep their names
-    for layout, reader in FORMATS.items():
-        if names := reader.categories(data):
-            return Place(layout, str(data), names)
-    for layout, reader in FORMATS.items():  # the folder of one category?
-        if data.name in reader.categories(data.parent):
-            return Place(layout, str(data.parent), [data.name])
+    formats = layouts(data)
+    if name not in formats and (own := _layout_of(data)):
+        return Place(str(data.parent), {data.name: own})
+    if formats:
+        return Place(str(data), formats)
     markers = ", ".join(f"{reader.MARKER} ({layout})" for layout, reader in FORMATS.items())
     raise DataError(
         f"{data} is no data set in a known layout; looked for {markers}; check the path or arrange "
         "the images in one of these ways"
     )
+
+
+def layouts(root: Path) -> dict[str, str]:
+    """Recognise the categories in a folder: their names, and the layout of each."""
+    found = {folder.name: _layout_of(folder) for folder in subfolders(root)}
+    return {name: layout for name, layout in found.items() if layout}
+
+
+def _layout_of(folder: Path) -> str | None:
+    return next((name for name, reader in FORMATS.items() if reader.is_category(folder)), None)
 
 
 def category_of(
@@ -214,12 +234,12 @@ def category_of(
         raise DataError(
             f"category {name!r} in {place.root} has no images to train on; expected "
             "photographs of normal parts (JPEG, PNG, BMP, TIFF, WEBP or PPM), laid out as "
-            f"{place.format}; add some"
+            f"{place.formats[name]}; add some"
         )
     fingerprint = fingerprint_of(train, test)
     return Category(
         name=name,
-        format=place.format,
+        format=place.formats[name],
         root=place.root,
         size=size,
         train=ImageSet(train, size, category=name, split="train", fingerprint=fingerprint),

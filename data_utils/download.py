@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 import pooch
 from tqdm.auto import tqdm
 
-from data_utils.catalogue import FORMATS
+from data_utils.catalogue import FORMATS, layouts
 from data_utils.errors import DataError, KitError
 
 __all__ = ["ARCHIVES", "Archive", "download", "unpack"]
@@ -115,7 +115,7 @@ def download(name: str, out: str | Path) -> Path:
         raise KitError(f"no data set {name!r}; expected one of {', '.join(ARCHIVES)}; name one")
     archive, out = ARCHIVES[name], Path(out)
     print(f"licence: {archive.licence}")
-    present = FORMATS[archive.layout].categories(out)
+    present = _categories(out, archive)
     if len(present) >= archive.categories:
         return out
     if present:
@@ -252,18 +252,22 @@ def _continue(part: Path, url: str, target: str, _: object) -> None:
     os.replace(part, target)
 
 
+def _categories(root: Path, archive: Archive) -> list[str]:
+    return [name for name, layout in layouts(root).items() if layout == archive.layout]
+
+
 def _unpack_categories(file: Path, archive: Archive, out: Path) -> None:
     """Unpack aside, then move into place, so that no half of a data set is ever seen."""
     aside = out / ".unpacking"
     shutil.rmtree(aside, ignore_errors=True)
     try:
         unpack(file, aside)
-        reader = FORMATS[archive.layout]
         places = [aside, *(path for path in aside.iterdir() if path.is_dir())]
-        root = next((place for place in places if reader.categories(place)), None)
+        root = next((place for place in places if _categories(place, archive)), None)
         if root is None:
             raise DataError(
-                f"{file} holds no data set; expected {reader.MARKER}; get it from {archive.page}"
+                f"{file} holds no data set; expected {FORMATS[archive.layout].MARKER}; get it from "
+                f"{archive.page}"
             )
         for path in root.iterdir():
             os.replace(path, out / path.name)

@@ -39,12 +39,17 @@ MAX_PIXELS = 80_000_000  # more is a decompression bomb, or asks for another too
 
 DEEP = 16  # bits of a file with more than 8
 
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 _BROKEN = (OSError, SyntaxError, TypeError, ValueError, EOFError, struct.error, zlib.error)
 _EXPECTED = "expected a JPEG, PNG, BMP, TIFF, WEBP or PPM image"
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width; others mean nothing
 _JPEG = ("JPEG", "MPO")
-_JPEG_BACKGROUND = 127  # of a mask
+_HALF = 127  # of the range of a mask
+_KINDS = 8  # of defects that a mask may tell apart by values of any size
+_LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
+_OF_8_BITS = ("LA", "RGB", "RGBA")  # Pillow gives the upper half of 16 bits
+_PLAIN = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 class Header(NamedTuple):
@@ -79,8 +84,8 @@ def read_image(path: str | Path, *, bits: int = DEEP) -> np.ndarray:
         A JPEG, PNG, BMP, TIFF, WEBP or PPM file under any name.
 
     bits : int
-        How many the values of 16-bit greyscale really have, from 8 to 16; see `value_bits`. Beyond
-        that range they are white.
+        How many the values of 16-bit greyscale really have, from 8 to 16; see `value_bits`. A few
+        values beyond that range, hot pixels, are white.
 
     Returns
     -------
@@ -91,8 +96,8 @@ def read_image(path: str | Path, *, bits: int = DEEP) -> np.ndarray:
     ------
     DataError
         If the file cannot be read, is no such image, is damaged or truncated, has more than
-        `MAX_PIXELS` pixels, has signed, floating-point or 32-bit values, whose range is unknown, or
-        16 bits in separate planes, which are read wrong.
+        `MAX_PIXELS` pixels, has signed, floating-point or 32-bit values, whose range is unknown,
+        16 bits in separate planes, which are read wrong, or values beyond ``bits``.
     """
     path = Path(path)
     with _opened(path) as image:
@@ -110,19 +115,27 @@ def value_bits(paths: Iterable[Path]) -> int:
     Returns
     -------
     int
-        8, 10, 12, 14 or 16: the fewest that hold the largest value; 16 without such an image.
+        8, 10, 12, 14 or 16: the fewest that hold all values but a few hot pixels of each image; 16
+        without such an image.
     """
 
     def largest(path: Path) -> int:
         try:
             with _opened(path) as image:
-                return int(_deep_values(image).max()) if _is_deep(image) else 0
+                return _largest(_deep_values(image)) if _is_deep(image) else 0
         except DataError:
             return 0
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         top = max(pool.map(largest, paths), default=0)
     return next((bits for bits in (8, 10, 12, 14) if 0 < top < 2**bits), DEEP)
+
+
+def _largest(values: np.ndarray) -> int:
+    """Return the largest value that no hot pixel has: of a sensor a few in 10,000 are broken."""
+    hot = max(4, values.size // 10_000)
+    flat = values.ravel()
+    return int(np.partition(flat, -hot - 1)[-hot - 1]) if flat.size > 2 * hot else int(flat.max())
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -140,7 +153,13 @@ def _upright_rgb(path: Path, image: Image.Image, bits: int = DEEP) -> Image.Imag
     _refuse_unclear(path, image)
     if _is_deep(image):
         top = 2**bits - 1
-        values = np.minimum(_deep_values(image), top)  # (h, w)
+        values = _deep_values(image)  # (h, w)
+        if bits < DEEP and (largest := _largest(values)) > top:
+            raise DataError(
+                f"{path} has values up to {largest}; expected {bits} bits, 0 to {top}, as the "
+                "other images of its camera have; scale it, or keep it apart from those"
+            )
+        values = np.minimum(values, top)
         grey = (510 * values + top) // (2 * top)  # 255 / top, rounded
         grey = 255 - grey if _min_is_white(image) else grey
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
@@ -162,6 +181,11 @@ def _refuse_unclear(path: Path, image: Image.Image) -> None:
             f"{path} has signed, floating-point or 32-bit pixel values, whose range is unknown; "
             "expected 8 or 16 bits without a sign; scale it and save it again"
         )
+    _refuse_planes(path, image)
+
+
+def _refuse_planes(path: Path, image: Image.Image) -> None:
+    tags = getattr(image, "tag_v2", {})
     deep = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (8,))) > 8
     if deep and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) != 1:
         raise DataError(
@@ -221,8 +245,9 @@ def read_mask(path: str | Path) -> np.ndarray:
     """Read a mask: foreground is whatever differs from 0 in any colour channel.
 
     Of a palette the colours count, whatever their order: all but the darkest are foreground, and
-    of one colour whatever is not black. Alpha is ignored. JPEG cannot store exact values: there the
-    upper half of the range is foreground.
+    of one colour whatever is not black. Alpha is ignored, unless the mask is in it and the colour
+    is the same everywhere. JPEG and its like cannot store exact values: there, and where a mask has
+    more values than there are kinds of defects, the upper half of the range is foreground.
 
     Parameters
     ----------
@@ -237,7 +262,8 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises
     ------
     DataError
-        As `read_image`, except for 32-bit values, which are fine here.
+        As `read_image`, except for 32-bit values, which are fine here; and for several pages, of
+        which nobody knows the right one.
     """
     return mask_values(path)[1]
 
@@ -253,7 +279,8 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
     Returns
     -------
     values : np.ndarray
-        (h, w), the largest of the colour channels in the file's own type.
+        (h, w), how bright each pixel is: the largest of its colour channels, in the file's own
+        type.
     foreground : np.ndarray
         (h, w) bool.
 
@@ -264,24 +291,60 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
     """
     path = Path(path)
     with _opened(path, content) as image:
-        lossy = image.format in _JPEG
+        _refuse_planes(path, image)
+        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format not in _JPEG:
+            raise DataError(f"{path} has {pages} pages; expected a mask of one; save it alone")
+        lossy, deep = _is_lossy(image, content or _head(path)), _bits(image) > 8
         upright = ImageOps.exif_transpose(image)
-        values = np.asarray(upright)  # (h, w) or (h, w, bands)
         if upright.mode == "P":
-            return _through_palette(values, upright.getpalette("RGB") or [])
+            index = np.asarray(upright)  # (h, w)
+            return _through_palette(index, upright.getpalette("RGB") or [])
+        if upright.mode == "LAB":
+            upright = upright.getchannel("L")
+        elif upright.mode not in _PLAIN:
+            upright = upright.convert("RGB")  # CMYK, say, whose white is 0
+        values = _brightest(upright)  # (h, w)
         if _is_deep(image) and _min_is_white(image):
             values = np.uint16(65535) - values.astype(np.uint16)
-        colour = [band != "A" for band in upright.getbands()]
-    if values.ndim == 3:
-        values = values[..., colour].max(axis=2)  # (h, w)
-    return values, values > _JPEG_BACKGROUND if lossy else values != 0
+    if deep and upright.mode in _OF_8_BITS and not values.any():
+        raise DataError(
+            f"{path} has colours of 16 bits, all below 256, which are read as 0; expected 8 bits; "
+            "save it again with those"
+        )
+    if lossy:
+        return values, values > _HALF
+    return values, values > values.max() / 2 if _is_noisy(values) else values != 0
+
+
+def _brightest(image: Image.Image) -> np.ndarray:
+    """Return the largest colour channel, (h, w); alpha where all pixels have one colour."""
+    values = np.asarray(image)
+    if values.ndim == 2:
+        return values
+    bands = np.array(image.getbands())
+    colours, alpha = values[..., bands != "A"], values[..., bands == "A"]
+    if alpha.size and np.ptp(alpha) and not np.ptp(colours, axis=(0, 1)).any():
+        return alpha[..., 0]
+    return colours.max(axis=2)
+
+
+def _is_lossy(image: Image.Image, head: bytes) -> bool:
+    """Tell whether values are only about right: JPEG, JPEG inside TIFF, and most of WEBP."""
+    if image.format == "WEBP":
+        return b"VP8L" not in head[:64]  # the lossless kind
+    return image.format in _JPEG or image.info.get("compression") == "jpeg"
+
+
+def _is_noisy(values: np.ndarray) -> bool:
+    """Tell whether there are more values than kinds of defects: once a JPEG, or smoothed."""
+    return values.max() > _HALF and len(np.unique(values)) > _KINDS
 
 
 def _through_palette(index: np.ndarray, palette: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Return how bright the colours of a palette image are, and its foreground; (h, w) both."""
     bright = np.zeros(256, np.int64)
     colours = np.array(palette).reshape(-1, 3)
-    bright[: len(colours)] = colours.max(axis=1)
+    bright[: len(colours)] = np.ceil(colours @ _LUMA)  # whatever is not black is above 0
     used = np.unique(index)
     if len(used) > 1 and len(set(bright[used])) == 1:
         return index, index != 0  # all look alike: class ids
@@ -336,7 +399,11 @@ def _bits(image: Image.Image) -> int:
 def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image; whatever goes wrong until it is closed becomes one line."""
     try:
-        with Image.open(BytesIO(content) if content else path, formats=_FORMATS) as image:
+        # Not by its path: Pillow would map a turned TIFF into memory with its sides exchanged.
+        with (
+            BytesIO(content) if content else path.open("rb") as file,
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             yield image
@@ -348,8 +415,11 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
             "scale it"
         ) from None
     except UnidentifiedImageError:
+        known = (content or _head(path)).startswith(_TIFF)
+        problem = "is a TIFF of a kind that is" if known else "is"
+        remedy = "save it again with 8 or 16 bits" if known else "replace it or remove it"
         raise DataError(
-            f"{path} is not an image that can be read; {_EXPECTED}; replace it or remove it"
+            f"{path} {problem} not an image that can be read; {_EXPECTED}; {remedy}"
         ) from None
     except MemoryError:  # damaged lengths ask for gigabytes
         raise DataError(
@@ -362,3 +432,8 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
             f"{path} is damaged or cannot be read ({reason}); {_EXPECTED}; copy it again or "
             "remove it"
         ) from None
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)

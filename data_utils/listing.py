@@ -9,21 +9,81 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Listing", "list_files", "list_images", "name_of", "notes"]
+__all__ = ["THUMBNAILS", "Listing", "list_files", "list_images", "name_of", "notes"]
 
-_READ = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm"}
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"P5\n", b"P6\n")
+_READ = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".btf", ".webp"}
+_READ |= {".pbm", ".pgm", ".ppm", ".pnm"}
+_SIGNATURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(
+        b"P" + kind + space
+        for kind in (b"1", b"2", b"3", b"4", b"5", b"6")
+        for space in (b"\n", b" ")
+    ),
+)
 _NOT_READ = {  # suffixes, and what the files begin with
     "HEIC": ((".heic", ".heif", ".hif"), (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")),
     "AVIF": ((".avif",), (b"ftypavi",)),
     "GIF": ((".gif",), (b"GIF8",)),
     "JPEG 2000": ((".jp2", ".j2k", ".jpf", ".jpx"), (b"jP  \r\n", b"\xff\x4f\xff\x51")),
     "JPEG XL": ((".jxl",), (b"JXL \r\n",)),
-    "camera raw": ((".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"), ()),
-    "Photoshop": ((".psd",), (b"8BPS",)),
+    "camera raw": (
+        (
+            *(
+                ".dng",
+                ".cr2",
+                ".cr3",
+                ".crw",
+                ".nef",
+                ".nrw",
+                ".arw",
+                ".srf",
+                ".sr2",
+                ".srw",
+                ".orf",
+            ),
+            *(
+                ".rw2",
+                ".raf",
+                ".pef",
+                ".3fr",
+                ".fff",
+                ".iiq",
+                ".rwl",
+                ".erf",
+                ".kdc",
+                ".dcr",
+                ".mrw",
+            ),
+            *(".mos", ".mef", ".x3f", ".gpr", ".raw"),
+        ),
+        (),
+    ),
+    "Photoshop": ((".psd", ".psb"), (b"8BPS",)),
     "OpenEXR": ((".exr",), (b"\x76\x2f\x31\x01",)),
+    "Radiance": ((".hdr", ".pic"), (b"#?RADIANCE", b"#?RGBE")),
+    "portable": ((".pam", ".pfm"), (b"P7\n", b"PF\n", b"Pf\n")),
+    "DICOM": ((".dcm", ".dicom", ".ima"), ()),
+    "FITS": ((".fits", ".fit", ".fts"), (b"SIMPLE  =",)),
+    "JPEG XR": ((".jxr", ".wdp", ".hdp"), (b"II\xbc",)),
+    "icon": ((".ico", ".icns", ".cur"), (b"\0\0\1\0", b"icns")),
+    "old": (
+        (".tga", ".pcx", ".sgi", ".rgb", ".ras", ".dib", ".dds", ".xbm", ".xpm", ".iff"),
+        (b"DDS ", b"\1\xda\0", b"\1\xda\1"),
+    ),
+    "vector": ((".svg", ".eps", ".ps", ".pdf", ".ai"), (b"%PDF", b"%!PS")),
+    "array": ((".npy", ".npz", ".mat", ".h5", ".hdf5"), (b"\x93NUMPY", b"\x89HDF")),
+    "video": (
+        (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"),
+        (b"ftypisom", b"ftypmp4", b"ftypqt"),
+    ),
+    "archive": (
+        (".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".rar"),
+        (b"PK\3\4", b"7z\xbc\xaf", b"Rar!"),
+    ),
 }
-_THUMBNAILS = {"@eaDir", "__MACOSX"}
+_NO_IMAGES = {"array", "video", "archive"}  # but what may hold them
+THUMBNAILS = {"@eaDir", "__MACOSX"}
 _NAMED = 3  # files in one line
 
 
@@ -126,7 +186,7 @@ def _walk(folder: Path, recursive: bool, seen: set[tuple[int, int]]) -> Iterator
                 yield path, kind
         elif not os.path.isdir(path):
             continue  # a pipe, say, which would never end
-        elif recursive and entry.name in _THUMBNAILS:
+        elif recursive and entry.name in THUMBNAILS:
             yield path, "folder of thumbnails"
         elif recursive:
             yield from _walk(path, recursive, seen)
@@ -147,7 +207,7 @@ def _kind(path: Path) -> str | None:
         return ""
     for kind, (suffixes, starts) in _NOT_READ.items():
         if suffix in suffixes or head.startswith(starts) or head[4:].startswith(starts):
-            return f"{kind} image"
+            return f"{kind} file" if kind in _NO_IMAGES else f"{kind} image"
     if suffix in _READ:
         return ""
     return None if os.path.exists(path) else "link to nothing"

@@ -79,7 +79,7 @@ def diagnose(
     """
     if size < 1:
         raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
-    place = locate(data)
+    place = locate(data, category)
     names = place.categories if category is None else [place.choose(category)]
     return _diagnosis(place, [_case(place, name, size, pixels) for name in names])
 
@@ -88,7 +88,7 @@ def _diagnosis(place: Place, cases: list[Case]) -> Diagnosis:
     order = list(KINDS)
     findings = [found for case in cases for found in check(case)]
     return Diagnosis(
-        format=place.format,
+        format=", ".join(dict.fromkeys(case.format for case in cases)),
         root=place.root,
         size=cases[0].size,
         categories=tuple(_summary(case) for case in cases),
@@ -116,8 +116,8 @@ def check_dataset(data: str | Path, category: str | None = None, *, size: int = 
     DataError
         One line: the first error, how many more there are, and the command that shows them.
     """
-    place = locate(data)
-    if place.format == SYNTHETIC:
+    place = locate(data, category)
+    if place.root == SYNTHETIC:
         return open_category(data, category, size=size)
     name = place.choose(category)
     case = _case(place, name, size, pixels=False)
@@ -152,10 +152,10 @@ def _case(place: Place, name: str, size: int, pixels: bool) -> Case:
     listing = list_files(root / name, recursive=True)
     return Case(
         name=name,
-        format=place.format,
+        format=place.formats[name],
         root=place.root,
         size=size,
-        class_ids=place.format != SYNTHETIC and FORMATS[place.format].CLASS_IDS,
+        class_ids=place.root != SYNTHETIC and FORMATS[place.formats[name]].CLASS_IDS,
         facts=facts,
         complaints=[(message, _relative(path, root)) for message, path in complaints],
         unused=[_relative(path, root) for path in listing.images if path not in known],

@@ -13,17 +13,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
-from data_utils.formats.common import file_records, masks_by_stem, subfolders
+from data_utils.formats.common import file_records, masks_by_stem
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "CATEGORY/train/ok"
 CLASS_IDS = False
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``train/ok``."""
-    return [folder.name for folder in subfolders(root) if (folder / "train" / "ok").is_dir()]
+def is_category(folder: Path) -> bool:
+    """Tell whether a folder has ``train/ok``."""
+    return (folder / "train" / "ok").is_dir()
 
 
 def records(
@@ -35,5 +35,5 @@ def records(
     test = []
     for folder, defect in (("ok", GOOD), ("ko", "ko")):
         masks = masks_by_stem(base / "ground_truth" / folder, on_fault)
-        test += file_records(root, base / "test" / folder, defect, masks)
+        test += file_records(root, base / "test" / folder, defect, masks, on_fault)
     return train, test

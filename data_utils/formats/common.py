@@ -13,7 +13,7 @@ import numpy as np
 
 from data_utils.errors import DataError, OnFault, refuse
 from data_utils.images import DEEP, image_size, read_image, read_mask, value_bits
-from data_utils.listing import list_images, name_of
+from data_utils.listing import THUMBNAILS, list_images, name_of
 from data_utils.samples import GOOD, Record, digests_of
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "file_records",
     "masks_by_stem",
     "read_bytes",
+    "refuse_shared",
     "split_by_content",
     "stem_of",
     "subfolders",
@@ -36,15 +37,21 @@ def subfolders(folder: str | Path) -> list[Path]:
     if not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        visible = [e for e in entries if e.name[0] != "." and e.name not in THUMBNAILS]
         names = [entry.name for entry in visible if os.path.isdir(entry.path)]  # no error at loops
     return [Path(folder, name) for name in sorted(names)]
 
 
 def child(folder: Path, *names: str) -> Path:
-    """Return the subfolder of a name, in capitals or not; of several names the first there is."""
-    there = {path.name.casefold(): path for path in subfolders(folder)}
-    return next((there[name] for name in names if name in there), folder / names[0])
+    """Return the subfolder of a name, however it is composed and in capitals or not.
+
+    Of several names the first there is.
+    """
+    if (folder / names[0]).is_dir():
+        return folder / names[0]
+    there = {name_of(path.name).casefold(): path for path in subfolders(folder)}
+    wanted = (name_of(name).casefold() for name in names)
+    return next((there[name] for name in wanted if name in there), folder / names[0])
 
 
 def split_by_content(normal: list[Record]) -> tuple[list[Record], list[Record]]:
@@ -86,11 +93,11 @@ def stem_of(path: Path) -> str:
 
 
 def with_value_bits(train: list[Record], test: list[Record]) -> tuple[list[Record], list[Record]]:
-    """Find the bit depth of the training images, and read both splits with it.
+    """Find the bit depth of a category's images, and read both splits with it.
 
     Images without a file stay as they are.
     """
-    bits = value_bits(record.file for record in train if record.file)
+    bits = value_bits(record.file for record in (*train, *test) if record.file)
     if bits == DEEP:
         return train, test
     return [_read_with(one, bits) for one in train], [_read_with(one, bits) for one in test]
@@ -202,9 +209,15 @@ def file_record(root: Path, path: Path, defect: str, masks: Sequence[Path] = ())
 
 
 def file_records(
-    root: Path, folder: Path, defect: str, masks: Mapping[str, Path] | None = None
+    root: Path,
+    folder: Path,
+    defect: str,
+    masks: Mapping[str, Path] | None = None,
+    on_fault: OnFault = refuse,
 ) -> list[Record]:
     """Make the records of all images in a folder, with the masks of the same stem.
+
+    A mask that two of the images would have is a fault.
 
     Parameters
     ----------
@@ -216,9 +229,26 @@ def file_records(
         "good" for normal images, else the family of the defect.
     masks : mapping, optional
         What `masks_by_stem` found.
+    on_fault : callable
+        Gets the faults; by default the first one is raised.
     """
-    records = []
+    records: list[Record] = []
     for path in list_images(folder):
         mask = (masks or {}).get(stem_of(path))
-        records.append(file_record(root, path, defect, [mask] if mask else []))
+        record = file_record(root, path, defect, [mask] if mask else [])
+        refuse_shared(records, [record], on_fault)
+        records.append(record)
     return records
+
+
+def refuse_shared(before: Sequence[Record], records: Sequence[Record], on_fault: OnFault) -> None:
+    """Complain of a mask that two images would have: of one of them it is not."""
+    owners = {mask: record for record in before for mask in record.mask_files}
+    for record in records:
+        for mask in record.mask_files:
+            if mask in owners:
+                on_fault(
+                    f"{mask} would be the mask of {owners[mask].path} and of {record.path}; "
+                    "expected a mask for each; rename images and masks, so that each has its own",
+                    mask,
+                )

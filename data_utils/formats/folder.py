@@ -20,6 +20,7 @@ from data_utils.formats.common import (
     child,
     file_records,
     masks_by_stem,
+    refuse_shared,
     split_by_content,
     stem_of,
     subfolders,
@@ -27,20 +28,18 @@ from data_utils.formats.common import (
 from data_utils.listing import list_images
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "normal or CATEGORY/good"
 CLASS_IDS = False
-_NORMAL, _DEFECTIVE, _MASKS = ("normal", GOOD), "defective", ("masks", "ground_truth")
+_NORMAL, _DEFECTIVE = ("normal", GOOD), "defective"
+_MASKS = ("masks", "ground_truth", "mask", "gt")
+_NO_KINDS = {"labels", "annotations", "thumbs", "thumbnails", "predictions", *_MASKS}
 _SPLITS = ("train", "test", "validation", "val")  # of another layout, they hold "good", too
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``normal`` or ``good``."""
-    return [
-        folder.name
-        for folder in subfolders(root)
-        if folder.name.casefold() not in _SPLITS and child(folder, *_NORMAL).is_dir()
-    ]
+def is_category(folder: Path) -> bool:
+    """Tell whether a folder has ``normal`` or ``good``, and is no part of another layout."""
+    return folder.name.casefold() not in _SPLITS and child(folder, *_NORMAL).is_dir()
 
 
 def records(
@@ -53,11 +52,14 @@ def records(
     base = root / category
     normal, masks = child(base, *_NORMAL), child(base, *_MASKS)
     common = masks_by_stem(masks, on_fault)
-    unclaimed, defective = dict(common), []
-    for folder, kind in _kinds(base, normal, masks):
-        own = masks / folder.name
+    unclaimed = dict(common)
+    defective: list[Record] = []
+    for folder, kind in _kinds(base, normal):
+        own = child(masks, folder.name)
         found = masks_by_stem(own, on_fault) if own.is_dir() else common
-        images = file_records(root, folder, kind, found)
+        images = file_records(root, folder, kind, found, on_fault)
+        if found is common:
+            refuse_shared(defective, images, on_fault)
         defective += images
         left = unclaimed if found is common else dict(found)
         for record in images:
@@ -72,7 +74,7 @@ def records(
     return train, test + defective
 
 
-def _kinds(base: Path, normal: Path, masks: Path) -> Iterator[tuple[Path, str]]:
+def _kinds(base: Path, normal: Path) -> Iterator[tuple[Path, str]]:
     """Find the folders of defective images, and what the defects are called."""
     folder = child(base, _DEFECTIVE)
     if list_images(folder):
@@ -81,7 +83,7 @@ def _kinds(base: Path, normal: Path, masks: Path) -> Iterator[tuple[Path, str]]:
         yield kind, kind.name if kind.name != GOOD else _DEFECTIVE
     if normal.name.casefold() == GOOD:
         for kind in subfolders(base):
-            if kind not in (normal, masks, folder):
+            if kind not in (normal, folder) and kind.name.casefold() not in _NO_KINDS:
                 yield kind, kind.name
 
 

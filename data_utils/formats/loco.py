@@ -16,19 +16,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
-from data_utils.formats.common import file_record, file_records, subfolders
+from data_utils.formats.common import child, file_record, file_records, subfolders
 from data_utils.listing import list_images
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "CATEGORY/test/logical_anomalies"
 CLASS_IDS = False
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``test/logical_anomalies``."""
-    marked = "test/logical_anomalies"
-    return [folder.name for folder in subfolders(root) if (folder / marked).is_dir()]
+def is_category(folder: Path) -> bool:
+    """Tell whether a folder has ``test/logical_anomalies``."""
+    return (folder / "test" / "logical_anomalies").is_dir()
 
 
 def records(
@@ -40,7 +39,8 @@ def records(
     train += file_records(root, base / "validation" / GOOD, GOOD)
     test = []
     for folder in subfolders(base / "test"):
-        truth = base / "ground_truth" / folder.name
+        truth = child(base / "ground_truth", folder.name)
         for path in list_images(folder):
-            test.append(file_record(root, path, folder.name, list_images(truth / path.stem)))
+            masks = list_images(child(truth, path.stem))
+            test.append(file_record(root, path, folder.name, masks))
     return train, test

@@ -18,14 +18,14 @@ from data_utils.errors import OnFault, refuse
 from data_utils.formats.common import file_records, masks_by_stem, subfolders
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "CATEGORY/train/good/rgb"
 CLASS_IDS = True
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``train/good/rgb``."""
-    return [path.name for path in subfolders(root) if (path / "train" / GOOD / "rgb").is_dir()]
+def is_category(folder: Path) -> bool:
+    """Tell whether a folder has ``train/good/rgb``."""
+    return (folder / "train" / GOOD / "rgb").is_dir()
 
 
 def records(
@@ -38,5 +38,5 @@ def records(
     test = []
     for folder in subfolders(base / "test"):
         masks = masks_by_stem(folder / "gt", on_fault)
-        test += file_records(root, folder / "rgb", folder.name, masks)
+        test += file_records(root, folder / "rgb", folder.name, masks, on_fault)
     return train, test

@@ -17,17 +17,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_utils.errors import OnFault, refuse
-from data_utils.formats.common import file_records, masks_by_stem, subfolders
+from data_utils.formats.common import file_records, masks_by_stem
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "CATEGORY/test_public"
 CLASS_IDS = False
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories: the folders with ``test_public``."""
-    return [folder.name for folder in subfolders(root) if (folder / "test_public").is_dir()]
+def is_category(folder: Path) -> bool:
+    """Tell whether a folder has ``test_public``."""
+    return (folder / "test_public").is_dir()
 
 
 def records(
@@ -39,4 +39,4 @@ def records(
     train += file_records(root, base / "validation" / GOOD, GOOD)
     masks = masks_by_stem(public / "ground_truth" / "bad", on_fault)
     test = file_records(root, public / GOOD, GOOD)
-    return train, test + file_records(root, public / "bad", "bad", masks)
+    return train, test + file_records(root, public / "bad", "bad", masks, on_fault)

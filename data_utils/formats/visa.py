@@ -11,25 +11,26 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path, PurePosixPath
 
 from data_utils.errors import DataError, OnFault, refuse
 from data_utils.formats.common import file_record
+from data_utils.listing import name_of
 from data_utils.samples import GOOD, Record
 
-__all__ = ["CLASS_IDS", "MARKER", "categories", "records"]
+__all__ = ["CLASS_IDS", "MARKER", "is_category", "records"]
 MARKER = "split_csv/1cls.csv"
 CLASS_IDS = True
 _COLUMNS = ("object", "split", "label", "image", "mask")
 _SPLITS = ("train", "test")
 
 
-def categories(root: Path) -> list[str]:
-    """List the categories that the table names and that are there."""
-    if not (root / MARKER).is_file():
-        return []
-    named = {row["object"] for row in _rows(root)}
-    return sorted(name for name in named if (root / name).is_dir())
+def is_category(folder: Path) -> bool:
+    """Tell whether the table beside a folder names it."""
+    if not (folder.parent / MARKER).is_file():
+        return False
+    return name_of(folder.name) in {name_of(row["object"]) for row in _rows(folder.parent)}
 
 
 def records(
@@ -46,7 +47,7 @@ def records(
     """
     splits: dict[str, list[Record]] = {split: [] for split in _SPLITS}
     for row in _rows(root):
-        if row["object"] != category:
+        if name_of(row["object"]) != name_of(category):
             continue
         if row["split"] not in splits:
             on_fault(
@@ -55,7 +56,7 @@ def records(
                 root / MARKER,
             )
             continue
-        defect = GOOD if row["label"] == "normal" else "anomaly"
+        defect = GOOD if row["label"].strip().casefold() == "normal" else "anomaly"
         masks = [_place(root, row["mask"])] if row["mask"] else []
         image = _place(root, row["image"])
         splits[row["split"]].append(file_record(root, image, defect, masks))
@@ -70,7 +71,16 @@ def _place(root: Path, name: str) -> Path:
             f"{root / MARKER} names the file {name!r}; expected a path inside the data set, such "
             "as candle/Data/Images/Normal/0000.JPG; unpack the archive again"
         )
-    return root / name
+    path = root
+    for part in parts:
+        path = path / part if (path / part).exists() else _spelt(path, part)
+    return path
+
+
+def _spelt(folder: Path, name: str) -> Path:
+    """Return the entry that looks like a name, composed in another way; else what is not there."""
+    entries = os.listdir(folder) if folder.is_dir() else []
+    return folder / next((one for one in entries if name_of(one) == name_of(name)), name)
 
 
 def _rows(root: Path) -> list[dict[str, str]]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from data_utils import DataError, list_categories, open_category
+from data_utils import DataError, diagnose, list_categories, open_category
+from data_utils.catalogue import locate
 
 
 def test_categories_are_listed(mvtec_root: Path, visa_root: Path, folder_root: Path) -> None:
@@ -47,10 +48,50 @@ def test_relative_paths_and_links_work(
     assert linked.name == "flask" and linked.fingerprint == expected.fingerprint
 
 
-def test_loco_comes_before_mvtec(loco_root: Path) -> None:
-    (loco_root / "plain/train/good").mkdir(parents=True)
-    assert open_category(loco_root / "juice").format == "loco"
-    assert list_categories(loco_root) == ["juice"]
+def test_categories_of_several_layouts_lie_beside_each_other(
+    loco_root: Path, folder_root: Path
+) -> None:
+    """LOCO comes before MVTec AD, whose ``train/good`` it has, too."""
+    (loco_root / "other/train/good").mkdir(parents=True)
+    folder_root.rename(loco_root / "parts")
+    formats = locate(loco_root).formats
+    assert formats == {"juice": "loco", "other": "mvtec", "parts": "folder"}
+    for name in ("juice", "parts"):
+        assert open_category(loco_root, name).format == formats[name]
+        assert open_category(loco_root / name).format == formats[name]
+    assert diagnose(loco_root, "parts").format == "folder"
+    assert diagnose(loco_root).format == "loco, mvtec, folder"
+
+
+@pytest.mark.parametrize(
+    "inner", ["masks/good", "backup/normal", "defective/good", "other/train/good"]
+)
+def test_a_category_is_one_whatever_its_subfolders_look_like(folder_root: Path, inner: str) -> None:
+    before = open_category(folder_root).train.paths
+    (folder_root / inner).mkdir(parents=True)
+    assert locate(folder_root).formats == {"parts": "folder"}
+    assert open_category(folder_root).train.paths == before
+
+
+def test_a_category_in_a_category_is_found_by_its_name(folder_root: Path) -> None:
+    inner = folder_root / "backup"
+    shutil.copytree(folder_root / "normal", inner / "normal")
+    assert open_category(folder_root, "backup").name == "backup"
+    assert open_category(inner).root == str(folder_root)
+
+
+def test_thumbnails_and_hidden_folders_are_no_categories(folder_root: Path) -> None:
+    for name in ("__MACOSX", "@eaDir", ".trash"):
+        (folder_root.parent / name / "normal").mkdir(parents=True)
+    assert list_categories(folder_root.parent) == ["parts"]
+    folder_root.rename(folder_root.parent / ".parts")
+    assert open_category(folder_root.parent / ".parts").name == ".parts"
+
+
+@pytest.mark.parametrize("data", [None, 3, ["a"]])
+def test_data_of_another_type_are_named(data: object) -> None:
+    with pytest.raises(DataError, match="expected a folder or the word synthetic"):
+        open_category(data)  # type: ignore[arg-type]
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Files become the right pixels, whatever they are called, or one clear line."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
+from PIL import Image, ImageOps
 
 from data_utils import DataError, images
 from data_utils.images import image_size, read_image, read_mask, value_bits
@@ -158,8 +160,25 @@ def test_jpeg_mask_is_not_grown_by_its_noise(tmp_path: Path) -> None:
 def test_mask_is_turned_like_its_image(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = written(tmp_path / "a.png", Image.fromarray(GREY), exif=exif)
-    np.testing.assert_array_equal(read_mask(path), np.rot90(GREY, -1) != 0)
+    marked = GREY > 100
+    path = written(tmp_path / "a.png", Image.fromarray(np.uint8(255 * marked)), exif=exif)
+    np.testing.assert_array_equal(read_mask(path), np.rot90(marked, -1))
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "RGBA"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_and_not_scrambled(tmp_path: Path, mode: str, orientation: int) -> None:
+    """Pillow maps such a file into memory with its sides exchanged."""
+    image = Image.fromarray(np.tile(GREY, (10, 10)))
+    image = image.convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
+    path = written(tmp_path / "a.tif", image, tiffinfo={274: orientation})
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(path.read_bytes())))
+    np.testing.assert_array_equal(
+        read_mask(path), np.asarray(upright.convert("L")) > GREY.max() / 2
+    )
+    assert read_image(path).shape[:2] == image_size(path) == upright.size[::-1]
+    if mode != "I;16":
+        np.testing.assert_array_equal(read_image(path), np.asarray(upright.convert("RGB")))
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "bmp", "tif"])
@@ -274,9 +293,97 @@ def test_tiff_whose_smallest_value_is_white(tmp_path: Path, bits: int) -> None:
 def test_sixteen_bits_of_fewer(tmp_path: Path) -> None:
     path = written(tmp_path / "a.png", Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)))
     assert read_image(path, bits=12)[0, :, 0].tolist() == [0, 128, 255]
-    assert read_image(path, bits=10)[0, :, 0].tolist() == [0, 255, 255]  # beyond the range
+    with pytest.raises(DataError, match=r"values up to 4095; expected 10 bits, 0 to 1023"):
+        read_image(path, bits=10)
     assert value_bits([path]) == 12
     assert value_bits([tmp_path / "missing.png"]) == 16
+
+
+@pytest.mark.parametrize(("hot", "side"), [(4, 32), (100, 1000)])
+def test_hot_pixels_make_no_bit_depth(tmp_path: Path, hot: int, side: int) -> None:
+    values = np.linspace(0, 4095, side**2).astype(np.uint16).reshape(side, side)
+    values.flat[:hot] = 65535
+    path = written(tmp_path / "a.png", Image.fromarray(values))
+    assert value_bits([path]) == 12
+    read = read_image(path, bits=12)[..., 0]
+    assert (read.flat[:hot] == 255).all() and abs(int(read[side // 2, 0]) - 128) <= 1
+    values.flat[: hot + 1] = 65535
+    assert value_bits([written(tmp_path / "b.png", Image.fromarray(values))]) == 16
+
+
+MARKED = np.zeros((40, 60), bool)
+MARKED[10:20, 10:30] = True
+WHITE = np.uint8(255 * MARKED)
+COLOUR = np.dstack([WHITE] * 3)
+
+
+def smoothed() -> Image.Image:
+    large = Image.fromarray(np.kron(WHITE, np.ones((4, 4), np.uint8)))
+    return large.resize((60, 40), Image.Resampling.LANCZOS)
+
+
+def once_a_jpeg() -> Image.Image:
+    file = io.BytesIO()
+    Image.fromarray(WHITE).save(file, "JPEG", quality=70)
+    return Image.open(file)
+
+
+def in_alpha(colour: int) -> Image.Image:
+    return Image.fromarray(np.dstack([np.full_like(COLOUR, colour), WHITE]))
+
+
+def white_on(*ground: int) -> Image.Image:
+    """A palette whose first colour is white."""
+    image = Image.fromarray(np.uint8(~MARKED), "P")
+    image.putpalette([255, 255, 255, *ground])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options"),
+    [
+        ("cmyk.tif", Image.fromarray(COLOUR).convert("CMYK"), {}),
+        ("cmyk.jpg", Image.fromarray(COLOUR).convert("CMYK"), {}),
+        ("ycbcr.tif", Image.fromarray(COLOUR).convert("YCbCr"), {}),
+        ("pa.tif", Image.fromarray(COLOUR).convert("P").convert("PA"), {}),
+        ("lossy.webp", Image.fromarray(COLOUR), {"quality": 60}),
+        ("lossless.webp", Image.fromarray(COLOUR), {"lossless": True}),
+        ("jpeg_inside.tif", Image.fromarray(COLOUR), {"compression": "jpeg"}),
+        ("once_a_jpeg.png", once_a_jpeg(), {}),
+        ("smoothed.png", smoothed(), {}),
+        ("blue.png", white_on(0, 0, 255), {}),
+        ("red.png", white_on(255, 0, 0), {}),
+        ("yellow.png", white_on(255, 255, 0), {}),
+        ("white_alpha.png", in_alpha(255), {}),
+        ("black_alpha.png", in_alpha(0), {}),
+        ("opaque.png", Image.fromarray(COLOUR).convert("RGBA"), {}),
+        ("class_ids.png", Image.fromarray(np.uint8(2 * MARKED)), {}),
+        ("one_channel.png", Image.fromarray(COLOUR * np.uint8([0, 0, 1])), {}),
+    ],
+)
+def test_a_mask_means_what_it_looks_like(
+    tmp_path: Path, name: str, image: Image.Image, options: dict
+) -> None:
+    found = read_mask(written(tmp_path / name, image, **options))
+    np.testing.assert_array_equal(found, MARKED)
+
+
+def test_masks_that_cannot_be_read_right_are_refused(tmp_path: Path) -> None:
+    planes = np.uint16(257) * np.moveaxis(COLOUR, -1, 0)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(DataError, match="16-bit colours in separate planes"):
+        read_mask(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.tif", np.uint16(COLOUR > 0), photometric="rgb")
+    with pytest.raises(DataError, match=r"16 bits, all below 256.* expected 8 bits; save"):
+        read_mask(tmp_path / "b.tif")
+    pages = [Image.fromarray(WHITE)] * 3
+    pages[0].save(tmp_path / "c.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match="has 3 pages; expected a mask of one; save it alone"):
+        read_mask(tmp_path / "c.tif")
+    assert read_image(tmp_path / "c.tif").shape == (40, 60, 3)  # of an image the first page
+    tifffile.imwrite(tmp_path / "d.tif", WHITE.astype(np.float16))
+    with pytest.raises(DataError, match=r"TIFF of a kind that is not .* save it again with 8"):
+        read_image(tmp_path / "d.tif")
 
 
 def test_signed_and_separate_planes_are_refused(tmp_path: Path) -> None:
