@@ -10,7 +10,7 @@ from typing import Protocol
 from data_utils.errors import DataError, OnFault, refuse
 from data_utils.formats import btad, folder, loco, mvtec, mvtec_3d, mvtec_ad2, visa
 from data_utils.formats.common import split_by_content, subfolders, with_value_bits
-from data_utils.samples import Category, ImageSet, Record, fingerprint_of
+from data_utils.samples import Category, ImageSet, Record, fingerprint_of, whole_number
 
 __all__ = [
     "FORMATS",
@@ -85,7 +85,12 @@ def list_categories(data: str | Path) -> list[str]:
 
 
 def open_category(
-    data: str | Path, name: str | None = None, *, size: int = 128, seed: int = 0
+    data: str | Path,
+    name: str | None = None,
+    *,
+    size: int = 128,
+    seed: int = 0,
+    bits: int | None = None,
 ) -> Category:
     """Open one category: find its files, check their headers, take its fingerprint.
 
@@ -103,6 +108,9 @@ def open_category(
         Working height and width in pixels. Images that are not square are squashed.
     seed : int
         Of the synthetic images; ignored for a folder.
+    bits : int, optional
+        How many the values of 16-bit greyscale have, from 8 to 16; found in the images by default,
+        see `data_utils.images.value_bits`. For a detector that is trained take its ``bits``.
 
     Returns
     -------
@@ -114,13 +122,12 @@ def open_category(
         If the folder is missing, its layout or the category is not known, there is nothing to train
         on, an image cannot be read, or a mask has another size than its image.
     """
-    if size < 1:
-        raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
+    size = whole_number("size", size, usual=128)
     place = locate(data, name)
     if place.root == SYNTHETIC:
         name = name or place.categories[0]
     name = place.choose(name)
-    return category_of(place, name, size, *place.records(name, seed=seed))
+    return category_of(place, name, size, *place.records(name, seed=seed, bits=bits))
 
 
 @dataclass(frozen=True)
@@ -161,9 +168,9 @@ class Place:
         return name
 
     def records(
-        self, name: str, *, seed: int = 0, on_fault: OnFault = refuse
+        self, name: str, *, seed: int = 0, bits: int | None = None, on_fault: OnFault = refuse
     ) -> tuple[list[Record], list[Record]]:
-        """Return the train and test records of a category; see `Format.records`."""
+        """Return the train and test records of a category; see `open_category`."""
         if self.root == SYNTHETIC:
             from data_utils import synthetic
 
@@ -171,7 +178,7 @@ class Place:
         train, test = FORMATS[self.formats[name]].records(Path(self.root), name, on_fault)
         if not test:
             train, test = split_by_content(train)
-        return with_value_bits(train, test)
+        return with_value_bits(train, test, bits)
 
 
 def locate(data: str | Path, name: str | None = None) -> Place:

@@ -63,12 +63,15 @@ class Header(NamedTuple):
         Pillow's word for the channels: "L", "RGB", "RGBA", "P", "CMYK", "I;16" and so on.
     bits : int
         Of a channel, as stored.
+    pages : int
+        Of a TIFF, or pictures of an animation.
     """
 
     height: int
     width: int
     mode: str
     bits: int
+    pages: int = 1
 
 
 def read_image(path: str | Path, *, bits: int = DEEP) -> np.ndarray:
@@ -292,7 +295,7 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
     path = Path(path)
     with _opened(path, content) as image:
         _refuse_planes(path, image)
-        if (pages := getattr(image, "n_frames", 1)) > 1 and image.format not in _JPEG:
+        if (pages := _pages(image)) > 1:
             raise DataError(f"{path} has {pages} pages; expected a mask of one; save it alone")
         lossy, deep = _is_lossy(image, content or _head(path)), _bits(image) > 8
         upright = ImageOps.exif_transpose(image)
@@ -381,7 +384,12 @@ def image_header(path: str | Path, content: bytes | None = None) -> Header:
         width, height = (tags[256], tags[257]) if tags else image.size
         if orientation in _TURNED:
             width, height = height, width
-        return Header(height, width, image.mode, _bits(image))
+        return Header(height, width, image.mode, _bits(image), _pages(image))
+
+
+def _pages(image: Image.Image) -> int:
+    """Count the pages; a photograph of a phone has small copies of itself, which do not count."""
+    return 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
 
 
 def _bits(image: Image.Image) -> int:

@@ -37,6 +37,7 @@ __all__ = [
     "digests_of",
     "fingerprint_of",
     "to_working_size",
+    "whole_number",
 ]
 
 GOOD = "good"  # the defect of a normal image
@@ -355,7 +356,7 @@ ACCEPTED = (
 """What `as_batch` takes, in words."""
 
 
-def as_batch(images: Any, size: int) -> Tensor:
+def as_batch(images: Any, size: int, bits: int = DEEP) -> Tensor:
     """Bring images of any plain kind to what the networks take.
 
     Files, PIL images and NumPy arrays are photographs: they are squashed to the working square as
@@ -368,6 +369,8 @@ def as_batch(images: Any, size: int) -> Tensor:
         first; uint8 in 0..255, or floats of any precision in [0, 1]. PIL images of mode L or RGB.
     size : int
         Working height and width in pixels.
+    bits : int
+        Of 16-bit greyscale files, see `data_utils.images.read_image`.
 
     Returns
     -------
@@ -382,9 +385,9 @@ def as_batch(images: Any, size: int) -> Tensor:
         If a file cannot be read.
     """
     if type(images) in (list, tuple):
-        return _joined([as_batch(image, size) for image in images])
+        return _joined([as_batch(image, size, bits) for image in images])
     if isinstance(images, (str, os.PathLike)):
-        images = read_image(Path(images))  # (h, w, 3)
+        images = read_image(Path(images), bits=bits)  # (h, w, 3)
     if isinstance(images, Image.Image):
         images = _pixels(images)  # (h, w, 3)
     photographs = isinstance(images, np.ndarray)
@@ -416,9 +419,11 @@ def _joined(parts: list[Tensor]) -> Tensor:
 def _pixels(image: Image.Image) -> np.ndarray:
     """Return the pixels of an open image, upright as in `read_image`: (h, w, 3) uint8."""
     if image.mode not in ("L", "RGB"):
+        deep = image.mode[0] in "IF"  # Pillow would clip its values, not scale them
+        remedy = "" if deep else "call its convert('RGB'), or "
         raise KitError(
-            f"a PIL image has mode {image.mode!r}; expected L or RGB; call its convert('RGB'), or "
-            "give the path of its file"
+            f"a PIL image has mode {image.mode!r}; expected L or RGB; {remedy}give the path of its "
+            "file"
         )
     return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
@@ -441,7 +446,8 @@ def check_images(images: Tensor) -> None:
     KitError
         Naming type and shape, or the range of values.
     """
-    is_batch = images.ndim == 4 and images.shape[1] == 3 and images.numel() > 0
+    there = images.layout == torch.strided and not images.is_meta
+    is_batch = there and images.ndim == 4 and images.shape[1] == 3 and images.numel() > 0
     if not is_batch or not (images.is_floating_point() or images.dtype == torch.uint8):
         raise KitError(f"images are {images.dtype} {tuple(images.shape)}; expected {ACCEPTED}")
     if images.dtype == torch.uint8:
@@ -455,10 +461,15 @@ def check_images(images: Tensor) -> None:
 
 
 def batches(images: Tensor, batch_size: int) -> Sequence[Tensor]:
-    """Split images (B, ...) into batches; a KitError if ``batch_size`` is no positive integer."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise KitError(f"batch_size is {batch_size!r}; expected 1 or more; 4 is usual")
-    return images.split(batch_size)
+    """Split images (B, ...) into batches; a DataError if ``batch_size`` is no positive integer."""
+    return images.split(whole_number("batch_size", batch_size, usual=4))
+
+
+def whole_number(name: str, value: Any, *, usual: int) -> int:
+    """Return a whole number of at least 1, of Python or NumPy; a DataError for anything else."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise DataError(f"{name} is {value!r}; expected 1 or more; {usual} is usual")
+    return int(value)
 
 
 def check_image_set(images: Any, size: int, split: str) -> None:

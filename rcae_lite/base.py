@@ -21,16 +21,11 @@ from torch import Tensor, nn
 from data_utils.errors import KitError
 from data_utils.samples import ImageSet, as_batch, batches, check_image_set
 from rcae_lite.config import Config, get_config
+from rcae_lite.evaluation import thresholds
 from rcae_lite.evaluation.protocol import check_test_set, evaluate
 from rcae_lite.evaluation.restoration import Restoration, probe
 from rcae_lite.evaluation.results import Evaluation, Provenance
 from rcae_lite.evaluation.scoring import SCORE_RULE, smooth
-from rcae_lite.evaluation.thresholds import (
-    Threshold,
-    conformal_threshold,
-    holdout_size,
-    threshold_rank,
-)
 from rcae_lite.model.outputs import Detection, Trajectory, concatenate
 from rcae_lite.storage.provenance import origin_on, resolve_device
 from rcae_lite.storage.tensors import check_modules, load_modules
@@ -86,8 +81,9 @@ class Detector(ABC):
     score_rule: str = SCORE_RULE  # how an image becomes a score
 
     def __init__(self, config: Config, seed: int = 0, device: str = "auto") -> None:
-        self.config = config
-        self.seed = seed
+        if not isinstance(config, Config):
+            raise KitError(f"config is {config!r}; expected a Config; see from_preset('lite')")
+        self.config, self.seed = config, seed
         self.device = resolve_device(device)
         self._start_afresh()
 
@@ -116,7 +112,7 @@ class Detector(ABC):
         self.stages: dict[str, FinishedStage] = {}
         self.data: dict[str, str | int] = {}
         self.training_set = ""
-        self.threshold: Threshold | None = None
+        self.threshold: thresholds.Threshold | None = None
         self.calibration_scores: list[float] = []
 
     # -- what a subclass says about itself ---------------------------------------------------
@@ -200,7 +196,7 @@ class Detector(ABC):
         self.data |= {"training_images": len(kept), "calibration_images": len(held_out)}
         self.data["bits"] = train.bits
         self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
-        self.threshold = conformal_threshold(self.calibration_scores, false_alarm_rate)
+        self.threshold = thresholds.conformal_threshold(self.calibration_scores, false_alarm_rate)
         return self
 
     def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
@@ -213,7 +209,12 @@ class Detector(ABC):
             )
         if len(train) < 3:
             raise KitError(f"{len(train)} training images; at least 3 normal images are needed")
-        threshold_rank(holdout_size(len(train)), false_alarm_rate)
+        thresholds.threshold_rank(thresholds.holdout_size(len(train)), false_alarm_rate)
+
+    @property
+    def bits(self) -> int:
+        """Bits of 16-bit greyscale images, as in its training; see `data_utils.open_category`."""
+        return int(self.data.get("bits", 16))
 
     @property
     def losses(self) -> dict[str, list[tuple[int, float]]]:
@@ -248,7 +249,7 @@ class Detector(ABC):
         Trajectory
             On the detector's device.
         """
-        batch = as_batch(images, self.config.size)
+        batch = as_batch(images, self.config.size, self.bits)
         with evaluating(self.modules.values()):
             return self._trajectory(batch.to(self.device, memory_format=torch.channels_last))
 
@@ -268,7 +269,7 @@ class Detector(ABC):
         Detection
             On the CPU; ``label`` is all False while there is no threshold.
         """
-        parts = batches(as_batch(images, self.config.size), batch_size)
+        parts = batches(as_batch(images, self.config.size, self.bits), batch_size)
         return concatenate([self.detect(self.trajectory(part)) for part in parts])
 
     @torch.inference_mode()
@@ -280,7 +281,7 @@ class Detector(ABC):
         label = score > (self.threshold.value if self.threshold else float("inf"))
         return Detection(raw, self._probability(raw), score, label)
 
-    def require_threshold(self) -> Threshold:
+    def require_threshold(self) -> thresholds.Threshold:
         """Return the threshold; without one, a KitError that says how to get it."""
         if self.threshold is None:
             raise KitError("the detector has no threshold yet; call fit(...) or load a trained one")
@@ -302,7 +303,7 @@ class Detector(ABC):
             See `rcae_lite.evaluation.protocol.evaluate`; errors as there, or if untrained.
         """
         threshold = self.require_threshold()
-        check_test_set(test, self.config.size)
+        check_test_set(test, self.config.size, self.bits)
         detections, residuals = [], []
         for part in batches(test.images(), batch_size):
             trajectory = self.trajectory(part)
@@ -413,23 +414,22 @@ class Detector(ABC):
         KitError
             If a file is missing, damaged, of another version or of another kind of detector.
         """
-        snapshot, tensors = read_snapshot(folder := Path(folder))
+        snapshot, tensors = read_snapshot(folder)
         if snapshot.detector != cls.kind or set(snapshot.stages) - set(cls.stage_names):
             raise KitError(
                 f"{folder} holds a detector {snapshot.detector!r}, not {cls.kind!r}; load it with "
                 "its own class"
             )
-        weights = folder / "detector.safetensors"
+        weights = Path(folder) / "detector.safetensors"
         with torch.device("meta"):  # a file that was changed must not ask for all of the memory
             check_modules(cls._build(snapshot.config), tensors, weights)
         detector = cls(snapshot.config, snapshot.seed, device)
         load_modules(detector.modules, tensors, weights)
-        detector.stages = snapshot.stages
-        detector.data = snapshot.data
+        detector.stages, detector.data = snapshot.stages, snapshot.data
         detector.training_set = snapshot.training_set
         detector.calibration_scores = snapshot.calibration_scores
         if snapshot.threshold is not None and snapshot.false_alarm_rate is not None:
-            detector.threshold = Threshold(snapshot.threshold, snapshot.false_alarm_rate)
+            detector.threshold = thresholds.Threshold(snapshot.threshold, snapshot.false_alarm_rate)
         return detector
 
     def _place(self, module: nn.Module) -> nn.Module:
@@ -439,7 +439,7 @@ class Detector(ABC):
 def split(seed: int, count: int) -> tuple[list[int], list[int]]:
     """Split ``count`` training images into those trained on and those held out for calibration."""
     order = torch.randperm(count, generator=generator_for(seed, "hold-out")).tolist()
-    held_out = holdout_size(count)
+    held_out = thresholds.holdout_size(count)
     return sorted(order[held_out:]), sorted(order[:held_out])
 
 

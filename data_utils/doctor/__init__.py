@@ -30,7 +30,7 @@ from data_utils.doctor.page import to_html
 from data_utils.errors import DataError
 from data_utils.listing import list_files
 from data_utils.published import PUBLISHED
-from data_utils.samples import Category
+from data_utils.samples import Category, whole_number
 
 __all__ = [
     "CategorySummary",
@@ -77,8 +77,7 @@ def diagnose(
     >>> diagnose("synthetic", "washer").verdict()
     'fine: nothing found'
     """
-    if size < 1:
-        raise DataError(f"size {size} is too small; expected 1 or more pixels; 128 is usual")
+    size = whole_number("size", size, usual=128)
     place = locate(data, category)
     names = place.categories if category is None else [place.choose(category)]
     return _diagnosis(place, [_case(place, name, size, pixels) for name in names])

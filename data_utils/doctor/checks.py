@@ -15,6 +15,7 @@ import numpy as np
 from data_utils.doctor.examine import Facts, Look
 from data_utils.doctor.findings import KINDS, Finding
 from data_utils.doctor.similar import near_duplicates
+from data_utils.images import Header
 from data_utils.published import PUBLISHED, Counts
 
 __all__ = ["Case", "check"]
@@ -383,10 +384,29 @@ def _content(case: Case) -> Iterator[Finding]:
     looks = [found for found in case.facts if found.look]
     few = [found.record.path for found in looks if _look(found).levels <= _FEW_LEVELS]
     narrow = [found.record.path for found in looks if _look(found).span < _NARROW]
-    yield from _together(case, "no-content", few, len(looks), "hardly more than two grey values")
     narrow = [path for path in narrow if path not in few]
-    what = f"less than {_NARROW} of 256 values"
-    yield from _together(case, "narrow-range", narrow, len(looks), what)
+    deep = max((_look(f).span for f in looks if _header_of(f).bits > 8), default=_NARROW)
+    hint = ""
+    if deep < _NARROW:  # 16-bit colours are not scaled, as 16-bit greyscale is
+        missing = int(math.log2(256 / (deep + 1)))
+        hint = f" (16-bit colours of {16 - missing} bits: multiply them by {2**missing})"
+    found = f"hardly more than two grey values{hint}"
+    yield from _together(case, "no-content", few, len(looks), found)
+    found = f"less than {_NARROW} of 256 values{hint}"
+    yield from _together(case, "narrow-range", narrow, len(looks), found)
+
+
+def _pages(case: Case) -> Iterator[Finding]:
+    several = [f for f in case.facts if f.header and f.header.pages > 1]
+    if several:
+        path, pages = several[0].record.path, _header_of(several[0]).pages
+        yield _finding(
+            "pages",
+            [found.record.path for found in several],
+            f"{len(several)} images have several pages, such as {path} with {pages}; the first "
+            "one is read",
+            f"{case.name}: save the page that is meant alone",
+        )
 
 
 def _together(
@@ -434,9 +454,13 @@ def _outliers(case: Case) -> Iterator[Finding]:
             )
 
 
-def _header(facts: Facts) -> tuple[int, int]:
+def _header_of(facts: Facts) -> Header:
     assert facts.header is not None
-    return facts.header[:2]
+    return facts.header
+
+
+def _header(facts: Facts) -> tuple[int, int]:
+    return _header_of(facts)[:2]
 
 
 def _size(header: tuple[int, int]) -> str:
@@ -448,8 +472,8 @@ def _shape(header: tuple[int, int]) -> float:
 
 
 def _mode(facts: Facts) -> str:
-    assert facts.header is not None
-    return f"{facts.header.bits}-bit {facts.header.mode}"
+    header = _header_of(facts)
+    return f"{header.bits}-bit {header.mode}"
 
 
 _CHECKS = (
@@ -467,5 +491,6 @@ _CHECKS = (
     _modes,
     _shapes,
     _content,
+    _pages,
     _outliers,
 )

@@ -86,6 +86,7 @@ KINDS = {
         "Images in a quarter of the range of values",
         "Too dark, too flat, or of another bit depth than their files say.",
     ),
+    "pages": Kind("warning", "Images of several pages", "The first one is read, no other."),
     "odd-shape": Kind(
         "warning", "Images far too small or too long", "Nothing is left of them in a square."
     ),
@@ -106,7 +107,8 @@ KINDS = {
     "mask-not-binary": Kind(
         "warning",
         "Mask with more than two values",
-        "Whatever is not 0 counts as defective (in a JPEG: the upper half), soft edges too.",
+        "Up to 8 values are kinds of defects: whatever is not 0 is defective. Of more values, or "
+        "in a JPEG, the upper half is.",
     ),
     "mask-too-large": Kind(
         "warning",

@@ -92,12 +92,14 @@ def stem_of(path: Path) -> str:
     return name_of(path.stem)
 
 
-def with_value_bits(train: list[Record], test: list[Record]) -> tuple[list[Record], list[Record]]:
-    """Find the bit depth of a category's images, and read both splits with it.
+def with_value_bits(
+    train: list[Record], test: list[Record], bits: int | None = None
+) -> tuple[list[Record], list[Record]]:
+    """Read both splits with one bit depth: that of a category's images, or a given one.
 
     Images without a file stay as they are.
     """
-    bits = value_bits(record.file for record in (*train, *test) if record.file)
+    bits = bits or value_bits(record.file for record in (*train, *test) if record.file)
     if bits == DEEP:
         return train, test
     return [_read_with(one, bits) for one in train], [_read_with(one, bits) for one in test]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections import Counter, deque
@@ -19,9 +20,9 @@ from tqdm.auto import tqdm
 
 from data_utils import KitError
 from data_utils.errors import DataError, printable
-from data_utils.images import DEEP, read_image
+from data_utils.images import read_image
 from data_utils.listing import list_files, notes
-from data_utils.samples import to_working_size
+from data_utils.samples import to_working_size, whole_number
 from rcae_lite.base import Detector
 from rcae_lite.commands.score_table import (
     RECORD,
@@ -40,7 +41,7 @@ from rcae_lite.plotting.pictures import overlay
 from rcae_lite.storage.atomic import locked
 from rcae_lite.storage.records import write_record
 
-__all__ = ["Predicted", "find_images", "bits_of", "predict_files", "working_image"]
+__all__ = ["Predicted", "find_images", "predict_files", "working_image"]
 
 _READERS = 4  # threads at most: each holds an image at its native size
 _ROWS = 256  # of a heat map that are drawn at a time
@@ -81,14 +82,14 @@ class _Task(NamedTuple):
     reading: Future[_Read]
 
 
-def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
+def find_images(sources: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
     """Find the images behind files and folders.
 
     Heat maps that `predict_files` wrote into a folder are skipped, and a line on stderr says so.
 
     Parameters
     ----------
-    sources : iterable of path
+    sources : path, or iterable of path
         Images, or folders that are searched through.
 
     Returns
@@ -103,7 +104,10 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
         If a source does not exist, a folder has no image, or two images would share a name.
     """
     relative: list[tuple[Path, Path]] = []
-    for source in map(Path, sources):
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    if not given:
+        raise KitError("there is nothing to predict; name an image or a folder of images")
+    for source in map(Path, given):
         if not source.exists():
             raise KitError(f"{source} does not exist; name an image or a folder of images")
         paths = [source] if source.is_file() else _foreign_images(source)
@@ -113,11 +117,13 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
             (path, path.relative_to(source) if source.is_dir() else Path(path.name))
             for path in paths
         ]
-    stems = Counter(place.with_suffix("") for _, place in relative)
+    stems = Counter(place.with_suffix("") for _, place in dict.fromkeys(relative))
     found: dict[str, Path] = {}
     for path, place in relative:
         stem = place.with_suffix("")
         name = (place if stems[stem] > 1 else stem).as_posix()
+        if name in found and found[name].samefile(path):
+            continue  # named twice, or in a folder that is named, too
         if name in found:
             raise KitError(
                 f"{path} and {found[name]} would both be called {name!r}; "
@@ -129,20 +135,26 @@ def find_images(sources: Iterable[str | Path]) -> list[tuple[Path, str]]:
 
 def _foreign_images(folder: Path) -> list[Path]:
     """List the images below a folder that are no heat maps of the kit; say what is left out."""
-    own = {record.parent for record in folder.rglob(RECORD)}
     found, left_out = list_files(folder, recursive=True)
-    foreign = [path for path in found if own.isdisjoint(path.parents)]
+    written = {place: _is_written_to(place) for place in {path.parent for path in found}}
+    foreign = [path for path in found if not written[path.parent]]
     if len(foreign) < len(found):
-        heat_maps = [path for path in found if not own.isdisjoint(path.parents)]
+        heat_maps = [path for path in found if written[path.parent]]
         left_out = {"heat map of rcae predict": heat_maps, **left_out}
     for line in notes(left_out, folder):
         print(printable(line), file=sys.stderr)
     return foreign
 
 
+def _is_written_to(folder: Path) -> bool:
+    """Tell whether a folder is one that `predict_files` writes to, or lies in one."""
+    real = folder.resolve()
+    return any((place / RECORD).exists() for place in (real, *real.parents))
+
+
 def predict_files(
     detector: Detector,
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     maps: Maps = "working",
@@ -163,7 +175,7 @@ def predict_files(
     ----------
     detector : Detector
         Trained.
-    sources : sequence of path
+    sources : path, or sequence of path
         Images, or folders of images.
     out : path
         A new or empty folder, or one of an earlier call with the same detector and options.
@@ -189,6 +201,7 @@ def predict_files(
     """
     if maps not in get_args(Maps):
         raise KitError(f"maps={maps!r} is unknown; choose from {', '.join(get_args(Maps))}")
+    batch_size = whole_number("batch_size", batch_size, usual=8)
     threshold = detector.require_threshold()
     if false_alarm_rate is not None:
         threshold = conformal_threshold(detector.calibration_scores, false_alarm_rate)
@@ -211,7 +224,7 @@ def predict_files(
             open_table(out / "scores.csv", kept) as append,
             tqdm(total=len(found), initial=len(found) - len(todo), **progress) as bar,
         ):
-            for batch in _read_ahead(todo, detector.config.size, bits_of(detector), batch_size):
+            for batch in _read_ahead(todo, detector.config.size, detector.bits, batch_size):
                 made = _score(detector, batch, threshold.value, maps, out)
                 append(made)
                 errors += [row["error"] for row in made if "error" in row]
@@ -257,11 +270,16 @@ def _score(
         ):
             try:
                 if maps != "none":
-                    bits = bits_of(detector)
-                    full_size = read_image(task.path, bits=bits) if maps == "full" else None
+                    full = maps == "full"
+                    full_size = read_image(task.path, bits=detector.bits) if full else None
                     _write_maps(out / task.name, photo, full_size, anomaly_map, limit)
             except DataError as error:  # the file has changed meanwhile
                 task.row["error"] = str(error)
+                continue
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                task.row["error"] = f"{task.path}: its map's name would be too long; rename it"
                 continue
             task.row.update(
                 score=f"{score:.9g}",
@@ -300,14 +318,9 @@ def _heat_map(image: np.ndarray, anomaly_map: np.ndarray, limit: float) -> Image
     return Image.fromarray(np.concatenate([overlay(*strip, 0, 2 * limit) for strip in strips]))
 
 
-def bits_of(detector: Detector) -> int:
-    """Return the bits of 16-bit greyscale images that a detector was trained on."""
-    return int(detector.data.get("bits", DEEP))
-
-
 def working_image(path: Path, detector: Detector) -> Tensor:
     """Read an image as the training saw its images: squashed to the working square, in [0, 1]."""
-    return _read(path, detector.config.size, bits_of(detector)).image / 255
+    return _read(path, detector.config.size, detector.bits).image / 255
 
 
 def _read(path: Path, side: int, bits: int) -> _Read:

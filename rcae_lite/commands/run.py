@@ -324,6 +324,19 @@ def forget_demo(folder: Path, category: str | None) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _read_alike(category: Category, detector: Detector) -> Category:
+    """Read 16-bit greyscale as in the training; say so where these images have other bits."""
+    own, bits = category.test.bits, detector.bits
+    if own == bits:
+        return category
+    warnings.warn(
+        f"{category.name}: 16-bit greyscale is read with {bits} bits, as in the detector's "
+        f"training; these images have {own}",
+        stacklevel=3,
+    )
+    return open_category(category.root, category.name, size=category.size, bits=bits)
+
+
 def evaluate_run(
     folder: str | Path, *, data: str | Path | None = None, device: str = "auto", command: str = ""
 ) -> Evaluation:
@@ -352,8 +365,9 @@ def evaluate_run(
                 f"{folder} holds a detector without a run, which has no data; name some with --data"
             )
         name = str(detector.data.get("category", ""))
-        return _evaluate(detector, open_category_of(data, name, detector.config.size), origin)
-    category = open_data_of(description, data)
+        category = open_category_of(data, name, detector.config.size)
+        return _evaluate(detector, _read_alike(category, detector), origin)
+    category = _read_alike(open_data_of(description, data), detector)
     if data is not None:
         return _evaluate(detector, category, origin)
     if category.fingerprint != description.data_fingerprint:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from data_utils import KitError
 from rcae_lite.base import Detector
@@ -159,15 +159,20 @@ def _whole_rows(table: Path) -> list[Row]:
 def open_table(path: Path, kept: Iterable[Row]) -> Iterator[Callable[[Iterable[Row]], None]]:
     """Write a table anew with the rows to keep, then give a function that appends more."""
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(kept)
+    csv.DictWriter(text, COLUMNS, lineterminator="\n").writeheader()
+    _write_rows(text, kept)
     write_text(path, text.getvalue())
     with path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
 
         def append(rows: Iterable[Row]) -> None:
-            table.writerows(rows)
+            _write_rows(file, rows)
             file.flush()
 
         yield append
+
+
+def _write_rows(file: TextIO, rows: Iterable[Row]) -> None:
+    plain = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    quoted = csv.DictWriter(file, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:  # before Python 3.13 a carriage return in a name is not quoted on its own
+        (quoted if any("\r" in value for value in row.values()) else plain).writerow(row)

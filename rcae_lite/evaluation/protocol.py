@@ -19,8 +19,10 @@ from rcae_lite.evaluation.thresholds import Threshold
 __all__ = ["check_test_set", "evaluate", "native_pairs"]
 
 
-def check_test_set(test: ImageSet, size: int) -> None:
-    """Refuse a test set without images; else as `data_utils.samples.check_image_set`.
+def check_test_set(test: ImageSet, size: int, bits: int) -> None:
+    """Refuse a test set without images, or of other bits than the detector was trained on.
+
+    Else as `data_utils.samples.check_image_set`.
 
     Raises
     ------
@@ -29,6 +31,11 @@ def check_test_set(test: ImageSet, size: int) -> None:
     check_image_set(test, size, "test")
     if not len(test):
         raise KitError("the test set has no images; there is nothing to evaluate")
+    if test.bits != bits:
+        raise KitError(
+            f"16-bit greyscale is read with {test.bits} bits here, and was with {bits} in the "
+            f"training; open the category with bits={bits}"
+        )
 
 
 def evaluate(

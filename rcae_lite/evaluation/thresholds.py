@@ -101,8 +101,8 @@ def threshold_rank(images: int, rate: float | None = None) -> int:
     tiny = 1e-9  # 0.05 * 20 must count as 1
     if rate is None:
         return min(images, max(1, math.ceil(DEFAULT_RATE * (images + 1) - tiny)))
-    if not 0 < rate < 1:
-        raise KitError(f"false-alarm rate {rate} must be between 0 and 1, for example 0.05")
+    if not isinstance(rate, (int, float)) or not 0 < rate < 1:
+        raise KitError(f"false-alarm rate {rate!r} must be between 0 and 1, for example 0.05")
     k = min(images, math.floor(rate * (images + 1) + tiny))
     if k < 1:
         needed = math.ceil(1 / rate - tiny) - 1

@@ -26,6 +26,7 @@ __all__ = [
 
 _LOCK, _PART = ".lock", ".part"
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}  # of network drives
+_NO_LOCKS |= {errno.EINVAL, errno.EBADF, errno.EPERM}
 
 
 @contextmanager

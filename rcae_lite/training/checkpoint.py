@@ -167,7 +167,7 @@ def save_snapshot(
     write_record(folder / "detector.json", snapshot)
 
 
-def read_snapshot(folder: Path) -> tuple[Snapshot, dict[str, Tensor]]:
+def read_snapshot(folder: str | Path) -> tuple[Snapshot, dict[str, Tensor]]:
     """Read a snapshot; the tensors are not checked yet, see `rcae_lite.storage.tensors`.
 
     Raises
@@ -175,6 +175,9 @@ def read_snapshot(folder: Path) -> tuple[Snapshot, dict[str, Tensor]]:
     KitError
         If this is no folder, or a file is missing, damaged, of another version or of another kind.
     """
+    if not isinstance(folder, (str, Path)):
+        raise KitError(f"{folder!r} is no folder; name the one with detector.json in it")
+    folder = Path(folder)
     if folder.is_file():
         raise KitError(f"{folder} is a file; name the folder with detector.json in it")
     snapshot = read_record(folder / "detector.json", Snapshot)

@@ -143,10 +143,10 @@ def test_an_empty_category(mvtec_root: Path) -> None:
         open_category(mvtec_root, "bottle")
 
 
-@pytest.mark.parametrize("size", [0, -3])
-def test_a_size_that_is_none(mvtec_root: Path, size: int) -> None:
-    with pytest.raises(DataError, match=rf"size {size} is too small; expected 1 or more"):
-        open_category(mvtec_root, "bottle", size=size)
+@pytest.mark.parametrize("size", [0, -3, 64.5, "64", True])
+def test_a_size_that_is_none(mvtec_root: Path, size: object) -> None:
+    with pytest.raises(DataError, match=rf"size is {size!r}; expected 1 or more; 128 is"):
+        open_category(mvtec_root, "bottle", size=size)  # type: ignore[arg-type]
 
 
 def test_an_unreadable_header_is_found_at_opening(mvtec_root: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageFilter
 
 from data_utils import DataError, diagnose, open_category, synthetic
@@ -85,6 +86,12 @@ def dark(image: Image.Image) -> Image.Image:
 def noisy(image: Image.Image) -> Image.Image:
     noise = np.random.default_rng(0).normal(0, 60, (HEIGHT, WIDTH, 1))
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
+
+
+def as_pages(root: Path) -> None:
+    with Image.open(root / TRAIN_0) as image:
+        second = Image.fromarray(draw(900))
+        image.save(root / TRAIN_0, format="TIFF", save_all=True, append_images=[second])
 
 
 def as_deep(root: Path) -> None:
@@ -188,6 +195,7 @@ DAMAGES: dict[str, tuple[Damage, str, list[str], list[str]]] = {
         [],
     ),
     "16 bits": (as_deep, "odd-mode", [TRAIN_0], []),
+    "pages": (as_pages, "pages", [TRAIN_0], []),
     "dark": (lambda r: change(r / TRAIN_0, dark), "brightness", [TRAIN_0], []),
     "noise": (lambda r: change(r / GOOD_0, noisy), "sharpness", [GOOD_0], []),
     "stray image": (
@@ -381,6 +389,18 @@ def test_the_bits_that_are_used_are_told(tmp_path: Path) -> None:
     assert "16-bit I;16, values of 12 bits" in diagnose(tmp_path).summary()
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_deep_colours_of_fewer_bits_name_the_factor(tmp_path: Path, bits: int) -> None:
+    (tmp_path / "cam/normal").mkdir(parents=True)
+    for number in range(4):
+        deep = draw(number).astype(np.uint16) * 257 >> (16 - bits)
+        tifffile.imwrite(tmp_path / f"cam/normal/{number}.tif", deep, photometric="rgb")
+    found = {finding.kind: finding.message for finding in diagnose(tmp_path).findings}
+    if bits < 14:  # a quarter of the range and more is nothing odd
+        wanted = f"16-bit colours of {bits} bits: multiply them by {2 ** (16 - bits)}"
+        assert wanted in found["narrow-range" if bits > 10 else "no-content"]
+
+
 def test_the_training_size_decides_what_is_tiny(root: Path) -> None:
     write(root / MASK_0, mask(1))
     (finding,) = diagnose(root, size=64).findings
@@ -492,7 +512,7 @@ def test_unknown_data_and_categories_are_one_line(root: Path, tmp_path: Path) ->
     for arguments in ((tmp_path / "gone",), (root, "cap"), ("synthetic", "lid")):
         with pytest.raises(DataError):
             diagnose(*arguments)
-    with pytest.raises(DataError, match="size 0 is too small"):
+    with pytest.raises(DataError, match="size is 0; expected 1 or more"):
         diagnose(root, size=0)
 
 

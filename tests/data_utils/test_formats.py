@@ -1,12 +1,13 @@
 """Each layout of protocol.md is read as it is described there."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_utils import Category, DataError, open_category
+from data_utils import Category, DataError, list_categories, open_category
 
 RECTANGLE = np.zeros((12, 20), bool)
 RECTANGLE[2:6, 3:10] = True  # what the fixture `save_mask` draws
@@ -306,3 +307,105 @@ def test_a_link_to_itself_beside_a_category_is_no_error(tmp_path: Path, save_ima
     (tmp_path / "loop").symlink_to("loop")
     images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")
     assert open_category(tmp_path).name == "own"
+
+
+def test_the_brightest_image_counts_and_not_only_those_of_the_training(tmp_path: Path) -> None:
+    for place, top in (
+        ("normal/0", 700),
+        ("normal/1", 900),
+        ("normal/2", 800),
+        ("defective/a", 4000),
+    ):
+        path = tmp_path / f"cam/{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.linspace(0, top, 64).reshape(8, 8).astype(np.uint16)).save(path)
+    assert open_category(tmp_path).train.bits == 12
+    with pytest.raises(DataError, match="a.png has values up to .* expected 10 bits"):
+        open_category(tmp_path, bits=10).test.images()
+
+
+def test_a_mask_that_two_images_would_have(tmp_path: Path, save_image, save_mask) -> None:
+    own = tmp_path / "own"
+    images_at(own, save_image, "normal/0.png", "normal/1.png")
+    images_at(own, save_image, "defective/dent/0.png", "defective/scratch/0.png")
+    save_mask(own / "masks/0.png")
+    with pytest.raises(DataError, match="would be the mask of .*dent/0.png and of .*scratch/0.png"):
+        open_category(tmp_path)
+
+
+def test_two_images_of_one_name_and_one_mask(mvtec_root: Path, save_image) -> None:
+    save_image(mvtec_root / "bottle/test/crack/000.bmp")
+    with pytest.raises(DataError, match="would be the mask of .*000.bmp and of .*000.png"):
+        open_category(mvtec_root, "bottle")
+
+
+@pytest.mark.parametrize(
+    "folder", ["mask", "gt", "labels", "annotations", "thumbs", "predictions", "@eaDir", "__MACOSX"]
+)
+def test_folders_beside_good_that_are_no_kinds_of_defects(
+    tmp_path: Path, save_image, save_mask, folder: str
+) -> None:
+    images_at(tmp_path / "own", save_image, "good/0.png", "good/1.png", "scratch/0.png")
+    save_mask(tmp_path / "own" / folder / "0.png")
+    found = [(name, label) for name, label, *_ in listed(open_category(tmp_path), "test")]
+    assert [name.split("/")[1] for name, label in found if label] == ["scratch"]
+
+
+@pytest.mark.parametrize(("defective", "masks"), [("Scratch", "scratch"), ("dent", "DENT")])
+def test_capitals_of_kinds_do_not_count(
+    tmp_path: Path, save_image, save_mask, defective: str, masks: str
+) -> None:
+    images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")
+    save_image(tmp_path / "own/Defective" / defective / "0.png")
+    save_mask(tmp_path / "own/Masks" / masks / "0.png")
+    assert [masked for *_, masked in listed(open_category(tmp_path), "test")] == [False, True]
+
+
+COMPOSED, APART = "Ka\u0308fer", "K\u00e4fer"
+
+
+def test_folders_composed_in_two_ways_are_the_same(tmp_path: Path, save_image, save_mask) -> None:
+    own, mvtec = tmp_path / "a/own", tmp_path / "b/mvtec"
+    images_at(own, save_image, "normal/0.png", "normal/1.png", f"defective/{COMPOSED}/0.png")
+    save_mask(own / f"masks/{APART}/0.png")
+    images_at(mvtec, save_image, "train/good/0.png", "train/good/1.png", f"test/{COMPOSED}/0.png")
+    save_mask(mvtec / f"ground_truth/{APART}/0_mask.png")
+    for root in (own, mvtec):
+        assert [masked for *_, masked in listed(open_category(root), "test")][-1]
+
+
+def test_loco_masks_composed_in_another_way(loco_root: Path, save_image, save_mask) -> None:
+    save_image(loco_root / f"juice/test/logical_anomalies/{COMPOSED}.png")
+    save_mask(loco_root / f"juice/ground_truth/logical_anomalies/{APART}/000.png")
+    assert all(masked for _, label, _, masked in listed(open_category(loco_root), "test") if label)
+
+
+def test_visa_names_composed_in_another_way_and_capitals(visa_root: Path) -> None:
+    table = visa_root / "split_csv/1cls.csv"
+    before = open_category(visa_root)
+    text = table.read_text(encoding="utf-8").replace("candle", APART).replace("normal,", "Normal,")
+    table.write_text(text, encoding="utf-8")
+    (visa_root / "candle").rename(visa_root / COMPOSED)
+    found = open_category(visa_root)
+    assert (found.name, found.train.labels.sum()) == (COMPOSED, 0)
+    assert found.test.labels.tolist() == before.test.labels.tolist()
+
+
+@pytest.mark.parametrize("fixture", ["btad_root", "loco_root", "visa_root", "mvtec_root"])
+def test_normal_images_alone_can_be_trained_on(fixture: str, request, save_image) -> None:
+    root = request.getfixturevalue(fixture)
+    name = list_categories(root)[0]
+    if fixture == "visa_root":
+        table = root / "split_csv/1cls.csv"
+        rows = table.read_text().splitlines(keepends=True)
+        table.write_text("".join(row for row in rows if ",test," not in row))
+    else:
+        for folder in (root / name / "test").iterdir():
+            shutil.rmtree(folder)
+            folder.mkdir()
+        for number in range(5, 9):
+            save_image(
+                root / name / f"train/{'ok' if fixture == 'btad_root' else 'good'}/{number}.png"
+            )
+    category = open_category(root, name)
+    assert len(category.train) >= 2 and len(category.test) >= 1 and not category.test.labels.any()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from data_utils import DataError, open_category
@@ -21,7 +22,8 @@ def image(path: Path, **options) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "kind"), [("webp", "WEBP"), ("ppm", "PPM"), ("bin", "WEBP"), ("x", "PPM")]
+    ("suffix", "kind"),
+    [("webp", "WEBP"), ("ppm", "PPM"), ("bin", "WEBP"), ("x", "PPM"), ("jfif", "PNG")],
 )
 def test_webp_and_ppm_are_read(tmp_path, suffix, kind):
     options = {"lossless": True} if kind == "WEBP" else {}
@@ -41,11 +43,31 @@ def test_webp_and_ppm_are_read(tmp_path, suffix, kind):
         ("a.jp2", b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 image"),
         ("a.dng", b"II*\0\x08\0\0\0", "camera raw image"),
         ("a.jxl", b"", "JPEG XL image"),
+        ("a.dcm", bytes(16), "DICOM image"),
+        ("a.fits", b"SIMPLE  =", "FITS image"),
+        ("a.hdr", b"#?RADIANCE", "Radiance image"),
+        ("a.pfm", b"Pf\n", "portable image"),
+        ("a.pef", b"II*\0\x08\0\0\0", "camera raw image"),
+        ("a.tga", bytes(16), "old image"),
+        ("a.pdf", b"%PDF-1.7", "vector image"),
+        ("a.npy", b"\x93NUMPY", "array file"),
+        ("a.mp4", b"\0\0\0\x18ftypisom", "video file"),
+        ("a", b"PK\3\4", "archive file"),
     ],
 )
 def test_formats_that_are_not_read_are_named(tmp_path, name, head, kind):
     (tmp_path / name).write_bytes(head)
     assert list_files(tmp_path) == ([], {kind: [tmp_path / name]})
+
+
+def test_bitmaps_and_large_tiffs_are_read(tmp_path):
+    bitmap = Image.fromarray(RGB[..., 0]).convert("1")
+    bitmap.save(tmp_path / "a.pbm")
+    bitmap.save(tmp_path / "b", format="PPM")
+    tifffile.imwrite(tmp_path / "c.btf", RGB, bigtiff=True)
+    assert [path.name for path in list_images(tmp_path)] == ["a.pbm", "b", "c.btf"]
+    assert np.array_equal(read_image(tmp_path / "a.pbm"), np.asarray(bitmap.convert("RGB")))
+    assert np.array_equal(read_image(tmp_path / "c.btf"), RGB)
 
 
 def test_what_is_no_image_is_not_mentioned(tmp_path):

@@ -17,11 +17,12 @@ import tifffile
 import torch
 from PIL import Image
 
-from data_utils import KitError
+from data_utils import KitError, open_category
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.cli import main
 from rcae_lite.commands import export, prediction
 from rcae_lite.commands.prediction import find_images, predict_files, working_image
+from rcae_lite.commands.run import evaluate_run
 from rcae_lite.commands.score_table import COLUMNS, RECORD
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.plotting.pictures import overlay
@@ -107,6 +108,43 @@ def test_heat_maps_among_the_photographs_are_skipped_and_counted(
     assert scored == [5]
     predict_files(tiny_detector, [photos], photos.parent / "elsewhere")
     assert sorted(rows_of(photos.parent / "elsewhere")) == ["0", "1", "2", "3", "4"]
+
+
+def test_heat_maps_behind_a_link_or_in_a_subfolder_are_skipped_too(
+    tiny_detector, photos, tmp_path, capsys
+):
+    (photos / "deep").mkdir()
+    shutil.move(photos / "0.png", photos / "deep/0.png")
+    predict_files(tiny_detector, [photos], tmp_path / "out")
+    (photos / "last").symlink_to(tmp_path / "out")
+    assert {name for _, name in find_images([photos])} == {"deep/0", "1", "2", "3", "4"}
+    assert "heat map of rcae predict: last/1.png" in capsys.readouterr().err
+    with pytest.raises(KitError, match="holds no image"):
+        find_images([tmp_path / "out/deep"])
+
+
+def test_an_image_that_is_named_twice_is_scored_once(tiny_detector, photos, tmp_path):
+    assert len(find_images([photos, photos, photos / "1.png"])) == 5
+    assert [name for _, name in find_images(str(photos / "1.png"))] == ["1"]
+    assert predict_files(tiny_detector, photos, tmp_path / "out", maps="none").images == 5
+
+
+def test_nothing_to_predict_is_an_error(tiny_detector, photos, tmp_path):
+    with pytest.raises(KitError, match="there is nothing to predict; name an image or a folder"):
+        predict_files(tiny_detector, [], tmp_path / "out")
+    with pytest.raises(KitError, match="batch_size is 0; expected 1 or more"):
+        predict_files(tiny_detector, photos, tmp_path / "out", batch_size=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_at_the_edge_of_what_a_drive_takes(tiny_detector, photos, tmp_path):
+    shutil.move(photos / "0.png", photos / ("a" * 251 + ".png"))
+    shutil.move(photos / "1.png", photos / 'b\r,"c\nd.png')
+    found = predict_files(tiny_detector, photos, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert rows.keys() == {"a" * 251, 'b\r,"c\nd', "2", "3", "4"}
+    assert len(found.errors) == 1 and "its map's name would be too long" in rows["a" * 251]["error"]
+    assert predict_files(tiny_detector, photos, tmp_path / "out").before == 4
 
 
 def test_a_folder_of_nothing_but_heat_maps_holds_no_image(tiny_detector, photos, tmp_path):
@@ -430,7 +468,35 @@ def test_the_bits_that_a_detector_was_trained_on_are_applied(tiny_detector, tmp_
     assert working_image(tmp_path / "a.png", tiny_detector).max() < 0.05
     twelve = copy.copy(tiny_detector)
     twelve.data = {**tiny_detector.data, "bits": 12}
-    assert working_image(tmp_path / "a.png", twelve).mean().item() == pytest.approx(0.5, abs=0.01)
+    seen = working_image(tmp_path / "a.png", twelve)
+    assert seen.mean().item() == pytest.approx(0.5, abs=0.01)
+    same = [
+        twelve.predict(kind).score
+        for kind in (seen[None], tmp_path / "a.png", [tmp_path / "a.png"])
+    ]
+    assert same[0] == same[1] == same[2] != tiny_detector.predict(tmp_path / "a.png").score
+    with (
+        Image.open(tmp_path / "a.png") as image,
+        pytest.raises(KitError, match="L or RGB; give the"),
+    ):
+        twelve.predict(image)  # its convert("RGB") would be white
+
+
+def test_other_bits_than_in_the_training_are_said(tiny_detector, tmp_path):
+    for number in range(10):
+        camera = np.random.default_rng(number).integers(0, 4096, (32, 32)).astype(np.uint16)
+        path = tmp_path / f"cam/{'normal' if number < 8 else 'defective'}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(camera).save(path)
+    own = open_category(tmp_path, size=32)
+    assert own.test.bits == 12
+    with pytest.raises(KitError, match="12 bits here, and was with 16 in the training; .*bits=16"):
+        tiny_detector.evaluate(own.test)
+    tiny_detector.save(tmp_path / "saved")
+    with pytest.warns(UserWarning, match="read with 16 bits, as in the .* these images have 12"):
+        alike = evaluate_run(tmp_path / "saved", data=tmp_path / "cam", device="cpu")
+    expected = tiny_detector.evaluate(open_category(tmp_path, size=32, bits=16).test)
+    assert alike.scores.tolist() == expected.scores.tolist()
 
 
 def predict_apart(*arguments):

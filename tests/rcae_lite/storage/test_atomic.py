@@ -30,7 +30,9 @@ def test_write_text_is_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_text() == "first" and len(list(path.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENOSYS"])
+@pytest.mark.parametrize(
+    "name", ["ENOTSUP", "EOPNOTSUPP", "ENOLCK", "ENOSYS", "EINVAL", "EBADF", "EPERM"]
+)
 def test_a_drive_without_locks_is_warned_of_and_used(tmp_path, monkeypatch, name):
     fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
 
