@@ -405,7 +405,7 @@ def _pages(case: Case) -> Iterator[Finding]:
             [found.record.path for found in several],
             f"{len(several)} images have several pages, such as {path} with {pages}; the first "
             "one is read",
-            f"{case.name}: save the page that is meant alone",
+            f"{path}: save the page that is meant alone",
         )
 
 
