@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -384,7 +384,10 @@ def image_header(path: str | Path, content: bytes | None = None) -> Header:
         width, height = (tags[256], tags[257]) if tags else image.size
         if orientation in _TURNED:
             width, height = height, width
-        return Header(height, width, image.mode, _bits(image), _pages(image))
+        header = Header(height, width, image.mode, _bits(image))
+        with suppress(*_BROKEN):  # in the list of pages, of which the first is read
+            header = header._replace(pages=_pages(image))
+        return header
 
 
 def _pages(image: Image.Image) -> int:

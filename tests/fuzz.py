@@ -6,8 +6,9 @@
     python -m tests.fuzz --seed 0 --only 1234        # that file again, with its traceback
 
 Valid files (images in every format, a detector, a checkpoint, an evaluation, a run) are damaged in
-one to three of the ways below and read by a child process, which has a limit on its memory and on
-the CPU time of each file. Every file depends on the seed and its number only.
+one to three of the ways below, folders of images get odd names and links, and a child process reads
+them, which has a limit on its memory and on the CPU time of each file. Every file depends on the
+seed and its number only.
 
 - clean error: `KitError`, in one line.
 - right result: what was read keeps every promise of its reader: shape, type, range, the size that
@@ -25,6 +26,7 @@ import math
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -34,7 +36,9 @@ import traceback
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,8 +47,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data_utils import Category, ImageSet, KitError
+from data_utils import Category, ImageSet, KitError, diagnose, open_category
 from data_utils.images import image_size, preview, read_image, read_mask, value_bits
+from data_utils.listing import THUMBNAILS, list_files
 from rcae_lite.base import keys_of
 from rcae_lite.commands.run_record import describe, read_run
 from rcae_lite.config import Config
@@ -113,6 +118,9 @@ def images() -> list[Files]:
         *((image, kind, {}) for image in (camera, rgb.quantize(2)) for kind in ("PNG", "TIFF")),
         *((image, "TIFF", {"tiffinfo": {262: 0}}) for image in (grey, deep, rgb.convert("1"))),
         (grey, "TIFF", {"tiffinfo": {339: 2}}),  # signed
+        *((image, "TIFF", {"tiffinfo": {274: 6}}) for image in (grey, deep, clear)),  # turned
+        *((rgb.convert(mode), "TIFF", {}) for mode in ("CMYK", "YCbCr", "LAB", "RGBX")),
+        *((grey.convert("P").convert("PA"), "TIFF", {}), (clear.convert("LA"), "PNG", {})),
         *((image, "WEBP", {"lossless": exact}) for image in (rgb, clear) for exact in (0, 1)),
         *((image, "PPM", {}) for image in (rgb, grey, deep, rgb.convert("1"))),
         *((image, "BMP", {}) for image in (rgb, grey, rgb.quantize(16), rgb.convert("1"))),
@@ -123,6 +131,20 @@ def images() -> list[Files]:
         image.copy().save(file, format=kind, **options)  # an image remembers how it was saved
         found.append({"image": file.getvalue()})
     return found
+
+
+def folders() -> list[Files]:
+    """Small data sets in some layouts: the files that have something to be mixed up."""
+    image = BytesIO()
+    Image.fromarray(np.tile(np.uint8([[9, 200], [90, 40]]), (8, 8))).save(image, "PNG")
+    layouts = (
+        ("normal/0", "normal/1", "normal/2", "defective/dent/0", "masks/dent/0"),
+        ("good/0", "good/1", "dent/K\u00e4fer", "ground_truth/dent/K\u00e4fer"),
+        ("train/good/0", "train/good/1", "test/good/0", "test/dent/0", "ground_truth/dent/0_mask"),
+        ("train/ok/0", "train/ok/1", "test/ok/0", "test/ko/0", "ground_truth/ko/0"),
+        ("train/good/0", "train/good/1", "test_public/good/0", "test_public/bad/0"),
+    )
+    return [{f"parts/{name}.png": image.getvalue() for name in names} for names in layouts]
 
 
 def tiny() -> Category:
@@ -185,6 +207,25 @@ def read_as_image(folder: Path) -> None:
         raise refused
 
 
+def read_as_folder(folder: Path) -> None:
+    """Every image in a folder is listed or named; a data set is opened, or refused in one line."""
+    listed, left_out = list_files(folder, recursive=True)
+    told = {os.path.realpath(path) for path in chain(listed, *left_out.values())}
+    for place, names, files in os.walk(folder):
+        names[:] = [name for name in names if name[0] != "." and name not in THUMBNAILS]
+        for name in files:
+            path = Path(place, name)
+            other = name[0] == "." or path.suffix.lower() != ".png" or path.is_char_device()
+            check(other or os.path.realpath(path) in told, f"{path!r} is listed or named")
+    diagnosis = diagnose(folder)
+    for category in diagnosis.categories:
+        if diagnosis.errors:
+            continue
+        opened = open_category(folder, category.name, size=16)
+        check(opened.train.images().shape[1:] == (3, 16, 16), "images to train on")
+        check(not opened.train.labels.any(), "normal images alone")
+
+
 def read_as_detector(folder: Path) -> None:
     """A detector that was accepted has what its type says, and answers."""
     detector = RcAEDetector.load(folder, device="cpu")
@@ -237,7 +278,8 @@ def targets() -> dict[str, Target]:
 
     both = part("detector.json", "detector.safetensors")
     return {
-        "image": Target(0.90, images(), read_as_image),
+        "image": Target(0.87, images(), read_as_image),
+        "folder": Target(0.03, folders(), read_as_folder),
         "detector": Target(0.03, both, read_as_detector),
         "checkpoint": Target(0.02, [checkpoint], read_as_checkpoint),
         "evaluation.json": Target(0.03, part("evaluation.json"), read_as_evaluation),
@@ -392,9 +434,55 @@ def mend_png(content: bytearray) -> None:
         place = end + 4
 
 
+LINK = b"\0link to "  # begins the content of what is none, but a link
+NAMES = [
+    *("K\u00e4fer.png", "Ka\u0308fer.png", "A.PNG", "a.png", "a.jpg", "0.png", "0_mask.png"),
+    *(".png", "a\nb.png", "a b.png", "-a.png", "[1].png", "%41.png", "'\".png", "\udcff.png"),
+    *("x" * 250 + ".png", "good", "normal", "masks", "train", "test", "@eaDir", "__MACOSX"),
+    *("Good", "NORMAL", "Thumbs.db", "a.gif", "a.heic", "a.tif", "a", "a.zip", "\u96f6\u4ef6"),
+    *("rcae_predictions.json", "scores.csv"),
+]
+TARGETS = [".", "..", "a.png", "0.png", "/nowhere/at/all", "../normal", "../../parts", "/dev/null"]
+
+
+def rearranged(rng: np.random.Generator, files: Files) -> Files:
+    """Rename, copy and link some files and folders of a tree."""
+    for _ in range(rng.integers(1, 5)):
+        path = str(rng.choice(sorted(files)))
+        parts = path.split("/")
+        parts[rng.integers(len(parts))] = NAMES[rng.integers(len(NAMES))]
+        other = "/".join(parts)
+        way = rng.integers(4)
+        if way == 0:
+            files = {(other if name == path else name): content for name, content in files.items()}
+        elif way == 1:
+            files[other] = files[path]
+        elif way == 2:
+            files[other] = LINK + TARGETS[rng.integers(len(TARGETS))].encode()
+        else:
+            folder = path.rpartition("/")[0]
+            moved = "/".join(parts[:-1])
+            files = {name.replace(folder, moved, 1): content for name, content in files.items()}
+    return files
+
+
+def put(folder: Path, files: Files) -> None:
+    """Write files and links; what has the place of another is left out."""
+    for name, content in files.items():
+        with suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if content.startswith(LINK):
+                path.symlink_to(content[len(LINK) :].decode())
+            else:
+                path.write_bytes(content)
+
+
 def damaged(rng: np.random.Generator, target: Target) -> Files:
     """Choose an example and damage one of its files in one to three ways."""
     files = dict(target.examples[rng.integers(len(target.examples))])
+    if target.read is read_as_folder:
+        return rearranged(rng, files)
     name = list(files)[rng.integers(len(files))]
     content = bytearray(files[name])
     structure = {".json": damage_json, ".safetensors": damage_safetensors}.get(Path(name).suffix)
@@ -440,8 +528,8 @@ def read_one(
     """Damage file ``number`` and read it: target, outcome, and where it is a finding the reason."""
     rng = np.random.default_rng([seed, number])
     name = str(rng.choice(list(known), p=[target.share for target in known.values()]))
-    for key, content in damaged(rng, known[name]).items():
-        (folder / key).write_bytes(content)
+    shutil.rmtree(folder, ignore_errors=True)
+    put(folder, damaged(rng, known[name]))
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         known[name].read(folder)
@@ -463,14 +551,15 @@ def work(first: int, stop: int, seed: int, known: dict[str, Target], pipe: Conne
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and Pillow write what they think there
     signal.signal(signal.SIGPROF, _stop)
     with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "files")
         for number in range(WARM_UP):  # what is loaded once and stays: codecs, caches
-            read_one(number, seed + 1, known, Path(name))
+            read_one(number, seed + 1, known, folder)
         before = memory(), open_files()
         virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (virtual + MEMORY, resource.RLIM_INFINITY))
         for number in range(first, stop):
             pipe.send((number, None))
-            pipe.send((number, read_one(number, seed, known, Path(name))))
+            pipe.send((number, read_one(number, seed, known, folder)))
     pipe.send((stop, (memory() - before[0], open_files() - before[1])))
 
 

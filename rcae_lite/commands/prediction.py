@@ -148,7 +148,7 @@ def _foreign_images(folder: Path) -> list[Path]:
 
 def _is_written_to(folder: Path) -> bool:
     """Tell whether a folder is one that `predict_files` writes to, or lies in one."""
-    real = folder.resolve()
+    real = Path(os.path.realpath(folder))
     return any((place / RECORD).exists() for place in (real, *real.parents))
 
 
