@@ -274,7 +274,8 @@ print(
 #
 # - Training data are normal, test data are both, and no image is in both splits: check it.
 # - Defects differ in area and contrast; small ones near the normal spread decide.
-# - A mask is a set of pixels: not 0 is defective, nearest if it must be resized at all.
+# - A mask is a set of pixels: not 0 is defective (of smoothed masks the brighter half), nearest if it
+#   must be resized at all.
 # - A method is worth its distance from the simplest detector, not from 0.5.
 #
 # ## Exercises
