@@ -36,16 +36,18 @@ import os
 DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
 FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
 
+import numpy as np
 import torch
 
 from data_utils import open_category
 from rcae_lite import plotting
 from rcae_lite.example import detector_for
+from rcae_lite.widgets import Predictions
 
 # %% [markdown]
 # ## 1. The data
 #
-# **Predict:** training sees only normal parts. What will differ from one normal part to the next?
+# Training sees only normal parts. Before you look: what will differ from one to the next?
 
 # %%
 category = open_category(DATA, CATEGORY, size=128)
@@ -87,7 +89,12 @@ for name, count in detector.parameters().items():
 # At depth n the image is compressed n times and rebuilt n times, always by the same two small
 # networks: $I_R^n = D^n(E^n(I))$.
 #
-# **Predict:** at which depth will the defect be gone? And will the part still be there?
+# **Predict:** at which depth will less than a quarter of a defect be left? And will the part still
+# be there?
+
+# %%
+predict = Predictions("00")  # what you expect, kept in predictions.json
+predict.choice("gone", ["n = 1", "n = 2", "n = 3", "never"])
 
 # %%
 images = test.images() / 255
@@ -131,6 +138,11 @@ for name, found in probed.items():
 forgotten = [found.copied_share[-1] < found.copied_share[0] for found in probed.values()]
 print("deeper rounds keep less of the defect:", "holds" if all(forgotten) else "not here")
 
+# %%
+left = probed["rcae"].copied_share
+gone = next((n for n, share in enumerate(left, start=1) if share < 0.25), None)
+predict.reveal("gone", f"n = {gone}" if gone else "never")
+
 # %% [markdown]
 # **Interpret:** a low share alone is no merit, as a grey blob would have it, too. Look at both
 # rows: does the defect go while the part stays? Notebook 03 draws the two against each other.
@@ -160,6 +172,13 @@ plotting.changes_by_depth(changes[known], masks).get_figure()
 # missed most often?
 
 # %%
+predict.number("alarms", "% of the normal test images", 0, 50)
+
+# %%
+kinds = [defect for defect in dict.fromkeys(test.defects) if defect != "good"]
+predict.choice("missed", kinds)
+
+# %%
 print(evaluation.summary())
 plotting.score_histogram(evaluation).get_figure()
 
@@ -167,6 +186,16 @@ plotting.score_histogram(evaluation).get_figure()
 for defect in dict.fromkeys(test.defects):
     alarms = [image.predicted for image in evaluation.images if image.defect == defect]
     print(f"{defect:12} alarm for {sum(alarms):3} of {len(alarms):3}")
+
+# %%
+if evaluation.false_positive_rate is not None:
+    predict.reveal("alarms", 100 * evaluation.false_positive_rate)
+found = {
+    kind: np.mean([image.predicted for image in evaluation.images if image.defect == kind])
+    for kind in kinds
+}
+if found:
+    predict.reveal("missed", *[k for k in kinds if found[k] == min(found.values())])
 
 # %%
 shown = [int(i) for i in torch.linspace(0, len(test) - 1, 6)]
@@ -203,6 +232,9 @@ for name in ("image_auroc", "pixel_auroc"):
     )
     print(f"{name} of {category.name} at {detector.config.size} pixels, 95% interval: {text}")
 print({name: f"{seconds:.0f} s" for name, seconds in detector.trained["seconds"].items()})
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

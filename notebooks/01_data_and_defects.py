@@ -44,6 +44,7 @@ from torch.nn import functional as F
 from data_utils import open_category
 from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.widgets import Predictions
 
 sns.set_theme(style="whitegrid")
 
@@ -54,6 +55,10 @@ sns.set_theme(style="whitegrid")
 # **Predict:** how many defective images does the training set hold?
 
 # %%
+predict = Predictions("01")  # what you expect, kept in predictions.json
+predict.number("defective", "defective training images", 0, 20)
+
+# %%
 category = open_category(DATA, CATEGORY, size=128)
 train, test = category.train, category.test
 assert train.labels.sum() == 0  # a reader that lets one in would be wrong
@@ -61,6 +66,9 @@ print(f"{category.name} ({category.format}): {len(train)} training images, all n
 for defect, count in Counter(test.defects).items():
     print(f"  test: {count:3} {defect}")
 print(f"native sizes of the test images: {dict(Counter(map(test.native_size, range(len(test)))))}")
+
+# %%
+predict.reveal("defective", int(train.labels.sum()))
 
 # %% [markdown]
 # An image that stands in both splits makes every figure better than it is. A hash of its pixels
@@ -106,6 +114,9 @@ plotting.gallery([s.image for s in first], [s.path.rsplit("/", 1)[-1] for s in f
 # **Predict:** where on the part is the spread between normal images largest?
 
 # %%
+predict.choice("spread", ["along its edges", "away from its edges"])
+
+# %%
 normal = train.images() / 255  # (n, 3, H, W)
 average, spread = normal.mean(dim=0), normal.std(dim=0).mean(dim=0)
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8), layout="constrained")
@@ -119,6 +130,12 @@ figure.colorbar(shown, ax=axes[1], label="spread (grey levels 0 to 1)")
 plt.close(figure)
 figure
 
+# %%
+strength = (average.diff(dim=1)[:, :, 1:].abs() + average.diff(dim=2)[:, 1:].abs()).mean(dim=0)
+edges, inner = strength > strength.quantile(0.9), spread[1:, 1:]
+along = inner[edges].mean() > inner[~edges].mean()
+predict.reveal("spread", "along its edges" if along else "away from its edges")
+
 # %% [markdown]
 # **Interpret:** a sharp mean image means parts that lie still; a blurred one means parts that lie
 # anywhere. Bright lines in the spread are edges that are never at quite the same place. A change
@@ -131,6 +148,9 @@ figure
 
 # %%
 kinds = [defect for defect in dict.fromkeys(test.defects) if defect != "good"]
+predict.choice("hardest", kinds)
+
+# %%
 one_each = [test[test.defects.index(defect)] for defect in kinds] or [test[0]]
 plotting.gallery(
     [s.image for s in one_each], [s.defect for s in one_each], [s.mask for s in one_each], columns=4
@@ -174,6 +194,14 @@ ax.set(xlabel="area of the defect (% of the image)", ylabel="mean deviation (spr
 plt.close(figure)
 figure
 
+# %%
+nearness = {
+    name: np.nanmedian([c for c, k in zip(contrast, kind) if k == name])
+    for name in dict.fromkeys(kind)
+}
+if nearness:  # nearest to what is normal, by this measure
+    predict.reveal("hardest", min(nearness, key=nearness.get))
+
 # %% [markdown]
 # **Interpret:** the lower left corner is where detectors fail: small and close to normal. A test
 # set without it is an easy one, whatever its figures look like.
@@ -187,6 +215,9 @@ figure
 #
 # **Predict:** what do bilinear resizing plus rounding down, and bilinear plus "not 0", do to a thin
 # scratch?
+
+# %%
+predict.choice("area", ["both keep it", "one shrinks, one inflates it", "both shrink it"])
 
 # %%
 y, x = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
@@ -208,6 +239,10 @@ for name, mask in small.items():
 areas = [mask.mean().item() for mask in small.values()]
 assert areas[1] < areas[0] < areas[2]
 
+# %%
+between = areas[1] < sample_mask.mean() < areas[2]
+predict.reveal("area", "one shrinks, one inflates it" if between else "both shrink it")
+
 # %% [markdown]
 # **Interpret:** one shrinks the defect, the other inflates it, and both change the score of every
 # method. The kit never resizes a mask for a metric: it enlarges the map to the mask's native size.
@@ -224,12 +259,19 @@ assert areas[1] < areas[0] < areas[2]
 # **Predict:** its image AUROC on this category?
 
 # %%
+predict.number("auroc", "image AUROC", 0, 1)
+
+# %%
 images = test.images() / 255
 deviation = ((images - average).abs() / (spread + floor)).mean(dim=1)  # (B, H, W)
 scores = smooth(deviation).flatten(1).amax(dim=1)
 both = 0 < test.labels.sum() < len(test)
 auroc = roc_auc_score(test.labels, scores) if both else float("nan")
 print(f"image AUROC of 'spreads off the mean image': {auroc:.3f}")
+
+# %%
+if both:
+    predict.reveal("auroc", auroc)
 
 # %%
 shown = [int(i) for i in torch.linspace(0, len(test) - 1, 5)]
@@ -269,13 +311,16 @@ print(
     f"{1 / max(1, int(test.labels.sum()) * int((test.labels == 0).sum())):.5f}"
 )
 
+# %%
+predict.calibration()
+
 # %% [markdown]
 # ## Summary
 #
 # - Training data are normal, test data are both, and no image is in both splits: check it.
 # - Defects differ in area and contrast; small ones near the normal spread decide.
-# - A mask is a set of pixels: not 0 is defective (of smoothed masks the brighter half), nearest if it
-#   must be resized at all.
+# - A mask is a set of pixels: not 0 is defective (of smoothed masks the brighter half), nearest if
+#   it must be resized at all.
 # - A method is worth its distance from the simplest detector, not from 0.5.
 #
 # ## Exercises

@@ -47,6 +47,7 @@ from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient, reconstruction_loss
+from rcae_lite.widgets import Predictions
 
 sns.set_theme(style="whitegrid")
 
@@ -135,6 +136,10 @@ def copied_share(rebuild, images, painted):
 # **Predict:** a square of 48 x 48 pixels, clearly visible (opacity 0.5). Which share is copied?
 
 # %%
+predict = Predictions("02")  # what you expect, kept in predictions.json
+predict.number("copied", "of the square", 0, 1)
+
+# %%
 painted = paint_square(normal, 48, 0.5)
 share = copied_share(rebuild, normal, painted).item()
 print(f"copied share: {share:.2f}")
@@ -142,6 +147,9 @@ plotting.gallery(
     [painted[0], rebuild(painted[:1])[0], normal[0], rebuild(normal[:1])[0]],
     ["painted P", "R(P)", "normal I", "R(I)"],
 )
+
+# %%
+predict.reveal("copied", share)
 
 # %% [markdown]
 # **Interpret:** what was copied is missing in the residual. A share of 0.6 leaves a residual of 0.4
@@ -151,6 +159,9 @@ plotting.gallery(
 # ## 2. Fine detail is lost
 #
 # **Predict:** which share of the gradient of *normal* images survives the bottleneck?
+
+# %%
+predict.number("kept", "% of the gradient", 0, 100)
 
 # %%
 kept = gradient(rebuild(normal)).abs().mean() / gradient(normal).abs().mean()
@@ -165,6 +176,9 @@ print(
 )
 assert FAST or DATA != "synthetic" or at_edges > elsewhere
 
+# %%
+predict.reveal("kept", 100 * kept.item())
+
 # %% [markdown]
 # **Interpret:** the residual of a normal edge is a false alarm in the making. To hide the edges you
 # would need a better copy; a better copy copies defects. This is the dilemma of the single pass.
@@ -176,8 +190,11 @@ assert FAST or DATA != "synthetic" or at_edges > elsewhere
 # defect stands above everything normal: its image's score against the score without it. The score
 # is the maximum of the residual smoothed by two Gaussians (`smooth`, notebook 01).
 #
-# **Predict:** a faint defect and a strong one: is the copied *share* the same? A small and a large
-# one?
+# **Predict:** a faint defect and a strong one: is the copied *share* the same? And of which squares
+# is more copied, of small or of large ones?
+
+# %%
+predict.choice("scale", ["small squares", "large squares", "both alike"])
 
 # %%
 opacities, sides = [0.1, 0.2, 0.4, 0.7, 1.0], [2, 4, 8, 16, 32, 64]
@@ -228,6 +245,11 @@ print(
 )
 assert FAST or DATA != "synthetic" or strong >= faint
 
+# %%
+alike = abs(large - small) < 0.05
+more = "large squares" if large > small else "small squares"
+predict.reveal("scale", "both alike" if alike else more)
+
 # %% [markdown]
 # **Interpret:** a bottleneck with a fixed compression resembles a filter with a fixed width: what
 # is larger is signal and passes, what is smaller is smoothed away, normal detail included. How well
@@ -241,7 +263,11 @@ assert FAST or DATA != "synthetic" or strong >= faint
 # *perturbed*, a random share of it painted over, and the clean image is the target. Notebook 03
 # takes the two apart; here we measure its reconstructions with the same ruler, depth by depth.
 #
-# **Predict:** how many rounds does it take until a square is gone? Does its size matter?
+# **Predict:** how many rounds does it take until less than a quarter of a square of 16 x 16 is
+# left? Does its size matter?
+
+# %%
+predict.choice("rounds", ["1", "2", "3", "more"])
 
 # %%
 detector = detector_for(category, fast=FAST)
@@ -282,6 +308,10 @@ for side, values in shares.items():
     print(f"{side:2} x {side:2} pixels: single pass {single:.2f}; RcAE {by_depth}")
 figure
 
+# %%
+rounds = next((n for n, value in zip(depths, shares[16]) if value < 0.25), "more")
+predict.reveal("rounds", rounds)
+
 # %% [markdown]
 # **Interpret:** where the share falls with n, further rounds forget the square. A low share alone
 # is no merit: a grey blob copies nothing either. Notebook 03 asks what happens to the part
@@ -305,6 +335,9 @@ for name, found in (("single pass", single), ("RcAE + DPN + CRD", evaluation)):
     print(f"{name:17} image AUROC {'-' if auroc is None else f'{100 * auroc.value:.1f}'}")
 print(f"copied share of a visible square: {share:.2f}; gradient kept: {100 * kept:.0f}%")
 plotting.residual_ladder(evaluation, single).get_figure()
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

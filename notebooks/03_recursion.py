@@ -43,11 +43,12 @@ from data_utils import open_category
 from rcae_lite import RcAE, plotting
 from rcae_lite.base import split
 from rcae_lite.baselines import resize_trajectory
-from rcae_lite.evaluation.restoration import probe
+from rcae_lite.evaluation.restoration import PROBE_FAMILIES, probe
 from rcae_lite.example import detector_for
 from rcae_lite.model.layers import layers_at
 from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.perturbations import perturb
+from rcae_lite.widgets import Predictions
 
 # %%
 sns.set_theme(style="whitegrid")
@@ -109,6 +110,10 @@ class ConvAutoencoder(nn.Module):
 # **Predict:** D is the mirror image. What is the counterpart of a step with stride 2, and what is
 # the counterpart of average pooling?
 
+# %%
+predict = Predictions("03")  # what you expect, kept in predictions.json
+predict.choice("mirror", ["Conv2d", "ConvTranspose2d", "MaxUnpool2d"])
+
 
 # %%
 class E(nn.Module):
@@ -159,10 +164,16 @@ with torch.no_grad():
 assert sizes == [tuple(batch.shape)] * N
 print("every depth gives images again:", sizes[0])
 
+# %%
+predict.reveal("mirror", type(D().last).__name__)
+
 # %% [markdown]
 # ## 3. Parameters do not grow
 #
 # **Predict:** from depth 1 to depth 5, how many more parameters does it take?
+
+# %%
+predict.number("parameters", "times as many parameters", 1, 10)
 
 
 # %%
@@ -176,6 +187,9 @@ for depth in (1, 3, 5):
     print(f"N = {depth}: shared {size_of(shared):7,}   own weights per level {size_of(own):7,}")
 assert size_of(RcAE(5)) == size_of(RcAE(1)) == size_of(E()) + size_of(D())
 assert size_of(RcAE(5, shared=False)) == 5 * size_of(RcAE(5))
+
+# %%
+predict.reveal("parameters", size_of(RcAE(5)) / size_of(RcAE(1)))
 
 # %% [markdown]
 # ## 4. What to train it on
@@ -230,6 +244,13 @@ def fit(encode, decode, damage, small, large):
 # of them has the lower loss? Which of them forgets a defect that neither has seen?
 
 # %%
+ways = ["trained on clean", "trained on damaged"]
+predict.choice("lower loss", ways)
+
+# %%
+predict.choice("forgets", ways)
+
+# %%
 pairs, histories = {}, {}
 for name, damage in {"trained on clean": False, "trained on damaged": True}.items():
     torch.manual_seed(0)  # the same weights to begin with
@@ -251,6 +272,10 @@ axes[0].set_ylabel("loss of the batch")
 axes[1].legend(frameon=False, fontsize=8)
 plt.close(figure)
 figure
+
+# %%
+final = {name: np.mean([loss for _, loss in found[-50:]]) for name, found in histories.items()}
+predict.reveal("lower loss", min(final, key=final.get))
 
 # %% [markdown]
 # **Interpret:** one cloud per depth, from one pair of networks. A deeper round squeezes the image
@@ -306,6 +331,9 @@ def below(found, other):
 for name in pairs:
     print(f"{name}: {below(probed[name], probed['resizing'])} of {N} depths lie below resizing")
 
+# %%
+predict.reveal("forgets", min(pairs, key=lambda name: probed[name].copied_share[-1]))
+
 # %% [markdown]
 # **Interpret:** on the line of resizing, forgetting is paid for by the part. Below it, the network
 # knows something. Where do your two pairs lie, after so short a training?
@@ -336,7 +364,11 @@ print("equal at every depth, up to rounding;", tuple(together.shape))
 #
 # ## 7. A trajectory
 #
-# **Predict:** at which depth will the defect be gone? And what else will be gone?
+# **Predict:** at which depth is the residual of defective pixels largest, measured by that of
+# normal ones?
+
+# %%
+predict.choice("ratio", [f"n = {n}" for n in range(1, N + 1)])
 
 # %%
 images = test.images() / 255
@@ -385,6 +417,12 @@ for n in range(residuals.shape[1]):
         f"ratio {defective / normal:.2f}"
     )
 
+# %%
+normal = residuals[known].movedim(1, 3)[~masks].mean(dim=0)
+defective = residuals[known].movedim(1, 3)[masks].mean(dim=0)
+if masks.any():
+    predict.reveal("ratio", f"n = {int((defective / normal).argmax()) + 1}")
+
 # %% [markdown]
 # **Interpret:** the ratio is what a threshold on the residual lives on. Where is it largest? Is it
 # already large at depth 1, where the defect is still copied, or only where it is gone? (Without a
@@ -396,8 +434,10 @@ for n in range(residuals.shape[1]):
 # The measures of section 5, for the detector that was trained longer, on the images that were held
 # out of its training. Beside it the single pass of notebook 02, and resizing.
 #
-# **Predict:** which of the painted defects go in the first round, and which stay longest: the small
-# ones, or those that look least like the part?
+# **Predict:** which of the painted defects stay longest?
+
+# %%
+predict.choice("longest", list(PROBE_FAMILIES))
 
 # %%
 full = category.train  # the shipped detector held its own images out of all of these
@@ -440,6 +480,10 @@ for title, kinds in (("kind", ours.by_family), ("share of the image", ours.by_si
     longest = max(kinds, key=lambda kind: kinds[kind]["copied_share"][-1])
     print(f"copied least at n = 1: {first}; copied most at n = {N}: {longest}")
 
+# %%
+left = {kind: curves["copied_share"][-1] for kind, curves in ours.by_family.items()}
+predict.reveal("longest", max(left, key=left.get))
+
 # %% [markdown]
 # **Interpret:** blur forgets by size alone, the small things first. Does RcAE, or does it also
 # forget large ones that look like nothing it knows? And is there something in what stays longest
@@ -470,6 +514,9 @@ if None not in ladder:
         f"chosen on test labels) is {ladder.index(max(ladder)) + 1}"
     )
 plotting.residual_ladder(evaluation).get_figure()
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

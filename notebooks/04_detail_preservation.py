@@ -51,6 +51,7 @@ from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient
 from rcae_lite.training.checkpoint import StageStore
+from rcae_lite.widgets import Predictions
 
 # %%
 sns.set_theme(style="whitegrid")
@@ -77,6 +78,10 @@ images, N = test.images() / 255, detector.config.rcae.depth
 #
 # **Predict:** the gradient of the input holds the edges of the *defect* too. What could keep DPN
 # from drawing the defect again?
+
+# %%
+predict = Predictions("04")  # what you expect, kept in predictions.json
+predict.choice("keeps", ["the size of its layers", "what it is trained on", "the depth"])
 
 # %%
 with torch.inference_mode():
@@ -111,6 +116,9 @@ plotting.trajectory_strip(
 # SSIM compares means, contrasts and structure in small windows; 1 is equal. Both on normal images.
 #
 # **Predict:** at which depth does DPN gain most?
+
+# %%
+predict.choice("gain", [f"n = {n}" for n in range(1, N + 1)])
 
 # %%
 good = [i for i in range(len(test)) if not test.labels[i]] or list(range(len(test)))
@@ -155,6 +163,9 @@ missing = before[0] - before  # what each depth lacks beside depth 1
 print("PSNR without DPN, below that of n = 1:", " ".join(f"{v:.2f}" for v in missing[:, 0]), "dB")
 print("DPN gains at every depth:", "holds" if (gain[:, 0] > 0).all() else "not here")
 
+# %%
+predict.reveal("gain", f"n = {gain[:, 0].argmax() + 1}")
+
 # %% [markdown]
 # **Interpret:** is the gain largest where most was lost? $\nabla I$ is the same at every depth;
 # what changes is how much of it $I_R^n$ still holds. And is the gain below 0 anywhere? Where next
@@ -169,6 +180,12 @@ print("DPN gains at every depth:", "holds" if (gain[:, 0] > 0).all() else "not h
 # that adds nothing brings no defect back.
 #
 # **Predict:** which share of a defect is left after RcAE, and which after DPN?
+
+# %%
+predict.number("after RcAE", "% of a defect", 0, 100)
+
+# %%
+predict.number("after DPN", "% of a defect", 0, 100)
 
 # %%
 probed = detector.restoration(train)
@@ -203,6 +220,10 @@ print(f"at n = {N} DPN brings {100 * back:.0f} of 100 parts of a defect back;", 
 print("and the part is nearer to the truth:", "holds" if less else "not here")
 
 # %%
+predict.reveal("after RcAE", 100 * plain_found.copied_share[-1])
+predict.reveal("after DPN", 100 * detailed_found.copied_share[-1])
+
+# %%
 for kind in plain_found.by_size:
     shares = [found.by_size[kind]["copied_share"][-1] for found in probed.values()]
     print(f"{kind:12} of the image: copied {shares[0]:.2f} at n = {N}, after DPN {shares[1]:.2f}")
@@ -223,6 +244,9 @@ for kind in plain_found.by_size:
 # a folder where the training finds it, so that only DPN is trained.
 #
 # **Predict:** which of the two copies more of the defect? Which has the smaller error elsewhere?
+
+# %%
+predict.choice("copies more", ["clean (the paper)", "half perturbed (ours)"])
 
 # %%
 few = {"steps": 3, "batch_size": 4} if FAST else {"steps": 150}
@@ -251,6 +275,13 @@ print(
 )
 plotting.restoration(compared).get_figure()
 
+# %%
+trained = {name: compared[f"DPN, {name}"].copied_share[-1] for name in ways}
+more = max(trained, key=trained.get)
+predict.reveal("copies more", more)
+clean = "clean (the paper)"
+predict.reveal("keeps", "what it is trained on" if more == clean else "none of them, here")
+
 # %% [markdown]
 # **Interpret:** in this plane the lower left is the aim. Does one of the two lie below *and* left
 # of the other, or do they trade one for the other? So few steps are a beginning; the detector of
@@ -266,6 +297,9 @@ plotting.restoration(compared).get_figure()
 # Gaussians (`smooth`, notebook 01). Without real defects in the test set we paint some.
 #
 # **Predict:** at which depth will DPN save most false alarms?
+
+# %%
+predict.choice("alarms", [f"n = {n}" for n in range(1, N + 1)])
 
 # %%
 defective = [i for i in range(len(test)) if test.labels[i]]
@@ -322,6 +356,10 @@ fewer = sum(b[0] < a[0] for a, b in zip(*table.values()))
 print(f"with DPN there are fewer false alarms at {fewer} of {len(depths)} depths")
 figure
 
+# %%
+saved = [before[0] - after[0] for before, after in zip(*table.values())]
+predict.reveal("alarms", *[f"n = {n}" for n in depths if saved[n - 1] == max(saved)])
+
 # %% [markdown]
 # **Interpret:** where PSNR went up, did the false alarms go down? By more than one or two images?
 # The plain residual is only one reader of the enhanced images. CRD, in notebook 05, reads all
@@ -347,6 +385,9 @@ print(
     f"image AUROC of the residual at n = {len(depths)}: "
     + ", ".join(f"{value:.1f} {name}" for name, value in last.items())
 )
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

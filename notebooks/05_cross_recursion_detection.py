@@ -48,6 +48,7 @@ from rcae_lite.example import detector_for
 from rcae_lite.model.losses import bce_dice_loss, map_loss
 from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
+from rcae_lite.widgets import Predictions
 
 sns.set_theme(style="whitegrid")
 
@@ -69,7 +70,7 @@ images = test.images() / 255
 # and short lines (`rcae_lite.training.perturbations`). RcAE is to undo them. CRD is to find what
 # RcAE and DPN leave, so our presets paint other things for it.
 #
-# **Predict:** which family is most like the real defects of this category?
+# Before you look: which family is most like the real defects of this category?
 
 # %%
 normal = category.train.images()[:6] / 255
@@ -138,7 +139,12 @@ plotting.trajectory_strip(
 #
 # **Predict:** one painted line, and a map that is sure to see nothing, one that finds the upper
 # half of the line, one that finds all of it. What does each loss say, and how hard does it pull
-# (the sum of its slopes) at the logits of the missed pixels?
+# (the sum of its slopes) at the logits of the missed pixels? Where nothing is found, how hard does
+# the presets' loss pull beside the paper's?
+
+# %%
+predict = Predictions("05")  # what you expect, kept in predictions.json
+predict.choice("pull", ["about as hard", "10 times as hard", "100 times and more"])
 
 # %%
 generator = torch.Generator().manual_seed(1)
@@ -161,6 +167,10 @@ times = costs["all zero", "presets"][1] / costs["all zero", "paper"][1]
 print(f"where nothing is found the presets' loss pulls {times:.0f} times as hard")
 assert times > 10
 
+# %%
+much = "100 times and more" if times >= 100 else "10 times as hard"
+predict.reveal("pull", much if times >= 5 else "about as hard")
+
 # %% [markdown]
 # **Interpret:** seeing nothing costs little in the paper's loss where the defect is small, and
 # nearly 1 in Dice whatever its size. And a sigmoid that is sure of itself is flat: the paper's loss
@@ -179,12 +189,19 @@ assert times > 10
 # **Predict:** at which logit does the naive formula fail?
 
 # %%
+predict.choice("naive", ["5.0", "10.0", "16.0", "18.0", "40.0"])
+
+# %%
 logits = torch.tensor([0.0, 5.0, 10.0, 16.0, 18.0, 40.0])
 naive = -torch.log(1 - torch.sigmoid(logits))
 stable = F.softplus(logits)
 for row in zip(logits.tolist(), naive.tolist(), stable.tolist()):
     print("logit {:5.1f}: naive {:8.4f}, stable {:8.4f}".format(*row))
 assert naive[-1].isinf() and stable.isfinite().all() and (stable.diff() > 0).all()
+
+# %%
+fails = (naive - stable).abs() > 0.01 * stable
+predict.reveal("naive", logits[fails][0].item())
 
 # %% [markdown]
 # ## 4. All steps, or the last?
@@ -194,7 +211,10 @@ assert naive[-1].isinf() and stable.isfinite().all() and (stable.diff() > 0).all
 # CRD (position statistics, section 5) is off here: it would hide the difference. The finished
 # stages go into a folder where the training finds them, so that only CRD is trained.
 #
-# **Predict:** by how much will the image AUROC differ? And the pixel AUROC?
+# **Predict:** all steps minus the last: by how much will the image AUROC differ?
+
+# %%
+predict.number("steps", "points of image AUROC", -10, 20)
 
 # %%
 few_images = range(min(12, len(category.train)))
@@ -253,6 +273,9 @@ plotting.compare_maps(
 # **Predict:** how much more is it worth for the true families?
 
 # %%
+predict.number("worth", "of the AUROC", 0, 0.3)
+
+# %%
 residuals = torch.cat([detector.trajectory(part).residuals.cpu() for part in images.split(8)])
 by_depth = smooth(residuals).flatten(2).amax(dim=2)  # (B, N)
 good, bad = by_depth[test.labels == 0], by_depth[test.labels == 1]
@@ -283,6 +306,10 @@ if kinds:
     print(f"{np.quantile(chance, 0.95):.3f} or more in one draw of twenty")
     few_images = min(map(names.count, kinds))
     print(f"one image counts up to {1 / few_images:.3f} of the AUROC of its family of {few_images}")
+
+# %%
+if kinds:
+    predict.reveal("worth", worth(families))
 
 # %%
 figure, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
@@ -336,6 +363,13 @@ difference = percent(evaluations["all steps"], "image_auroc") - percent(
     evaluations["last step"], "image_auroc"
 )
 print(f"all steps minus the last, image AUROC: {difference:+.1f} points (paper: +3.2)")
+
+# %%
+if not np.isnan(difference):
+    predict.reveal("steps", difference)
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

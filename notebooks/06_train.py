@@ -42,6 +42,7 @@ from data_utils import open_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.evaluation.thresholds import holdout_size
 from rcae_lite.training import checkpoint
+from rcae_lite.widgets import Predictions
 
 # %% [markdown]
 # ## 1. The data
@@ -112,6 +113,10 @@ print(f"{config.rcae.half_size_steps} of the steps of rcae come first, at half t
 # leaves the first steps out, and the pool is added to the bill on its own.
 
 # %%
+predict = Predictions("06")  # what you expect, kept in predictions.json
+predict.number("minutes", "minutes", 0, 60)
+
+# %%
 steps = 2 if FAST else 12
 brief = {"dpn.steps": steps, "crd.steps": steps}
 brief |= {"rcae.steps": 2 * steps, "rcae.half_size_steps": steps}  # so many of each size
@@ -165,6 +170,9 @@ detector.fit(train, callbacks=[LiveCurves()], checkpoint=folder / "checkpoint")
 print(f"{(time.monotonic() - started) / 60:.1f} minutes; guessed: {guess / 60:.1f}")
 print(detector.trained["seconds"])
 
+# %%
+predict.reveal("minutes", sum(detector.trained["seconds"].values()) / 60)
+
 # %% [markdown]
 # **Interpret:** can you see in the curve of `rcae` where the full size begins? It is noisy even at
 # the end: every batch draws its own depth and its own damage, from next to nothing to nearly all of
@@ -215,6 +223,9 @@ def stop_at(stage, step):
 # How many steps are done twice?
 
 # %%
+predict.number("twice", "steps", 0, 10)
+
+# %%
 checkpoint.SECONDS_BETWEEN = 0.0
 with TemporaryDirectory() as one, TemporaryDirectory() as other:
     whole = train_short(one)
@@ -235,6 +246,9 @@ assert whole.threshold == pieces.threshold and whole.losses == pieces.losses
 again = len(steps_done) - 3 * short["steps"]
 assert again == 2
 print(f"the same weights, losses and threshold, to the last bit; {again} steps were done twice")
+
+# %%
+predict.reveal("twice", again)
 
 # %% [markdown]
 # **Interpret:** each interrupt costs the one step that was under way when it came: the checkpoint
@@ -290,6 +304,9 @@ assert torch.equal(again.predict(one).score, detector.predict(one).score)
 assert detector.trained["training_images"] == kept
 for name, duration in detector.trained["seconds"].items():
     print(f"{name:4}: {length(name)} in {duration:.0f} s on {detector.trained['device']}")
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

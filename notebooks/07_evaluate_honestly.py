@@ -44,6 +44,7 @@ from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
+from rcae_lite.widgets import Predictions
 
 sns.set_theme(style="whitegrid")
 
@@ -82,12 +83,23 @@ print(f"{category.name}: {len(test)} test images, {test.labels.sum()} of them de
 # pixel metrics will look better?
 
 # %%
+predict = Predictions("07")  # what you expect, kept in predictions.json
+predict.choice("better", ["pixel AUROC", "pixel AP"])
+
+# %%
 share = sum(mask.sum() for mask in masks) / max(1, sum(mask.size for mask in masks))
 print(f"defective pixels: {100 * share:.2f}% (a random map has that pixel AP)")
 assert curves.PRO_LIMIT == 0.3
 evaluation = detector.evaluate(test)
 print(evaluation.summary())
 print(f"1% of the normal pixels are {0.01 * (1 - share) / share:.2f} times all defective ones")
+
+# %%
+values = {
+    name: evaluation.metrics[name.lower().replace(" ", "_")].value
+    for name in ("pixel AUROC", "pixel AP")
+}
+predict.reveal("better", max(values, key=values.get))
 
 # %% [markdown]
 # **Interpret:** AUROC divides the false alarms by the *normal* pixels, of which there are many: one
@@ -144,6 +156,9 @@ plotting.score_histogram(evaluation).get_figure()
 # **Predict:** with 19 held-out images and a promised 5%, how often is the true rate above 10%?
 
 # %%
+predict.number("unlucky", "% of the held-out sets", 0, 100)
+
+# %%
 rng = np.random.default_rng(0)
 rates = []
 for _ in range(2000):
@@ -161,6 +176,9 @@ plt.close(figure)
 print(f"mean {np.mean(rates):.3f}; above 10%: {np.mean(np.array(rates) > 0.1):.2f} of the sets")
 assert abs(np.mean(rates) - 0.05) < 0.005
 figure
+
+# %%
+predict.reveal("unlucky", 100 * np.mean(np.array(rates) > 0.1))
 
 # %% [markdown]
 # **Interpret:** the promise holds on average, and 19 images are few. Whoever needs "at most 5%,
@@ -197,6 +215,9 @@ assert oracle >= honest - 1e-9
 # that step is worth on half B, which had no say.
 #
 # **Predict:** on which half will "best" beat "last"?
+
+# %%
+predict.choice("half", ["A alone", "B alone", "both", "neither"])
 
 # %%
 rng = np.random.default_rng(1)
@@ -238,6 +259,11 @@ plt.close(figure)
 assert curve[chosen, 0] == curve[:, 0].max()  # it cannot lose where it was chosen
 figure
 
+# %%
+on_a, on_b = (curve[chosen, column] > curve[-1, column] for column in (0, 1))
+name = {(True, True): "both", (True, False): "A alone", (False, True): "B alone"}
+predict.reveal("half", name.get((bool(on_a), bool(on_b)), "neither"))
+
 # %% [markdown]
 # **Interpret:** the gain on A is partly skill of that step and partly luck of that half; only what
 # arrives on B is skill. A report that says "best" shows you the number for A.
@@ -253,7 +279,12 @@ figure
 # `fit` holds a part of what it is given back for the threshold, leaked images among them, and does
 # not train on those. So what we measure is a lower bound of what this leak is worth.
 #
-# **Predict:** which scores change, those of good or of defective test images? In which direction?
+# **Predict:** which scores change most, those of good or of defective test images? In which
+# direction?
+
+# %%
+changes = ("good ones fall", "good ones rise", "defective ones fall", "defective ones rise")
+predict.choice("leak", changes)
 
 # %%
 good = [record for record in test.records if not record.label][:30]
@@ -281,6 +312,13 @@ print(f"image AUROC: honest {clean:.3f}, leaked {leaked:.3f}, {leaked - clean:+.
 for value, name in ((0, "good"), (1, "defective")):
     before, after = (np.median(s[labels == value]) for s in (clean_scores, leaked_scores))
     print(f"median score of {name:9} test images: {before:.3f} -> {after:.3f}")
+
+# %%
+moved = {}
+for value, name in ((0, "good"), (1, "defective")):
+    before, after = (np.median(s[labels == value]) for s in (clean_scores, leaked_scores))
+    moved[f"{name} ones {'rise' if after > before else 'fall'}"] = abs(after / before - 1)
+predict.reveal("leak", max(moved, key=moved.get))
 
 # %% [markdown]
 # **Interpret:** what the network has seen it rebuilds better, so the scores of good test images
@@ -317,10 +355,16 @@ assert FAST or DATA != "synthetic" or max(abs(low - found.low), abs(high - found
 # **Predict:** with four times as many test images, how much narrower is the interval?
 
 # %%
+predict.number("narrower", "times as wide", 0, 1)
+
+# %%
 widths = {}
 for size in (16, 32, 64, 128, 256):
     widths[size] = np.ptp(np.percentile(redrawn(size, 400, rng), [2.5, 97.5]))
 print(f"256 images instead of 64: the interval is {widths[256] / widths[64]:.2f} times as wide")
+
+# %%
+predict.reveal("narrower", widths[256] / widths[64])
 
 # %%
 figure, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
@@ -364,7 +408,10 @@ native_share = np.mean([mask.mean() for mask in masks])  # per image, as the sma
 
 # %% [markdown]
 # **Predict:** "bilinear, then bool" makes every mask larger, "bilinear, then int" smaller. Which of
-# the two makes the *score* better, and for which metric?
+# the two makes the pixel AP better?
+
+# %%
+predict.choice("mask", ["bilinear, then bool", "bilinear, then int"])
 
 # %%
 rows = {"native (the protocol)": (native_maps, masks)}
@@ -398,6 +445,10 @@ names = ("pixel AUROC", "pixel AP", "AU-PRO")
 print("same detector, same maps, largest difference between the rules:")
 print(", ".join(f"{name} {gap:.3f}" for name, gap in zip(names, spread, strict=True)))
 
+# %%
+by_ap = {name: values[1] for name, values in table.items() if name.startswith("bilinear")}
+predict.reveal("mask", max(by_ap, key=by_ap.get))
+
 # %% [markdown]
 # **Interpret:** compare these differences with the intervals at the top. A table that mixes papers
 # with different rules compares rules.
@@ -420,6 +471,9 @@ for name in ("image_auroc", "pixel_auroc"):
         f"{name}: {found.value:.3f}, 95% interval [{found.low:.3f}, {found.high:.3f}], "
         f"{category.name}, one seed"
     )
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

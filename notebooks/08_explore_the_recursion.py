@@ -44,6 +44,7 @@ from rcae_lite.example import detector_for
 from rcae_lite.widgets import (
     DefectPainter,
     ModelComparison,
+    Predictions,
     RecursionExplorer,
     ThresholdExplorer,
     TrainingMonitor,
@@ -68,6 +69,10 @@ print(
 # the residual at that depth show the defect and nothing else?
 
 # %%
+predict = Predictions("08")  # what you expect, kept in predictions.json
+predict.choice("first", ["the defect", "the fine texture"])
+
+# %%
 test = category.test
 order = np.argsort(-test.labels, kind="stable")  # defective images first
 shown = test.subset(order[np.linspace(0, len(test) - 1, 6).astype(int)])
@@ -90,6 +95,13 @@ for index, name in enumerate(frames.names):
             for r, limit in zip(frames.residuals[index], limits, strict=True)
         ]
         print(f"{name:28} " + " ".join(f"n={n}: {s:4.0%}" for n, s in enumerate(share, 1)))
+
+# %%
+masked = [i for i, mask in enumerate(frames.masks) if mask.any()]
+if masked:
+    gone = np.mean([frames.residuals[i][0][frames.masks[i]].mean() for i in masked])
+    texture = np.quantile(normal.residuals[:, 0], 0.9)  # where normal images have the most
+    predict.reveal("first", "the defect" if gone > texture else "the fine texture")
 
 # %% [markdown]
 # **Interpret:** where the share rises with n, depth removes the defect; where it falls again, the
@@ -137,9 +149,13 @@ painter
 # What the brush does can be done by a program. A square is made ever more visible until the score
 # passes the threshold.
 #
-# **Predict:** which is found at a lower contrast, a small square or a large one?
+# **Predict:** which is found at a lower contrast, a square of 4 pixels or one of 32?
 
 # %%
+predict.choice("square", ["the small one", "the large one", "both alike"])
+
+# %%
+contrasts = {}
 for side in (4, 8, 16, 32):
     found = None
     for contrast in (0.05, 0.1, 0.2, 0.4, 0.8):
@@ -148,8 +164,14 @@ for side in (4, 8, 16, 32):
         if detector.predict(painted.unsqueeze(0)).label.item():
             found = contrast
             break
+    contrasts[side] = found
     said = "not found" if found is None else f"found when {found:.0%} darker"
     print(f"a square of {side:2} pixels: {said}")
+
+# %%
+small, large = (contrasts[side] or 1 for side in (4, 32))
+first = "the small one" if small < large else "the large one"
+predict.reveal("square", "both alike" if small == large else first)
 
 # %% [markdown]
 # **Interpret:** the score is the highest value of a map that was smoothed. In it a small square is
@@ -186,6 +208,9 @@ comparison
 # threshold; then say why the figure you would now report is too good.
 
 # %%
+predict.number("apart", "points", 0, 30)
+
+# %%
 evaluation = detector.evaluate(test)
 thresholds = ThresholdExplorer(evaluation, test)
 thresholds
@@ -200,6 +225,11 @@ point = state.pro_point()
 if point:
     print(f"{'pixels':14} {point[0]:.2%} of the normal ones marked; of a defect {point[1]:.0%}")
 print(f"{'promised':14} at most {detector.threshold.false_alarm_rate:.1%} false alarms")
+
+# %%
+if false_alarms:
+    promised = detector.threshold.false_alarm_rate
+    predict.reveal("apart", 100 * abs(false_alarms.value - promised))
 
 # %% [markdown]
 # **Interpret:** does the interval of the false alarms begin above what was promised? Only then
@@ -261,6 +291,9 @@ print(f"{page.name}: {page.stat().st_size / 2**20:.1f} MiB")
 # %%
 known = [i for i in range(len(shown)) if shown.native_mask(i) is not None]  # else not "normal"
 plotting.changes_by_depth(frames.changes[known] / 765, frames.masks[known]).get_figure()
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

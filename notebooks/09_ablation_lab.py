@@ -43,6 +43,7 @@ from data_utils import open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
 from rcae_lite.study import plots
+from rcae_lite.widgets import Predictions
 
 sns.set_theme(style="whitegrid")
 
@@ -109,6 +110,10 @@ print("in another order than in the paper:", table.reversed_pairs() or "none")
 # **Predict:** will the paired interval of the gain be narrower or wider than what the two single
 # intervals suggest?
 
+# %%
+predict = Predictions("09")  # what you expect, kept in predictions.json
+predict.choice("paired", ["narrower", "wider"])
+
 
 # %%
 def scores_of(label, seed=0):
@@ -143,6 +148,10 @@ for kind, paired in (("unpaired", False), ("paired", True)):
         print(f"{first} to {second}, {kind:8}: [{low:+.1f}, {high:+.1f}] points, seed 0")
 width = {kind: np.ptp(ends, axis=1).mean() for kind, ends in intervals.items()}
 print(f"paired intervals are {width['paired'] / width['unpaired']:.2f} times as wide on average")
+
+# %%
+narrower = width["paired"] < width["unpaired"]
+predict.reveal("paired", "narrower" if narrower else "wider")
 
 # %%
 figure, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
@@ -209,6 +218,9 @@ print([name for name, value in base.to_dict().items() if other.to_dict()[name] !
 # of a small training, will you see that order?
 
 # %%
+predict.choice("order", ["yes", "no"])
+
+# %%
 steps = ablate("steps", DATA, [category.name], **(budget | {"seeds": (0,)}))
 assert [row.paper[0] for row in (steps.rows[0], steps.rows[-1])] == [95.7, 98.9]
 print(steps.markdown())
@@ -225,6 +237,10 @@ print(f"largest difference {gap:.1f} points, spread over seeds {spread:.1f} poin
 freedom = len(budget["seeds"]) - 1
 low, high = (np.sqrt(freedom / chi2.ppf(end, freedom)) for end in (0.975, 0.025))
 print(f"the true spread, from {freedom + 1} seeds: {low:.1f} to {high:.1f} times that (95%)")
+
+# %%
+last, every = found[steps.rows[0].label], found[steps.rows[-1].label]
+predict.reveal("order", "yes" if last < every else "no")
 
 # %% [markdown]
 # **Interpret:** the difference of two single trainings scatters $\sqrt 2$ times as much as one
@@ -266,6 +282,9 @@ assert 0.2 < alone < 0.3
 # %% [markdown]
 # They are not independent: all are compared with the same base, on the same images. If the base had
 # an unlucky seed, *most* of them "gain". So the figure is a guide, not a correction.
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

@@ -45,6 +45,7 @@ from data_utils.synthetic import draw
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.commands.prediction import predict_files
 from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
+from rcae_lite.widgets import Predictions
 
 # %% [markdown]
 # ## 1. The folder
@@ -93,7 +94,17 @@ if DATA == "synthetic":
 # ## 2. The doctor
 #
 # **Predict:** four things are wrong with these photographs. Which of them would make the *training*
-# fail, and which would only make the *result* wrong?
+# fail? (The others only make the *result* wrong.)
+
+# %%
+predict = Predictions("10")  # what you expect, kept in predictions.json
+wrong = (
+    "the file that is cut off",
+    "the copy",
+    "the one out of focus",
+    "the good part among defects",
+)
+predict.choice("fails", wrong)
 
 # %%
 try:
@@ -101,6 +112,10 @@ try:
     print("every file can be read")
 except KitError as error:
     print(error)
+
+# %%
+if Path(DATA).parts[-1] == "10-photographs":
+    predict.reveal("fails", wrong[0])  # the others are read without a complaint
 
 # %%
 diagnosis = diagnose(DATA, CATEGORY, size=128)
@@ -173,10 +188,16 @@ print(
 # for that promise?
 
 # %%
+predict.number("held out", "held-out images", 0, 500)
+
+# %%
 try:
     print(conformal_threshold(detector.calibration_scores, 0.01))
 except KitError as error:
     print(error)
+
+# %%
+predict.reveal("held out", round(1 / 0.01) - 1)
 
 # %% [markdown]
 # **Interpret:** With $n$ held-out images the lowest rate that can be promised is $1/(n+1)$: that is
@@ -192,6 +213,9 @@ except KitError as error:
 # Would you bet on a defect?
 
 # %%
+predict.choice("bet", ["yes", "no"])
+
+# %%
 rate, parts = detector.threshold.false_alarm_rate, 10_000
 print(f"of {parts:,} parts, at {100 * rate:.1f}% false alarms and 90% of the defects found:")
 print("defective  found  missed  good parts  false alarms  false alarms per defect found")
@@ -200,6 +224,10 @@ for bad in (1000, 100, 10):
     hits, wrong = round(0.9 * bad), round(rate * (parts - bad))
     counts[f"{bad} defective"] = (hits, wrong)
     print(f"{bad:9} {hits:6} {bad - hits:7} {parts - bad:11,} {wrong:13} {wrong / hits:30.1f}")
+
+# %%
+hits, false = counts["10 defective"]
+predict.reveal("bet", "yes" if hits > false else "no")
 
 # %%
 figure, ax = plt.subplots(figsize=(5.4, 2.2), layout="constrained")
@@ -227,6 +255,9 @@ figure
 # **Predict:** what is the smallest p-value that can come out, however bad the part?
 
 # %%
+predict.number("p", "smallest p-value", 0, 0.2)
+
+# %%
 inbox = Path("runs") / "10-inbox"
 shutil.rmtree(inbox, ignore_errors=True)
 inbox.mkdir(parents=True)
@@ -246,6 +277,9 @@ for row in rows:
     )
 print(f"smallest possible p-value, with {held_out} held-out images: {1 / (held_out + 1):.3f}")
 assert all(float(row["p_value"]) >= 1 / (held_out + 1) - 1e-6 for row in rows)
+
+# %%
+predict.reveal("p", 1 / (held_out + 1))
 
 # %% [markdown]
 # **Interpret:** a p-value counts how many held-out normal images score at least as high, the new
@@ -276,12 +310,19 @@ figure
 # **Predict:** how wide will the interval of the image AUROC be, in points of a hundred?
 
 # %%
+predict.number("width", "points", 0, 50)
+
+# %%
 evaluation = detector.evaluate(category.test)
 print(evaluation.summary())
 metric = evaluation.metrics["image_auroc"]
 good, bad = (int((category.test.labels == kind).sum()) for kind in (0, 1))
 if metric:
     print(f"{good} good and {bad} defective images: {100 * (metric.high - metric.low):.0f} points")
+
+# %%
+if metric:
+    predict.reveal("width", 100 * (metric.high - metric.low))
 
 # %% [markdown]
 # **Interpret:** one defective image of $m$ is worth up to $1/m$ of the AUROC, one good image of $n$
@@ -343,6 +384,9 @@ if metric:
     )
 else:
     print(f"{category.name} has no defective images: no AUROC, only the promise about false alarms")
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary

@@ -48,6 +48,7 @@ from rcae_lite.example import detector_for
 from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.draws import generator_for
 from rcae_lite.training.pseudo_anomalies import VISIBLE
+from rcae_lite.widgets import Predictions
 
 # %%
 # Recent GPUs round what goes into a convolution to 10 bits of mantissa ("TF32") unless this is off,
@@ -64,6 +65,13 @@ images = category.train.images()[:16].float().to(device) / 255
 #
 # **Predict:** twice the side of the image: how much more work per image? And depth 5 against depth
 # 1: five times as much?
+
+# %%
+predict = Predictions("11")  # what you expect, kept in predictions.json
+predict.number("side", "times the work", 1, 8)
+
+# %%
+predict.number("depth", "times the work", 1, 6)
 
 
 # %%
@@ -91,8 +99,13 @@ with torch.inference_mode():
             f"({found[1] / found[0]:.2f} times as much)"
         )
         if before:
-            print(f"  twice the side: {found[0] / before:.1f} times as much at depth 1")
+            larger = found[0] / before
+            print(f"  twice the side: {larger:.1f} times as much at depth 1")
         before = found[0]
+
+# %%
+predict.reveal("side", larger)
+predict.reveal("depth", found[1] / found[0])
 
 # %% [markdown]
 # **Interpret:** twice the side is four times the pixels, and four times the work. Small images take
@@ -139,6 +152,9 @@ assert len(set(scores.bfloat16().tolist())) == 1
 # **Predict:** by how much does a reconstruction change in bfloat16, in grey levels of 255?
 
 # %%
+predict.number("bfloat16", "grey levels on average", 0, 5)
+
+# %%
 trained = detector_for(category, fast=FAST).rcae
 few = images[:1, :, :64, :64]
 with torch.inference_mode():
@@ -153,6 +169,9 @@ with torch.inference_mode():
             print(f"{kind:8} {milliseconds(lambda: trained(few)):7.1f} ms")
 if device.type == "cpu":
     print("a CPU gains nothing unless it has units for bfloat16: the kit uses it on CUDA only")
+
+# %%
+predict.reveal("bfloat16", off.mean().item())
 
 # %% [markdown]
 # **Interpret:** compare the two lines. On average rounding is nothing, at worst it is a fraction of
@@ -191,6 +210,9 @@ assert torch.allclose(whole, ranks.mean(dim=0), atol=1e-5)
 # Now with two real processes. `torchrun` starts them and tells each its rank; `gloo` lets them
 # talk on CPUs, `nccl` on GPUs. The script below trains the same tiny network on both ranks and
 # prints what each of them ends up with.
+
+# %%
+predict.choice("uneven", ["yes", "no"])
 
 # %%
 text = """
@@ -247,6 +269,10 @@ if len(sums) == 3:
     assert sums[1] == sums[2], "the two ranks must hold the same weights"
     assert abs(sums[0] - sums[1]) < 1e-5 * sums[0], "and those of one process, up to rounding"
     print("two ranks, one network: the same weights as in a single process")
+
+# %%
+uneven = (gradient_of(batch[:7]) + gradient_of(batch[7:])) / 2
+predict.reveal("uneven", "yes" if torch.allclose(whole, uneven, atol=1e-5) else "no")
 
 # %% [markdown]
 # The kit's own training does this by itself. On a machine with four GPUs:
@@ -334,6 +360,9 @@ print(f"{len(table.results)} cells in {time.monotonic() - started:.0f} s")
 # **Predict:** now seed 0 once more, without dask, in this process. Will the scores be the same?
 
 # %%
+predict.choice("alone", ["to the bit", "up to rounding", "no"])
+
+# %%
 once = sweep | {"seeds": (0,), "out": Path("runs") / "11-plain"}
 plain = ablate("components", parts, ["11-parts"], **once)
 spread_out = {
@@ -345,6 +374,11 @@ for cell in plain.results:
     here, there = cell.evaluation.scores, spread_out[cell.label]
     print(f"{cell.label:18} largest difference of a score {np.abs(here / there - 1).max():.0e}")
     assert np.allclose(here, there, rtol=1e-2)
+
+# %%
+pairs = [(cell.evaluation.scores, spread_out[cell.label]) for cell in plain.results]
+equal = all(np.array_equal(here, there) for here, there in pairs)
+predict.reveal("alone", "to the bit" if equal else "up to rounding")
 
 # %% [markdown]
 # **Interpret:** two training steps per stage teach nothing, and the figures mean nothing. What
@@ -359,6 +393,9 @@ for cell in plain.results:
 # works at full size and there are no identity paths, as in the preset `paper`; the widths are ours.
 #
 # **Predict:** hours, days or weeks?
+
+# %%
+predict.choice("paper", ["hours", "days", "weeks", "months"])
 
 # %%
 side = 128 if FAST else 1024 if device.type == "cuda" else 256
@@ -378,6 +415,13 @@ print(
     f"about {per_image:.0f} ms per image of 1024 x 1024; 1500 epochs of {images_per_epoch} images: "
     f"{hours:.0f} hours on {device.type}, for one of three stages"
 )
+
+# %%
+unit = next(
+    (name for name, most in (("hours", 24), ("days", 168), ("weeks", 720)) if hours < most),
+    "months",
+)
+predict.reveal("paper", unit)
 
 # %%
 sides = [128, 256, 512, 1024]
@@ -408,6 +452,9 @@ print(
     f"{hours:.0f} hours by extrapolation on {device.type}; "
     f"depth 5 alone costs {sum(work):.2f} times depth 1, all five {together:.2f} times"
 )
+
+# %%
+predict.calibration()
 
 # %% [markdown]
 # ## Summary
