@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from rcae_lite.plotting.curves import restoration as restoration_plane
 from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NotebookFigure
 from rcae_lite.study.cost import QUANTITIES, Cost
+from rcae_lite.study.ladder import Rung
 from rcae_lite.study.restoration import RestorationTable
 from rcae_lite.study.summary import SHOWN, Ablation
 
-__all__ = ["ablation", "cost", "restoration"]
+__all__ = ["ablation", "cost", "ladder", "restoration"]
 
 
 def ablation(table: Ablation) -> Figure:
@@ -45,6 +46,29 @@ def ablation(table: Ablation) -> Figure:
     axes[0].invert_yaxis()
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+def ladder(rungs: Sequence[Rung]) -> Figure:
+    """Show the image AUROC of every rung with its 95% interval; controls in grey.
+
+    Parameters
+    ----------
+    rungs : sequence of Rung
+        From `rcae_lite.study.ladder.ladder`.
+    """
+    with sns.axes_style("whitegrid"):
+        figure = NotebookFigure(figsize=(6, 0.8 + 0.3 * len(rungs)), layout="constrained")
+        ax = figure.subplots()
+    for level, rung in enumerate(rungs):
+        control = not rung.name.startswith(("RcAE", "+"))
+        colour = BASELINE if control else DEFECTIVE
+        ax.hlines(level, rung.auroc.low, rung.auroc.high, color=colour, linewidth=3, alpha=0.5)
+        ax.plot(rung.auroc.value, level, "o", color=colour)
+    ax.axvline(0.5, color="0.6", linewidth=1)
+    ax.set_yticks(range(len(rungs)), [rung.name for rung in rungs])
+    ax.invert_yaxis()
+    ax.set(xlabel="image AUROC, 95% interval", xlim=(None, 1.01))
     return figure
 
 
