@@ -352,8 +352,9 @@ predict.calibration()
 # ## Exercises
 #
 # Open [exercises/02_why_autoencoders_copy.ipynb](exercises/02_why_autoencoders_copy.ipynb):
-# `02.residual` (easy), `02.gradient` (medium), `02.loss` (medium, with `02.gradient` at hand), and
-# an open question about a loss that falls while the AUROC falls too. Then, here:
+# `02.residual` (easy), `02.gradient` (medium), `02.loss` (medium, with `02.gradient` at hand),
+# `02.copied` (medium), and an open question about a loss that falls while the AUROC falls too.
+# Then, here:
 #
 # 1. Paint lines instead of squares. Which length of the square has the same copied share?
 # 2. Replace the maximum in `score` by the mean. For which sides does the AUROC rise?

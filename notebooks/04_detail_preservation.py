@@ -400,8 +400,8 @@ predict.calibration()
 # ## Exercises
 #
 # Open [exercises/04_detail_preservation.ipynb](exercises/04_detail_preservation.ipynb): `04.psnr`
-# (easy), `04.input` (medium), `04.freeze` (medium), and an open question about the gradient. Then,
-# here:
+# (easy), `04.input`, `04.freeze` and `04.weighted` (medium), and an open question about the
+# gradient. Then, here:
 #
 # 1. Feed DPN the gradient of $I_R^n$ itself, so that nothing is missing. What is left of the gain
 #    in PSNR, and of the copied share?

@@ -434,8 +434,8 @@ predict.calibration()
 # ## Exercises
 #
 # Open [exercises/05_cross_recursion_detection.ipynb](exercises/05_cross_recursion_detection.ipynb):
-# `05.patch` (medium), `05.join` (medium), `05.surprise` (hard), and an open question about a loss
-# that is near zero and finds nothing. Then, here:
+# `05.patch` (medium), `05.join` (medium), `05.surprise` (hard), `05.detector` (hard: a CRD of your
+# own), and an open question about a loss that is near zero and finds nothing. Then, here:
 #
 # 1. Train section 4 with the first and the last step, `crd={"depths": (1, 3)}`. Where does it lie
 #    between the two?

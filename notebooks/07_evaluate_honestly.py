@@ -489,7 +489,7 @@ predict.calibration()
 #
 # Open [exercises/07_evaluate_honestly.ipynb](exercises/07_evaluate_honestly.ipynb): `07.leak`
 # and `07.auroc` (easy), `07.threshold` (medium), and an open question about a paper. For those who
-# want more, there are `07.bootstrap` (medium) and `07.pixels` (hard), and here:
+# want more, there are `07.bootstrap` (medium), `07.pixels` and `07.pro` (hard), and here:
 #
 # 1. Repeat 3b with other halves (another seed). How often does the gain arrive on B?
 # 2. Which *defect family* has the widest interval? Why must it be wide?

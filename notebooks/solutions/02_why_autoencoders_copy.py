@@ -83,7 +83,27 @@ def reconstruction_loss(reconstruction, image):
 check("02.loss", reconstruction_loss)
 
 # %% [markdown]
-# ## 4 · Open question
+# ## 4 · `02.copied` (medium)
+#
+# Without its square an image is $x$, with it $p$; $M$ is where it was painted. Of what was painted,
+# how much comes out again? $\sum_M |R(p) - R(x)| \,/\, \sum_M |p - x|$, over the whole batch.
+
+
+# %%
+def copied_share(rebuilt_painted, rebuilt_clean, painted, clean, mask):
+    """R(p), R(x), p, x (B, 3, H, W) and M (B, 1, H, W) bool to a number."""
+    ### BEGIN SOLUTION
+    passed = (rebuilt_painted - rebuilt_clean).abs() * mask
+    given = (painted - clean).abs() * mask
+    return (passed.sum() / given.sum()).item()
+    ### END SOLUTION
+
+
+# %%
+check("02.copied", copied_share)
+
+# %% [markdown]
+# ## 5 · Open question
 #
 # Training lowered the loss of a plain autoencoder on normal images by half, and its image AUROC got
 # *worse*. How can that be?

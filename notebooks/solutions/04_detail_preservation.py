@@ -80,7 +80,28 @@ def freeze(module):
 check("04.freeze", freeze)
 
 # %% [markdown]
-# ## 4 · Open question
+# ## 4 · `04.weighted` (medium)
+#
+# Our loss of DPN counts the painted region once more: $\mathrm{mean}\,|I_D - I|$ over all pixels
+# and colours, plus a weight times the mean of the same *over the painted region*. A batch in which
+# nothing was painted has the first term alone.
+
+
+# %%
+def weighted_loss(enhanced, clean, mask, weight):
+    """I_D and I (B, 3, H, W), mask (B, 1, H, W) of 0 and 1, weight a number; to a scalar."""
+    ### BEGIN SOLUTION
+    error = torch.abs(enhanced - clean).mean(1, keepdim=True)
+    region = (error * mask).sum() / mask.sum().clamp(min=1)
+    return error.mean() + region * weight
+    ### END SOLUTION
+
+
+# %%
+check("04.weighted", weighted_loss)
+
+# %% [markdown]
+# ## 5 · Open question
 #
 # Trained on clean images only, DPN reaches a high PSNR, and brings defects back. Why? And why is it
 # not enough to keep the image itself from it and to show it the gradient alone?

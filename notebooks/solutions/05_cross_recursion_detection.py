@@ -18,6 +18,7 @@
 
 # %%
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from rcae_lite.exercises import check
@@ -83,7 +84,38 @@ def surprise(logits):
 check("05.surprise", surprise)
 
 # %% [markdown]
-# ## 4 · Open question
+# ## 4 · `05.detector` (hard)
+#
+# Your own CRD, in a few lines: a network that reads the whole sequence $(B, 6, N, H, W)$, the image
+# beside every reconstruction, and gives one logit for each pixel. It looks at neighbouring pixels
+# *and* at neighbouring steps, is not linear, and works at any size that is a multiple of 8. (No
+# pooling is needed; the kit's CRD has four levels of it.)
+
+
+# %%
+class MyCRD(nn.Module):
+    """(B, 6, N, H, W) to logits (B, 1, H, W)."""
+
+    def __init__(self, steps):
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.within = nn.Conv3d(6, 8, kernel_size=(1, 3, 3), padding="same")
+        self.across = nn.Conv3d(8, 8, kernel_size=(3, 1, 1), padding="same")
+        self.collapse = nn.Conv3d(8, 1, kernel_size=(steps, 1, 1))
+        ### END SOLUTION
+
+    def forward(self, sequence):
+        ### BEGIN SOLUTION
+        seen = F.gelu(self.across(F.gelu(self.within(sequence))))
+        return self.collapse(seen).squeeze(dim=2)
+        ### END SOLUTION
+
+
+# %%
+check("05.detector", MyCRD)
+
+# %% [markdown]
+# ## 5 · Open question
 #
 # CRD reaches a loss near zero on your pseudo-anomalies and finds no real defect. Name two things
 # that you would look at first, and why.

@@ -13,11 +13,12 @@
 # %% [markdown]
 # # 07 Exercises: evaluate honestly
 #
-# To [07_evaluate_honestly](../07_evaluate_honestly.ipynb). Five functions; with them you can audit
-# most papers. The last two are for those who want more.
+# To [07_evaluate_honestly](../07_evaluate_honestly.ipynb). Six functions; with them you can audit
+# most papers. The last three are for those who want more.
 
 # %%
 import numpy as np
+from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 
 from rcae_lite.exercises import check
@@ -125,7 +126,31 @@ def bootstrap(labels, scores, metric, rng, resamples):
 check("07.bootstrap", bootstrap)
 
 # %% [markdown]
-# ## 6 · Open question
+# ## 6 · `07.pro` (hard; for those who want more)
+#
+# PRO at one threshold: for each *connected* defect the share of its pixels above the threshold, and
+# the mean of these shares. A small defect counts as much as a large one; good images have none.
+# (`scipy.ndimage.label` finds the connected defects of a mask.)
+
+
+# %%
+def pro(maps, masks, threshold):
+    """Lists of maps (h, w) and masks (h, w) bool to a number."""
+    ### BEGIN SOLUTION
+    found = []
+    for one, mask in zip(maps, masks, strict=True):
+        numbered, count = label(mask)
+        for defect in range(1, count + 1):
+            found.append(np.mean(one[numbered == defect] > threshold))
+    return float(np.mean(found))
+    ### END SOLUTION
+
+
+# %%
+check("07.pro", pro)
+
+# %% [markdown]
+# ## 7 · Open question
 #
 # A paper reports an image AUROC of 98.9 against 98.7 of another method, on a category with 83 test
 # images, from one seed. What would you ask the authors for?

@@ -1,6 +1,7 @@
 """Checks of notebook 02: the loss and the residual of a reconstruction."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from rcae_lite.exercises.registry import Attempt, exercise
@@ -79,4 +80,35 @@ def residual(attempt: Attempt) -> None:
         squared=error.square().mean(dim=1),
         strongest=error.abs().amax(dim=1),
         coloured=error.abs(),
+    )
+
+
+@exercise(
+    "02.copied",
+    "medium",
+    everywhere="that is the share over the whole image; only the painted pixels count",
+    signed="the sign is still there: too bright and too dark would cancel; take absolute values",
+    inverted="the fraction is upside down: what came out, divided by what was painted",
+    ratios="that is a mean of ratios, in which a hardly painted pixel weighs most; divide the sums",
+    clean="compare with the reconstruction of the clean image, not with the image itself",
+    squared="the differences are squared; the copied share counts their absolute values",
+)
+def copied(attempt: Attempt) -> None:
+    """Compute the copied share: sum_M |R(p) - R(x)| / sum_M |p - x|, one number."""
+    clean, rebuilt = attempt.uniform(2, 3, 8, 9), attempt.uniform(2, 3, 8, 9)
+    again, mask = attempt.uniform(2, 3, 8, 9), attempt.uniform(2, 1, 8, 9) > 0.6
+    change = attempt.uniform(2, 3, 8, 9, low=0.2) * (attempt.uniform(2, 3, 8, 9) - 0.3).sign()
+    painted = torch.where(mask, clean + change, clean)
+    came, went = again - rebuilt, painted - clean
+    inside = mask.expand_as(came)
+    got = attempt.call(again, rebuilt, painted, clean, mask)
+    attempt.compare(
+        float(got) if isinstance(got, Tensor) and got.ndim == 0 else got,
+        (came.abs()[inside].sum() / went.abs()[inside].sum()).item(),
+        everywhere=(came.abs().sum() / went.abs().sum()).item(),
+        signed=(came[inside].sum() / went[inside].sum()).item(),
+        inverted=(went.abs()[inside].sum() / came.abs()[inside].sum()).item(),
+        ratios=(came.abs()[inside] / went.abs()[inside]).mean().item(),
+        clean=((again - clean).abs()[inside].sum() / went.abs()[inside].sum()).item(),
+        squared=(came.square()[inside].sum() / went.square()[inside].sum()).item(),
     )

@@ -88,3 +88,37 @@ def joined(attempt: Attempt) -> None:
         order=beside(reconstruction, lacking).roll(6, dims=1),
         image=beside(image, lacking),
     )
+
+
+@exercise(
+    "04.weighted",
+    "medium",
+    plain="the painted region has no extra weight in it",
+    alone="only the painted region counts; the rest of the part is to come back as well",
+    diluted="the region's error is a mean over *all* pixels, so a small region hardly counts",
+    other="the weight is on the pixels outside of the painted region",
+    weightless="the weight is 1, whatever was asked for",
+    empty="without a painted pixel that is {got}: divide by at least 1",
+)
+def weighted(attempt: Attempt) -> None:
+    """Compute mean |I_D - I| + weight * (mean of |I_D - I| over the painted region)."""
+    enhanced, clean = attempt.uniform(2, 3, 6, 8), attempt.uniform(2, 3, 6, 8)
+    mask, weight = (attempt.uniform(2, 1, 6, 8) > 0.7).float(), float(attempt.integer(2, 5))
+    error = (enhanced - clean).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
+    inside, outside = (error[mask == kind].mean() for kind in (1, 0))
+    attempt.compare(
+        _as_number(attempt.call(enhanced, clean, mask, weight)),
+        (error.mean() + weight * inside).item(),
+        plain=error.mean().item(),
+        alone=(weight * inside).item(),
+        diluted=(error.mean() + weight * (mask * error).mean()).item(),
+        other=(error.mean() + weight * outside).item(),
+        weightless=(error.mean() + inside).item(),
+    )
+    got = _as_number(attempt.call(enhanced, clean, torch.zeros_like(mask), weight))
+    attempt.expect(got == got, "empty", got=got)  # nan differs from itself
+    attempt.compare(got, error.mean().item())
+
+
+def _as_number(value: object) -> object:
+    return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value

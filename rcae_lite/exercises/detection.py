@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rcae_lite.exercises.registry import Attempt, exercise
@@ -176,3 +176,60 @@ def _entropy(logits: Tensor) -> Tensor:
 def _flat_end(got: object) -> bool:
     """Tell whether the four largest logits got one value."""
     return isinstance(got, Tensor) and got.shape == (16,) and bool((got[12:] == got[12]).all())
+
+
+@exercise(
+    "05.detector",
+    "hard",
+    steps="there is still an axis of {got} steps; collapse it, with a kernel as long as it",
+    small="the map is {got} pixels; it has the size of the image, {expected}",
+    channels="the map has {got} channels; one is enough",
+    sigmoid="the map lies in [0, 1]: leave the sigmoid to the loss, and return logits",
+    last="steps {unseen} have no effect: CRD reads all of them",
+    order="the steps can be exchanged without a change: a mean over them forgets their order",
+    within="a pixel sees no neighbour: use kernels of 3 x 3 inside the steps",
+    linear="your network is linear; put a GELU between two convolutions",
+    nothing="your network has no parameters: there is nothing that could be learned",
+    image="the image has no effect: its three channels are the first of the six",
+    size="your network works at one size only ({error})",
+)
+def detector(attempt: Attempt) -> None:
+    """Write a class `MyCRD(steps)`: (B, 6, N, H, W) to logits (B, 1, H, W)."""
+    steps, height, width = attempt.integer(3, 5), 16, 8 * attempt.integer(3, 4)
+    network = attempt.call(steps)
+    attempt.expect(isinstance(network, nn.Module), "kind", expected="a Module", got=type(network))
+    attempt.expect(any(p.numel() for p in network.parameters()), "nothing")
+    network.eval()
+    inputs = (attempt.uniform(2, 6, steps, height, width) - 0.5).requires_grad_()
+    logits = attempt.run(network, inputs)
+    attempt.expect(isinstance(logits, Tensor), "kind", expected="a tensor", got=type(logits))
+    _check_logits(attempt, logits, (2, 1, height, width))
+    middle = torch.autograd.grad(logits[:, 0, height // 2, width // 2].sum(), inputs)[0].abs()
+    unseen = [n + 1 for n in range(steps) if not middle[:, :, n].any()]
+    attempt.expect(not unseen, "last", unseen=", ".join(map(str, unseen)))
+    attempt.expect(middle[:, :3].any(), "image")
+    beside = middle.clone()
+    beside[..., height // 2, width // 2] = 0
+    attempt.expect(beside.any(), "within")
+    with torch.no_grad():
+        loud = network(1000 * inputs)  # logits grow with it
+        attempt.expect(loud.min() < 0 or loud.max() > 1, "sigmoid")
+        turned = network(inputs.flip(2))
+        attempt.expect((turned - logits).abs().max() > 1e-6, "order")
+        zero, other = torch.zeros_like(inputs), attempt.uniform(*inputs.shape)
+        bend = network(inputs + other) - logits - network(other) + network(zero)
+    attempt.expect(bend.abs().max() > 1e-6, "linear")
+    try:
+        network(attempt.uniform(1, 6, steps, 32, 48))
+    except Exception as error:
+        attempt.refuse("size", error=error)
+
+
+def _check_logits(attempt: Attempt, logits: Tensor, shape: tuple[int, ...]) -> None:
+    if logits.ndim == 5:
+        attempt.refuse("steps", got=logits.shape[2])
+    attempt.expect(logits.ndim == 4, "kind", expected=shape, got=tuple(logits.shape))
+    got, expected = ("x".join(map(str, one[2:])) for one in (logits.shape, shape))
+    attempt.expect(got == expected, "small", got=got, expected=expected)
+    attempt.expect(logits.shape[1] == 1, "channels", got=logits.shape[1])
+    attempt.expect(tuple(logits.shape) == shape, "kind", expected=shape, got=tuple(logits.shape))

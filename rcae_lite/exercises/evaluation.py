@@ -203,6 +203,53 @@ def leak(attempt: Attempt) -> None:
 
 
 @exercise(
+    "07.pro",
+    "hard",
+    pooled="all defective pixels were pooled, so a large defect counts more than a small one",
+    images="that is a mean over images; take it over the defects, of which one image has two",
+    at="a pixel that equals the threshold is not above it",
+    false="pixels outside of the defects were counted; PRO looks inside of them",
+    good="good images were counted as defects of which nothing is found",
+)
+def pro(attempt: Attempt) -> None:
+    """Compute PRO at a threshold: mean over connected defects of their share above it."""
+    maps, masks, threshold = [], [], 0.5
+    defects = [
+        [(1, 3, 1, 4), (6, 8, 5, 9)],
+        [(2, 7, 2, 9)],
+        [],
+    ]  # two in the first, none in the last
+    shares, by_image = [], []
+    for places in defects:
+        values = attempt.random.integers(0, 9, (9, 11)) / 8 * 0.999
+        mask, found = np.zeros((9, 11), bool), []
+        for top, bottom, left, right in places:
+            mask[top:bottom, left:right] = True
+            values[top, left] = threshold  # exactly
+            found.append(float((values[top:bottom, left:right] > threshold).mean()))
+        shares += found
+        by_image += [float(np.mean(found))] if found else []
+        maps.append(values)
+        masks.append(mask)
+    above = [values > threshold for values in maps]
+    inside = np.concatenate([a[m] for a, m in zip(above, masks, strict=True)])
+    at = [
+        float((values[top:bottom, left:right] >= threshold).mean())
+        for values, places in zip(maps, defects, strict=True)
+        for top, bottom, left, right in places
+    ]
+    attempt.compare(
+        attempt.call(maps, masks, threshold),
+        float(np.mean(shares)),
+        pooled=float(inside.mean()),
+        images=float(np.mean(by_image)),
+        at=float(np.mean(at)),
+        false=(float(np.mean(above)), float(np.mean([a.mean() for a in above]))),
+        good=(float(np.sum(shares) / 4), float(np.sum(by_image) / 3)),
+    )
+
+
+@exercise(
     "08.rates",
     "easy",
     swapped="the two are in the wrong order: false alarms first, then detections",

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional as F
@@ -278,6 +279,66 @@ def slope(r, i):
     return F.l1_loss(gradient(r), gradient(i))
 
 
+def shares(a, b, p, x, m, *, power=1, absolute=True):
+    """Sums of what came and what was painted, inside the mask."""
+    came, went = ((one - two).masked_select(m.expand_as(a)) for one, two in ((a, b), (p, x)))
+    came, went = (v.abs() if absolute else v for v in (came, went))
+    return (came**power).sum().item(), (went**power).sum().item()
+
+
+def ratio(a, b):
+    return a / b
+
+
+class Reader(nn.Module):
+    """A CRD with one thing wrong."""
+
+    def __init__(self, steps, *, wrong="", kernel=3):
+        super().__init__()
+        self.within = nn.Conv3d(6, 6, (1, kernel, kernel), padding="same")
+        self.collapse = nn.Conv3d(6, 2 if wrong == "channels" else 1, (steps, 1, 1))
+        self.wrong = wrong
+
+    def forward(self, x):
+        if self.wrong == "size":
+            assert x.shape[-2] == 16, "made for one size"
+        if self.wrong == "last":
+            x = x * torch.tensor([0.0] * (x.shape[2] - 1) + [1.0]).view(1, 1, -1, 1, 1)
+        if self.wrong == "image":
+            x = x * torch.tensor([0.0] * 3 + [1.0] * 3).view(1, 6, 1, 1, 1)
+        if self.wrong == "order":
+            x = x.mean(dim=2, keepdim=True).expand_as(x)
+        x = self.within(x)
+        x = x if self.wrong == "linear" else F.gelu(x)
+        if self.wrong == "steps":
+            return x[:, :1]
+        x = self.collapse(x).squeeze(2)
+        if self.wrong == "small":
+            x = F.avg_pool2d(x, 2)
+        return x.sigmoid() if self.wrong == "sigmoid" else x
+
+
+def region(enhanced, clean, mask):
+    error = (enhanced - clean).abs().mean(1, keepdim=True)
+    return (error * mask).sum() / mask.sum().clamp(min=1)
+
+
+class Blind(nn.Module):
+    def forward(self, x):
+        return x[:, :1].mean(dim=2)
+
+
+def overlaps(maps, masks, threshold, *, at=False, per="defect"):
+    """Shares of the defects, one by one or as means of images."""
+    found = []
+    for one, mask in zip(maps, masks, strict=True):
+        numbered, count = label(mask)
+        above = one >= threshold if at else one > threshold
+        each = [float(above[numbered == n].mean()) for n in range(1, count + 1)]
+        found += each if per == "defect" else [np.mean(each)] * bool(each)
+    return found
+
+
 MUTANTS = {
     "00.score": {
         "mean": lambda m: m.mean(dim=(1, 2)),
@@ -328,6 +389,16 @@ MUTANTS = {
         "intensity": intensity,
         "gradient": slope,
         "steepness": lambda r, i: intensity(r, i) + F.l1_loss(gradient(r).abs(), gradient(i).abs()),
+    },
+    "02.copied": {
+        "everywhere": lambda a, b, p, x, m: ratio(*shares(a, b, p, x, torch.ones_like(m))),
+        "signed": lambda *given: ratio(*shares(*given, absolute=False)),
+        "inverted": lambda *given: 1 / ratio(*shares(*given)),
+        "ratios": lambda a, b, p, x, m: (
+            ((a - b) / (p - x)).abs().masked_select(m.expand_as(a)).mean().item()
+        ),
+        "clean": lambda a, b, p, x, m: ratio(*shares(a, x, p, x, m)),
+        "squared": lambda *given: ratio(*shares(*given, power=2)),
     },
     "02.residual": {
         "signed": lambda i, r: (i - r).mean(dim=1),
@@ -421,6 +492,16 @@ MUTANTS = {
         "gradients": lambda m: m.eval(),
         "weights": lambda m: [p.zero_() for p in m.eval().requires_grad_(False).parameters()],
     },
+    "04.weighted": {
+        "plain": lambda e, c, m, w: (e - c).abs().mean(),
+        "alone": lambda e, c, m, w: w * region(e, c, m),
+        "diluted": lambda e, c, m, w: (e - c).abs().mean() + w * ((e - c).abs() * m).mean(),
+        "other": lambda e, c, m, w: (e - c).abs().mean() + w * region(e, c, 1 - m),
+        "weightless": lambda e, c, m, w: (e - c).abs().mean() + region(e, c, m),
+        "empty": lambda e, c, m, w: (
+            (e - c).abs().mean() + w * ((e - c).abs().mean(1, keepdim=True) * m).sum() / m.sum()
+        ),
+    },
     "04.input": {
         "source": lambda r, i: torch.cat([r, bounded(gradient(r))], dim=1),
         "whole": lambda r, i: torch.cat([r, bounded(gradient(i))], dim=1),
@@ -459,6 +540,17 @@ MUTANTS = {
         "deepest": lambda i, e: torch.cat([i, e[:, :, -1]], dim=1),
         "flat": lambda i, e: torch.cat([i, e.flatten(1, 2)], dim=1),
         "axes": lambda i, e: beside(i, e).transpose(1, 2),
+    },
+    "05.detector": {
+        **{
+            wrong: lambda n, wrong=wrong: Reader(n, wrong=wrong)
+            for wrong in (
+                *("steps", "small", "channels", "sigmoid", "last", "order", "linear", "image"),
+                "size",
+            )
+        },
+        "within": lambda n: Reader(n, kernel=1),
+        "nothing": lambda n: Blind(),
     },
     "05.surprise": {
         "infinite": lambda x: -torch.log(1 - x.sigmoid()),
@@ -513,6 +605,15 @@ MUTANTS = {
         "uneven": lambda y, s, m, rng, n: bootstrap()(y, s, m, Uneven(rng), n),
     },
     "07.pixels": {"average": average, "stretched": stretched, "defective": defective_only},
+    "07.pro": {
+        "pooled": lambda a, m, t: float(
+            np.mean(np.concatenate([one[mask] for one, mask in zip(a, m, strict=True)]) > t)
+        ),
+        "images": lambda a, m, t: float(np.mean(overlaps(a, m, t, per="image"))),
+        "at": lambda a, m, t: float(np.mean(overlaps(a, m, t, at=True))),
+        "false": lambda a, m, t: float(np.mean([one > t for one in a])),
+        "good": lambda a, m, t: float(sum(overlaps(a, m, t)) / 4),
+    },
     "07.leak": {
         "train": lambda a, b: [i for i, x in enumerate(a) if any(torch.equal(x, y) for y in b)],
         "position": lambda a, b: [i for i in range(len(a)) if torch.equal(a[i], b[i])],

@@ -48,7 +48,9 @@ def test_there_is_a_solution_and_a_mutant_for_everything_that_is_promised():
         assert MUTANTS[name].keys() == exercise.mistakes.keys(), name
         assert len(exercise.mistakes) >= 3, name
         assert len(set(exercise.mistakes.values())) == len(exercise.mistakes), name
-    assert len(EXERCISES) >= 25
+    assert len(EXERCISES) >= 40
+    for name, exercise in EXERCISES.items():  # the heart of the course
+        assert len(exercise.mistakes) >= (10 if name[:2] in ("03", "05") else 3), name
     assert {exercise.level for exercise in EXERCISES.values()} == {"easy", "medium", "hard"}
 
 

@@ -18,10 +18,17 @@ SAME = {  # what may be changed without changing what comes out, or its worth
     ],
     "02.gradient": ["`[x, x]` for `[x, x]`", "`x.diff()` for `x.diff(dim=-1)`", "`2` for `-2`"],
     "02.loss": ["F.l1_loss(reconstruction, image)` for", "(gradient(reconstruction), gradient(im"],
+    "02.copied": ["`(painted - clean).abs()` for"],  # nothing is painted outside of the mask
     "03.changes": ["`(reconstructions[:, :, :-1], reconstructions[:, :, 1:])` for"],
     "03.encoder": ["`4` for `3`", "`2` for `3`"],  # the size of a kernel with padding "same"
     "04.psnr": ["`(2, 3, 1)` for `(1, 2, 3)`"],
+    "04.weighted": ["`2` for `1`"],  # of the fewest pixels in a region
+    "05.detector": [  # sizes of kernels, and which of the two GELUs is there: all of them will do
+        "for `(1, 3, 3)`", "for `(3, 1, 1)`", "`4` for `3`", "`2` for `3`", "`2` for `1`",
+        "`1` for `2`", "for `nn.Conv3d(8, 8, kernel_size=(3, 1, 1)", "` for `F.gelu(",
+    ],
     "07.pixels": ["`2` for `1`"],  # NumPy takes any negative number as -1
+    "07.pro": ["for `zip(maps, masks, strict=True)`", "`False` for `True`"],
     "08.cost": ["[*scores.tolist(), scores.min() - 1.0]` for", "`2.0` for `1.0`"],
     "09.changed": ["`changed(other[option], value)` for"],  # the names alone are asked for
     "09.paired": ["`range(resamples + 1)` for `range(resamples)`"],
