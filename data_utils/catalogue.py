@@ -9,7 +9,8 @@ from typing import Protocol
 
 from data_utils.errors import DataError, OnFault, refuse
 from data_utils.formats import btad, folder, loco, mvtec, mvtec_3d, mvtec_ad2, visa
-from data_utils.formats.common import split_by_content, subfolders, with_value_bits
+from data_utils.formats.common import refuse_shared, split_by_content, subfolders, with_value_bits
+from data_utils.images import DEEP
 from data_utils.samples import Category, ImageSet, Record, fingerprint_of, whole_number
 
 __all__ = [
@@ -123,6 +124,8 @@ def open_category(
         on, an image cannot be read, or a mask has another size than its image.
     """
     size = whole_number("size", size, usual=128)
+    if bits is not None and not 8 <= whole_number("bits", bits, usual=12) <= DEEP:
+        raise DataError(f"bits is {bits}; expected 8 to {DEEP}; 12 is usual")
     place = locate(data, name)
     if place.root == SYNTHETIC:
         name = name or place.categories[0]
@@ -178,6 +181,7 @@ class Place:
         train, test = FORMATS[self.formats[name]].records(Path(self.root), name, on_fault)
         if not test:
             train, test = split_by_content(train)
+        refuse_shared(test, on_fault)
         return with_value_bits(train, test, bits)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Header",
     "image_header",
     "image_size",
+    "is_deep",
     "mask_values",
     "preview",
     "read_image",
@@ -41,12 +42,16 @@ DEEP = 16  # bits of a file with more than 8
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
-_BROKEN = (OSError, SyntaxError, TypeError, ValueError, EOFError, struct.error, zlib.error)
+_BROKEN = (
+    *(OSError, SyntaxError, TypeError, ValueError, KeyError, EOFError),
+    *(struct.error, zlib.error),
+)
 _EXPECTED = "expected a JPEG, PNG, BMP, TIFF, WEBP or PPM image"
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width; others mean nothing
 _JPEG = ("JPEG", "MPO")
 _HALF = 127  # of the range of a mask
-_KINDS = 8  # of defects that a mask may tell apart by values of any size
+_KINDS = 8  # values of a mask that need no explanation
+_FULL = 0.25  # of the bright pixels of a smoothed mask have its brightest tenth
 _LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601)
 _OF_8_BITS = ("LA", "RGB", "RGBA")  # Pillow gives the upper half of 16 bits
 _PLAIN = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -136,9 +141,20 @@ def value_bits(paths: Iterable[Path]) -> int:
 
 def _largest(values: np.ndarray) -> int:
     """Return the largest value that no hot pixel has: of a sensor a few in 10,000 are broken."""
-    hot = max(4, values.size // 10_000)
-    flat = values.ravel()
+    flat = values[values < 65535]  # what is saturated may be broken
+    if not flat.size:
+        return 65535
+    hot = max(4, flat.size // 10_000)
     return int(np.partition(flat, -hot - 1)[-hot - 1]) if flat.size > 2 * hot else int(flat.max())
+
+
+def is_deep(path: Path) -> bool:
+    """Tell whether a file holds 16-bit greyscale; one that cannot be read does not."""
+    try:
+        with _opened(path) as image:
+            return _is_deep(image)
+    except DataError:
+        return False
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -249,8 +265,8 @@ def read_mask(path: str | Path) -> np.ndarray:
 
     Of a palette the colours count, whatever their order: all but the darkest are foreground, and
     of one colour whatever is not black. Alpha is ignored, unless the mask is in it and the colour
-    is the same everywhere. JPEG and its like cannot store exact values: there, and where a mask has
-    more values than there are kinds of defects, the upper half of the range is foreground.
+    is the same everywhere. JPEG and its like cannot store exact values: there, and of a smoothed
+    mask, the upper half of the range is foreground.
 
     Parameters
     ----------
@@ -297,7 +313,7 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
         _refuse_planes(path, image)
         if (pages := _pages(image)) > 1:
             raise DataError(f"{path} has {pages} pages; expected a mask of one; save it alone")
-        lossy, deep = _is_lossy(image, content or _head(path)), _bits(image) > 8
+        lossy, deep = _is_lossy(image, path, content), _bits(image) > 8
         upright = ImageOps.exif_transpose(image)
         if upright.mode == "P":
             index = np.asarray(upright)  # (h, w)
@@ -314,9 +330,7 @@ def mask_values(path: str | Path, content: bytes | None = None) -> tuple[np.ndar
             f"{path} has colours of 16 bits, all below 256, which are read as 0; expected 8 bits; "
             "save it again with those"
         )
-    if lossy:
-        return values, values > _HALF
-    return values, values > values.max() / 2 if _is_noisy(values) else values != 0
+    return values, values > _HALF if lossy else _marked(values)
 
 
 def _brightest(image: Image.Image) -> np.ndarray:
@@ -331,16 +345,35 @@ def _brightest(image: Image.Image) -> np.ndarray:
     return colours.max(axis=2)
 
 
-def _is_lossy(image: Image.Image, head: bytes) -> bool:
+def _is_lossy(image: Image.Image, path: Path, content: bytes | None) -> bool:
     """Tell whether values are only about right: JPEG, JPEG inside TIFF, and most of WEBP."""
     if image.format == "WEBP":
-        return b"VP8L" not in head[:64]  # the lossless kind
+        return b"VP8L" not in _chunks(content or path.read_bytes())  # the lossless kind
     return image.format in _JPEG or image.info.get("compression") == "jpeg"
 
 
-def _is_noisy(values: np.ndarray) -> bool:
-    """Tell whether there are more values than kinds of defects: once a JPEG, or smoothed."""
-    return values.max() > _HALF and len(np.unique(values)) > _KINDS
+def _chunks(content: bytes) -> list[bytes]:
+    """List the names of the chunks of a RIFF file."""
+    names, place = [], 12
+    while place + 8 <= len(content):
+        names.append(content[place : place + 4])
+        size = int.from_bytes(content[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return names
+
+
+def _marked(values: np.ndarray) -> np.ndarray:
+    """Tell foreground by brightness: not 0; of a smoothed mask, or once a JPEG, the upper half.
+
+    Such a mask has many values, and most of what is bright in it is as bright as can be; a mask of
+    class ids has as many pixels of one as of the other.
+    """
+    top = values.max()
+    bright = values > 0.1 * top
+    smoothed = (values >= 0.9 * top).sum() > _FULL * bright.sum()
+    if top > 0 and smoothed and len(np.unique(values)) > _KINDS:
+        return values > top / 2
+    return values != 0
 
 
 def _through_palette(index: np.ndarray, palette: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -353,7 +386,7 @@ def _through_palette(index: np.ndarray, palette: list[int]) -> tuple[np.ndarray,
         return index, index != 0  # all look alike: class ids
     darkest = bright[used].min() if len(used) > 1 else 0
     values = bright[index]
-    return values, values > darkest
+    return values, _marked(values - darkest)
 
 
 def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int]:
@@ -447,4 +480,4 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(64)
+        return file.read(16)

@@ -21,7 +21,7 @@ from torchvision.transforms.v2.functional import resize
 from tqdm.auto import tqdm
 
 from data_utils.errors import DataError, KitError
-from data_utils.images import DEEP, read_image
+from data_utils.images import DEEP, is_deep, read_image
 
 __all__ = [
     "ACCEPTED",
@@ -234,9 +234,10 @@ class ImageSet(Dataset):
         return np.array([record.label for record in self.records], dtype=int)
 
     @property
-    def bits(self) -> int:
-        """Bits of the values of 16-bit greyscale images, see `Record`."""
-        return self.records[0].bits if self.records else DEEP
+    def bits(self) -> int | None:
+        """Bits of the values of 16-bit greyscale images, see `Record`; None where they are none."""
+        first = self.records[0] if self.records else None
+        return first.bits if first and first.file and is_deep(first.file) else None
 
     @property
     def paths(self) -> list[str]:
@@ -393,7 +394,7 @@ def as_batch(images: Any, size: int, bits: int = DEEP) -> Tensor:
     photographs = isinstance(images, np.ndarray)
     if photographs:
         images = _channels_first(images)
-    if not isinstance(images, Tensor):
+    if not isinstance(images, Tensor) or images.layout != torch.strided:
         raise KitError(f"images are of type {type(images).__name__}; expected {ACCEPTED}")
     batch = images.as_subclass(Tensor)
     batch = batch[None] if batch.ndim == 3 else batch
@@ -446,8 +447,9 @@ def check_images(images: Tensor) -> None:
     KitError
         Naming type and shape, or the range of values.
     """
-    there = images.layout == torch.strided and not images.is_meta
-    is_batch = there and images.ndim == 4 and images.shape[1] == 3 and images.numel() > 0
+    is_batch = (
+        not images.is_meta and images.ndim == 4 and images.shape[1] == 3 and images.numel() > 0
+    )
     if not is_batch or not (images.is_floating_point() or images.dtype == torch.uint8):
         raise KitError(f"images are {images.dtype} {tuple(images.shape)}; expected {ACCEPTED}")
     if images.dtype == torch.uint8:

@@ -194,7 +194,7 @@ class Detector(ABC):
         self.stages = trainer.train(images[kept].to(self.device))
         self.data = {"category": train.category, "data_fingerprint": train.fingerprint}
         self.data |= {"training_images": len(kept), "calibration_images": len(held_out)}
-        self.data["bits"] = train.bits
+        self.data["bits"] = train.bits or 16
         self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
         self.threshold = thresholds.conformal_threshold(self.calibration_scores, false_alarm_rate)
         return self

@@ -385,11 +385,12 @@ def _content(case: Case) -> Iterator[Finding]:
     few = [found.record.path for found in looks if _look(found).levels <= _FEW_LEVELS]
     narrow = [found.record.path for found in looks if _look(found).span < _NARROW]
     narrow = [path for path in narrow if path not in few]
-    deep = max((_look(f).span for f in looks if _header_of(f).bits > 8), default=_NARROW)
+    # 16-bit colours are not scaled, as 16-bit greyscale is.
+    deep = [_look(f).top for f in looks if _header_of(f).bits > 8 and _header_of(f).mode[0] != "I"]
     hint = ""
-    if deep < _NARROW:  # 16-bit colours are not scaled, as 16-bit greyscale is
-        missing = int(math.log2(256 / (deep + 1)))
-        hint = f" (16-bit colours of {16 - missing} bits: multiply them by {2**missing})"
+    if deep and max(deep) < _NARROW:
+        bits = 8 + 2 * math.ceil(math.log2(max(deep) + 1) / 2)  # 10, 12 or 14
+        hint = f" (16-bit colours of {bits} bits: multiply them by {2 ** (16 - bits)})"
     found = f"hardly more than two grey values{hint}"
     yield from _together(case, "no-content", few, len(looks), found)
     found = f"less than {_NARROW} of 256 values{hint}"

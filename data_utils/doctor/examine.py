@@ -35,6 +35,8 @@ class Look:
         pixels: a step of 1 is a factor of 2, contrast does not count.
     span : int
         Between the darkest and the brightest thousandth of the pixels, in grey values.
+    top : int
+        What a thousandth of the pixels lies above, in grey values.
     levels : int
         The fewest grey values that 95% of the pixels have.
     hash : np.ndarray
@@ -44,6 +46,7 @@ class Look:
     brightness: float
     sharpness: float
     span: int
+    top: int
     levels: int
     hash: np.ndarray
 
@@ -160,8 +163,8 @@ def _look(grey: np.ndarray) -> Look:
     low, high = np.percentile(grey, [0.1, 99.9], method="nearest")
     counts = np.sort(np.bincount(grey.ravel(), minlength=256))[::-1]
     levels = int(np.searchsorted(counts.cumsum(), 0.95 * grey.size)) + 1
-    span = int(high) - int(low)
-    return Look(float(values.mean()), sharpness, span, levels, perceptual_hash(grey))
+    low, high = int(low), int(high)
+    return Look(float(values.mean()), sharpness, high - low, high, levels, perceptual_hash(grey))
 
 
 def _masks(

@@ -107,8 +107,7 @@ KINDS = {
     "mask-not-binary": Kind(
         "warning",
         "Mask with more than two values",
-        "Up to 8 values are kinds of defects: whatever is not 0 is defective. Of more values, or "
-        "in a JPEG, the upper half is.",
+        "Whatever is not 0 is defective; of a smoothed mask, and of a JPEG, the upper half is.",
     ),
     "mask-too-large": Kind(
         "warning",

@@ -35,5 +35,5 @@ def records(
     test = []
     for folder, defect in (("ok", GOOD), ("ko", "ko")):
         masks = masks_by_stem(base / "ground_truth" / folder, on_fault)
-        test += file_records(root, base / "test" / folder, defect, masks, on_fault)
+        test += file_records(root, base / "test" / folder, defect, masks)
     return train, test

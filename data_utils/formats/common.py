@@ -215,11 +215,8 @@ def file_records(
     folder: Path,
     defect: str,
     masks: Mapping[str, Path] | None = None,
-    on_fault: OnFault = refuse,
 ) -> list[Record]:
     """Make the records of all images in a folder, with the masks of the same stem.
-
-    A mask that two of the images would have is a fault.
 
     Parameters
     ----------
@@ -231,26 +228,23 @@ def file_records(
         "good" for normal images, else the family of the defect.
     masks : mapping, optional
         What `masks_by_stem` found.
-    on_fault : callable
-        Gets the faults; by default the first one is raised.
     """
-    records: list[Record] = []
+    records = []
     for path in list_images(folder):
         mask = (masks or {}).get(stem_of(path))
-        record = file_record(root, path, defect, [mask] if mask else [])
-        refuse_shared(records, [record], on_fault)
-        records.append(record)
+        records.append(file_record(root, path, defect, [mask] if mask else []))
     return records
 
 
-def refuse_shared(before: Sequence[Record], records: Sequence[Record], on_fault: OnFault) -> None:
+def refuse_shared(records: Sequence[Record], on_fault: OnFault) -> None:
     """Complain of a mask that two images would have: of one of them it is not."""
-    owners = {mask: record for record in before for mask in record.mask_files}
+    owners: dict[Path, Record] = {}
     for record in records:
         for mask in record.mask_files:
-            if mask in owners:
+            owner = owners.setdefault(mask, record)
+            if owner.path != record.path:
                 on_fault(
-                    f"{mask} would be the mask of {owners[mask].path} and of {record.path}; "
-                    "expected a mask for each; rename images and masks, so that each has its own",
+                    f"{mask} would be the mask of {owner.path} and of {record.path}; expected a "
+                    "mask for each; rename images and masks, so that each has its own",
                     mask,
                 )

@@ -20,7 +20,6 @@ from data_utils.formats.common import (
     child,
     file_records,
     masks_by_stem,
-    refuse_shared,
     split_by_content,
     stem_of,
     subfolders,
@@ -39,7 +38,10 @@ _SPLITS = ("train", "test", "validation", "val")  # of another layout, they hold
 
 def is_category(folder: Path) -> bool:
     """Tell whether a folder has ``normal`` or ``good``, and is no part of another layout."""
-    return folder.name.casefold() not in _SPLITS and child(folder, *_NORMAL).is_dir()
+    if folder.name.casefold() in _SPLITS:
+        return False
+    normal = child(folder, *_NORMAL)  # with images in it, it is no category that is called so
+    return normal.is_dir() and bool(list_images(normal) or not subfolders(normal))
 
 
 def records(
@@ -57,9 +59,7 @@ def records(
     for folder, kind in _kinds(base, normal):
         own = child(masks, folder.name)
         found = masks_by_stem(own, on_fault) if own.is_dir() else common
-        images = file_records(root, folder, kind, found, on_fault)
-        if found is common:
-            refuse_shared(defective, images, on_fault)
+        images = file_records(root, folder, kind, found)
         defective += images
         left = unclaimed if found is common else dict(found)
         for record in images:

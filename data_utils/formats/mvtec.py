@@ -33,7 +33,8 @@ def records(
     base = root / category
     train = file_records(root, base / "train" / GOOD, GOOD)
     test = []
-    for folder in subfolders(base / "test"):
-        masks = masks_by_stem(child(base / "ground_truth", folder.name), on_fault)
-        test += file_records(root, folder, folder.name, masks, on_fault)
+    for folder in subfolders(child(base, "test")):
+        masks = masks_by_stem(child(child(base, "ground_truth"), folder.name), on_fault)
+        defect = GOOD if folder.name.casefold() == GOOD else folder.name
+        test += file_records(root, folder, defect, masks)
     return train, test

@@ -38,5 +38,5 @@ def records(
     test = []
     for folder in subfolders(base / "test"):
         masks = masks_by_stem(folder / "gt", on_fault)
-        test += file_records(root, folder / "rgb", folder.name, masks, on_fault)
+        test += file_records(root, folder / "rgb", folder.name, masks)
     return train, test

@@ -39,4 +39,4 @@ def records(
     train += file_records(root, base / "validation" / GOOD, GOOD)
     masks = masks_by_stem(public / "ground_truth" / "bad", on_fault)
     test = file_records(root, public / GOOD, GOOD)
-    return train, test + file_records(root, public / "bad", "bad", masks, on_fault)
+    return train, test + file_records(root, public / "bad", "bad", masks)

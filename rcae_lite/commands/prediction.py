@@ -136,10 +136,11 @@ def find_images(sources: str | Path | Iterable[str | Path]) -> list[tuple[Path, 
 def _foreign_images(folder: Path) -> list[Path]:
     """List the images below a folder that are no heat maps of the kit; say what is left out."""
     found, left_out = list_files(folder, recursive=True)
-    written = {place: _is_written_to(place) for place in {path.parent for path in found}}
-    foreign = [path for path in found if not written[path.parent]]
+    real = {path: Path(os.path.realpath(path)).parent for path in found}
+    written = {place for place in set(real.values()) if _is_written_to(place)}
+    foreign = [path for path in found if real[path] not in written]
     if len(foreign) < len(found):
-        heat_maps = [path for path in found if written[path.parent]]
+        heat_maps = [path for path in found if real[path] in written]
         left_out = {"heat map of rcae predict": heat_maps, **left_out}
     for line in notes(left_out, folder):
         print(printable(line), file=sys.stderr)
@@ -148,8 +149,7 @@ def _foreign_images(folder: Path) -> list[Path]:
 
 def _is_written_to(folder: Path) -> bool:
     """Tell whether a folder is one that `predict_files` writes to, or lies in one."""
-    real = Path(os.path.realpath(folder))
-    return any((place / RECORD).exists() for place in (real, *real.parents))
+    return any((place / RECORD).exists() for place in (folder, *folder.parents))
 
 
 def predict_files(

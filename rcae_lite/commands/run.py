@@ -327,7 +327,7 @@ def forget_demo(folder: Path, category: str | None) -> None:
 def _read_alike(category: Category, detector: Detector) -> Category:
     """Read 16-bit greyscale as in the training; say so where these images have other bits."""
     own, bits = category.test.bits, detector.bits
-    if own == bits:
+    if own in (None, bits):
         return category
     warnings.warn(
         f"{category.name}: 16-bit greyscale is read with {bits} bits, as in the detector's "

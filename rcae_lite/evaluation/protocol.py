@@ -31,7 +31,7 @@ def check_test_set(test: ImageSet, size: int, bits: int) -> None:
     check_image_set(test, size, "test")
     if not len(test):
         raise KitError("the test set has no images; there is nothing to evaluate")
-    if test.bits != bits:
+    if test.bits not in (None, bits):
         raise KitError(
             f"16-bit greyscale is read with {test.bits} bits here, and was with {bits} in the "
             f"training; open the category with bits={bits}"

@@ -73,6 +73,18 @@ def test_a_category_is_one_whatever_its_subfolders_look_like(folder_root: Path, 
     assert open_category(folder_root).train.paths == before
 
 
+def test_a_category_may_be_called_good(mvtec_root: Path) -> None:
+    (mvtec_root / "bottle").rename(mvtec_root / "good")
+    assert list_categories(mvtec_root) == ["good", "screw"]
+    assert list_categories(mvtec_root / "good") == ["good"]
+
+
+@pytest.mark.parametrize("bits", [7, 17, "12", 0])
+def test_bits_that_no_image_has(mvtec_root: Path, bits: object) -> None:
+    with pytest.raises(DataError, match="bits is .*; expected"):
+        open_category(mvtec_root, "bottle", bits=bits)  # type: ignore[arg-type]
+
+
 def test_a_category_in_a_category_is_found_by_its_name(folder_root: Path) -> None:
     inner = folder_root / "backup"
     shutil.copytree(folder_root / "normal", inner / "normal")

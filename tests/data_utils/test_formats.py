@@ -333,6 +333,34 @@ def test_a_mask_that_two_images_would_have(tmp_path: Path, save_image, save_mask
         open_category(tmp_path)
 
 
+def test_loco_images_with_one_folder_of_masks(loco_root: Path, save_image) -> None:
+    save_image(loco_root / "juice/test/logical_anomalies/000.bmp")
+    with pytest.raises(DataError, match="would be the mask of .*000.bmp and of .*000.png"):
+        open_category(loco_root)
+
+
+def test_kinds_that_differ_in_capitals_have_masks_of_their_own(
+    tmp_path: Path, save_image, save_mask
+) -> None:
+    images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")
+    images_at(tmp_path / "own", save_image, "defective/dent/0.png", "defective/Dent/0.png")
+    save_mask(tmp_path / "own/masks/dent/0.png")
+    with pytest.raises(DataError, match="would be the mask of .*Dent/0.png and of .*dent/0.png"):
+        open_category(tmp_path)
+
+
+def test_capitals_in_mvtec(mvtec_root: Path) -> None:
+    before = open_category(mvtec_root, "bottle")
+    base = mvtec_root / "bottle"
+    (base / "test/good").rename(base / "test/Good")
+    (base / "test").rename(base / "Test")
+    (base / "ground_truth").rename(base / "Ground_Truth")
+    after = open_category(mvtec_root, "bottle")
+    assert sorted(after.test.defects) == sorted(before.test.defects)
+    masked = [sum(r.read_mask is not None for r in c.test.records) for c in (before, after)]
+    assert masked[0] == masked[1] > 0
+
+
 def test_two_images_of_one_name_and_one_mask(mvtec_root: Path, save_image) -> None:
     save_image(mvtec_root / "bottle/test/crack/000.bmp")
     with pytest.raises(DataError, match="would be the mask of .*000.bmp and of .*000.png"):

@@ -169,13 +169,11 @@ def test_mask_is_turned_like_its_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_tiff_is_turned_and_not_scrambled(tmp_path: Path, mode: str, orientation: int) -> None:
     """Pillow maps such a file into memory with its sides exchanged."""
-    image = Image.fromarray(np.tile(GREY, (10, 10)))
+    image = Image.fromarray(np.uint8(255 * np.tile(GREY > 100, (10, 10))))
     image = image.convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
     path = written(tmp_path / "a.tif", image, tiffinfo={274: orientation})
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(path.read_bytes())))
-    np.testing.assert_array_equal(
-        read_mask(path), np.asarray(upright.convert("L")) > GREY.max() / 2
-    )
+    np.testing.assert_array_equal(read_mask(path), np.asarray(upright.convert("L")) > 0)
     assert read_image(path).shape[:2] == image_size(path) == upright.size[::-1]
     if mode != "I;16":
         np.testing.assert_array_equal(read_image(path), np.asarray(upright.convert("RGB")))
@@ -299,7 +297,7 @@ def test_sixteen_bits_of_fewer(tmp_path: Path) -> None:
     assert value_bits([tmp_path / "missing.png"]) == 16
 
 
-@pytest.mark.parametrize(("hot", "side"), [(4, 32), (100, 1000)])
+@pytest.mark.parametrize(("hot", "side"), [(4, 32), (100, 1000), (3000, 100)])
 def test_hot_pixels_make_no_bit_depth(tmp_path: Path, hot: int, side: int) -> None:
     values = np.linspace(0, 4095, side**2).astype(np.uint16).reshape(side, side)
     values.flat[:hot] = 65535
@@ -307,8 +305,9 @@ def test_hot_pixels_make_no_bit_depth(tmp_path: Path, hot: int, side: int) -> No
     assert value_bits([path]) == 12
     read = read_image(path, bits=12)[..., 0]
     assert (read.flat[:hot] == 255).all() and abs(int(read[side // 2, 0]) - 128) <= 1
-    values.flat[: hot + 1] = 65535
-    assert value_bits([written(tmp_path / "b.png", Image.fromarray(values))]) == 16
+    values.flat[: hot + 1] = 60000  # not saturated
+    expected = 12 if hot > side**2 // 2 else 16
+    assert value_bits([written(tmp_path / "b.png", Image.fromarray(values))]) == expected
 
 
 MARKED = np.zeros((40, 60), bool)
@@ -332,6 +331,9 @@ def in_alpha(colour: int) -> Image.Image:
     return Image.fromarray(np.dstack([np.full_like(COLOUR, colour), WHITE]))
 
 
+WITH_PROFILE = {"lossless": True, "icc_profile": bytes(200)}
+
+
 def white_on(*ground: int) -> Image.Image:
     """A palette whose first colour is white."""
     image = Image.fromarray(np.uint8(~MARKED), "P")
@@ -351,6 +353,9 @@ def white_on(*ground: int) -> Image.Image:
         ("jpeg_inside.tif", Image.fromarray(COLOUR), {"compression": "jpeg"}),
         ("once_a_jpeg.png", once_a_jpeg(), {}),
         ("smoothed.png", smoothed(), {}),
+        ("smoothed_palette.png", smoothed().convert("P"), {}),
+        ("faint.png", smoothed().point(lambda v: v * 100 // 255), {}),
+        ("with_profile.webp", Image.fromarray(2 * (COLOUR // 255)), WITH_PROFILE),
         ("blue.png", white_on(0, 0, 255), {}),
         ("red.png", white_on(255, 0, 0), {}),
         ("yellow.png", white_on(255, 255, 0), {}),
@@ -366,6 +371,14 @@ def test_a_mask_means_what_it_looks_like(
 ) -> None:
     found = read_mask(written(tmp_path / name, image, **options))
     np.testing.assert_array_equal(found, MARKED)
+
+
+@pytest.mark.parametrize(("ids", "step"), [(8, 31), (12, 20), (40, 6), (20, 1), (40, 1000)])
+def test_class_ids_are_no_shades(tmp_path: Path, ids: int, step: int) -> None:
+    numbered = np.repeat(np.arange(ids + 1) * step, 5).reshape(1, -1).repeat(10, axis=0)
+    stored = numbered.astype(np.uint8 if numbered.max() < 256 else np.uint16)
+    path = written(tmp_path / "a.png", Image.fromarray(stored))
+    np.testing.assert_array_equal(read_mask(path), numbered > 0)
 
 
 def test_masks_that_cannot_be_read_right_are_refused(tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def test_heat_maps_behind_a_link_or_in_a_subfolder_are_skipped_too(
     (photos / "last").symlink_to(tmp_path / "out")
     assert {name for _, name in find_images([photos])} == {"deep/0", "1", "2", "3", "4"}
     assert "heat map of rcae predict: last/1.png" in capsys.readouterr().err
+    (photos / "one.png").symlink_to(tmp_path / "out/1.png")
+    assert "one" not in {name for _, name in find_images([photos])}
     with pytest.raises(KitError, match="holds no image"):
         find_images([tmp_path / "out/deep"])
 
