@@ -39,6 +39,7 @@ __all__ = [
 MAX_PIXELS = 80_000_000  # more is a decompression bomb, or asks for another tool
 
 DEEP = 16  # bits of a file with more than 8
+_SAMPLE = 1_000_000  # pixels are enough to know the range of an image
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM")
@@ -141,11 +142,14 @@ def value_bits(paths: Iterable[Path]) -> int:
 
 def _largest(values: np.ndarray) -> int:
     """Return the largest value that no hot pixel has: of a sensor a few in 10,000 are broken."""
-    flat = values[values < 65535]  # what is saturated may be broken
-    if not flat.size:
+    sample = values.ravel()[:: max(1, values.size // _SAMPLE)]
+    sample = sample[sample < 65535]  # what is saturated may be broken
+    if not sample.size:
         return 65535
-    hot = max(4, flat.size // 10_000)
-    return int(np.partition(flat, -hot - 1)[-hot - 1]) if flat.size > 2 * hot else int(flat.max())
+    hot = max(4, sample.size // 10_000)
+    if sample.size <= 2 * hot:
+        return int(sample.max())
+    return int(np.partition(sample, -hot - 1)[-hot - 1])
 
 
 def is_deep(path: Path) -> bool:
