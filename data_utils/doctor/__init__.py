@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from data_utils.doctor.examine import Facts, examine
 from data_utils.doctor.findings import KINDS, CategorySummary, Diagnosis, Finding
 from data_utils.doctor.page import to_html
 from data_utils.errors import DataError
-from data_utils.listing import list_files
+from data_utils.formats.common import subfolders
+from data_utils.listing import list_files, list_images
 from data_utils.published import PUBLISHED
 from data_utils.samples import Category, whole_number
 
@@ -80,12 +82,33 @@ def diagnose(
     size = whole_number("size", size, usual=128)
     place = locate(data, category)
     names = place.categories if category is None else [place.choose(category)]
-    return _diagnosis(place, [_case(place, name, size, pixels) for name in names])
+    cases = [_case(place, name, size, pixels) for name in names]
+    whole = category is None and os.path.abspath(data) == place.root
+    return _diagnosis(place, cases, _strays(place) if whole else [])
 
 
-def _diagnosis(place: Place, cases: list[Case]) -> Diagnosis:
+def _strays(place: Place) -> list[Finding]:
+    """Name the folders and images in a data root that are in no category."""
+    root = Path(place.root)
+    folders = [folder for folder in subfolders(root) if folder.name not in place.formats]
+    found = {f"{folder.name}/": list_images(folder, recursive=True) for folder in folders}
+    found["."] = list_images(root)
+    return [
+        Finding(
+            KINDS["unused"].severity,
+            "unused",
+            tuple(path.relative_to(root).as_posix() for path in images),
+            f"{name} with {len(images)} images is in no category",
+            f"{name}: arrange it as a category, or move it out of {root}",
+        )
+        for name, images in found.items()
+        if images
+    ]
+
+
+def _diagnosis(place: Place, cases: list[Case], strays: Sequence[Finding] = ()) -> Diagnosis:
     order = list(KINDS)
-    findings = [found for case in cases for found in check(case)]
+    findings = [*strays, *(found for case in cases for found in check(case))]
     return Diagnosis(
         format=", ".join(dict.fromkeys(case.format for case in cases)),
         root=place.root,

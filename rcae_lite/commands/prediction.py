@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from data_utils import KitError
 from data_utils.errors import DataError, printable
-from data_utils.images import read_image
+from data_utils.images import is_deep, read_image, value_bits
 from data_utils.listing import list_files, notes
 from data_utils.samples import to_working_size, whole_number
 from rcae_lite.base import Detector
@@ -67,10 +67,14 @@ class Predicted(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """An image at the working size, (3, H, W) uint8, and its native height and width."""
+    """An image at the working size, (3, H, W) uint8, its native height and width, its bits.
+
+    The bits are those of its 16-bit greyscale values, None of other images.
+    """
 
     image: Tensor
     size: tuple[int, int]
+    bits: int | None
 
 
 class _Task(NamedTuple):
@@ -211,6 +215,7 @@ def predict_files(
     found, out = find_images(sources), Path(out)
     require_same(out, common)
     errors: list[str] = []
+    depths: set[int] = set()
     with locked(out):
         require_same(out, common)  # another call may have come and gone meanwhile
         write_record(out / RECORD, common)
@@ -228,7 +233,14 @@ def predict_files(
                 made = _score(detector, batch, threshold.value, maps, out)
                 append(made)
                 errors += [row["error"] for row in made if "error" in row]
+                depths |= _depths(batch)
                 bar.update(len(batch))
+    if depths and max(depths) < detector.bits:
+        print(
+            f"all 16-bit greyscale images have values of {max(depths)} bits or fewer; they are "
+            f"read with the {detector.bits} of the detector's training, so they look darker to it",
+            file=sys.stderr,
+        )
     return Predicted(len(found), len(found) - len(todo), errors)
 
 
@@ -290,6 +302,12 @@ def _score(
     return [task.row for task in batch]
 
 
+def _depths(batch: Sequence[_Task]) -> set[int]:
+    """Return how many bits the 16-bit greyscale images of a batch use."""
+    read = [task.reading.result() for task in batch if task.reading.exception() is None]
+    return {photo.bits for photo in read if photo.bits is not None}
+
+
 def _write_maps(
     target: Path, photo: _Read, full_size: np.ndarray | None, anomaly_map: Tensor, limit: float
 ) -> None:
@@ -325,4 +343,5 @@ def working_image(path: Path, detector: Detector) -> Tensor:
 
 def _read(path: Path, side: int, bits: int) -> _Read:
     image = read_image(path, bits=bits)
-    return _Read(to_working_size(image, side), (image.shape[0], image.shape[1]))
+    own = value_bits([path]) if is_deep(path) else None
+    return _Read(to_working_size(image, side), (image.shape[0], image.shape[1]), own)

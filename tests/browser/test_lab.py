@@ -178,3 +178,38 @@ def test_the_guided_tour_of_notebook_08(notebook, lab, tour, shots):
         widget = tab.page.locator(f'.rcae[aria-label="{label}"][data-ready]')
         widget.scroll_into_view_if_needed()
         widget.screenshot(path=shots / f"{name}.png")
+
+
+QUESTIONS = """
+from rcae_lite.widgets import Predictions
+predict = Predictions("03")
+from IPython.display import display
+display(predict.number("parameters", "times as many", 1, 10))
+display(predict.choice("gone", ["n = 1", "n = 2", "never"]))
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_prediction_is_made_and_kept_in_jupyterlab(notebook, lab, shots):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(QUESTIONS)])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, lab.folder / "predictions.ipynb")
+    page = notebook("predictions.ipynb").page
+    kept = lab.folder / "predictions.json"
+
+    def predictions():
+        return json.loads(kept.read_text())["predictions"] if kept.exists() else {}
+
+    page.get_by_role("button", name="n = 2").click(timeout=PATIENCE)
+    wait_until(lambda: "03.gone" in predictions(), "the choice is kept", lab.folder / "log")
+    handle = page.locator(".noUi-handle-lower").first
+    handle.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    wait_until(
+        lambda: (predictions().get("03.parameters", {}).get("interval") or [1, 10])[0] > 1.5,
+        "the lower end is kept",
+    )
+    assert predictions()["03.gone"]["choice"] == "n = 2"
+    assert predictions()["03.parameters"]["interval"][1] == 10
+    page.screenshot(path=shots / "predictions.png")

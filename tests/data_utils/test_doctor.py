@@ -382,6 +382,18 @@ def test_images_of_a_folder_that_nothing_reads_are_one_finding(root: Path) -> No
     assert "lid/test_private/ with 3 images is read by nothing" in one.message
 
 
+def test_what_is_in_no_category_is_named(root: Path) -> None:
+    for name in ("nut/images/0", "nut/images/1", "cap/train/fine/0", "loose"):
+        write(root / f"{name}.png", draw(900))
+    found = {finding.message: finding.kind for finding in diagnose(root).findings}
+    assert found == {
+        "cap/ with 1 images is in no category": "unused",
+        "nut/ with 2 images is in no category": "unused",
+        ". with 1 images is in no category": "unused",
+    }
+    assert diagnose(root, "lid").findings == () == diagnose(root / "lid").findings
+
+
 def test_the_bits_that_are_used_are_told(tmp_path: Path) -> None:
     for number in range(4):
         grey = np.asarray(Image.fromarray(draw(number)).convert("L")).astype(np.uint16) * 16

@@ -484,6 +484,19 @@ def test_the_bits_that_a_detector_was_trained_on_are_applied(tiny_detector, tmp_
         twelve.predict(image)  # its convert("RGB") would be white
 
 
+def test_photographs_of_fewer_bits_are_said(tiny_detector, photos, tmp_path, capsys):
+    camera = np.random.default_rng(0).integers(0, 4096, (40, 48)).astype(np.uint16)
+    Image.fromarray(camera).save(photos / "a.png")
+    predict_files(tiny_detector, photos, tmp_path / "out", maps="none")
+    assert "values of 12 bits or fewer; they are read with the 16 of the" in capsys.readouterr().err
+    twelve = copy.copy(tiny_detector)
+    twelve.data = {**tiny_detector.data, "bits": 12}
+    predict_files(twelve, photos, tmp_path / "alike", maps="none")
+    Image.fromarray(camera * 16).save(photos / "b.png")  # and one that uses all of them
+    predict_files(tiny_detector, photos, tmp_path / "mixed", maps="none")
+    assert "bits or fewer" not in capsys.readouterr().err
+
+
 def test_other_bits_than_in_the_training_are_said(tiny_detector, tmp_path):
     for number in range(10):
         camera = np.random.default_rng(number).integers(0, 4096, (32, 32)).astype(np.uint16)
