@@ -52,9 +52,8 @@ from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
 from rcae_lite.widgets import Predictions
 
-sns.set_theme(style="whitegrid")
-
 # %%
+sns.set_theme(style="whitegrid")
 category = open_category(DATA, CATEGORY, size=128)
 test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
 detector = detector_for(category, fast=FAST)

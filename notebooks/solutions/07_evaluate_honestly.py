@@ -137,12 +137,12 @@ check("07.bootstrap", bootstrap)
 def pro(maps, masks, threshold):
     """Lists of maps (h, w) and masks (h, w) bool to a number."""
     ### BEGIN SOLUTION
-    found = []
+    covered = []
     for one, mask in zip(maps, masks, strict=True):
         numbered, count = label(mask)
         for defect in range(1, count + 1):
-            found.append(np.mean(one[numbered == defect] > threshold))
-    return float(np.mean(found))
+            covered.append(np.mean(one[numbered == defect] > threshold))
+    return float(np.mean(covered))
     ### END SOLUTION
 
 

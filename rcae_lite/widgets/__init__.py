@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from data_utils.errors import KitError
@@ -23,11 +24,11 @@ def __getattr__(name: str) -> Any:
     """Import the views when one of them is asked for, so that the page works without them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "predictions" if name == "Predictions" else "views"
     try:
-        from rcae_lite.widgets import predictions, views
+        return getattr(import_module(f"rcae_lite.widgets.{module}"), name)
     except ModuleNotFoundError as error:
         raise KitError(
             f"{name} needs the package {error.name!r}, which is not installed; "
             'run: pip install "rcae-lite[lab]"'
         ) from None
-    return getattr(predictions if name in predictions.__all__ else views, name)

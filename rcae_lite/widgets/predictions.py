@@ -54,7 +54,7 @@ class Predictions:
 
     Examples
     --------
-    >>> predict = Predictions("03", "/tmp/predictions.json")
+    >>> predict = Predictions("03")
     >>> field = predict.number("parameters", "times as many parameters", 1, 10)
     >>> predict.reveal("parameters", 1)
     You made no prediction. It is 1 times as many parameters.

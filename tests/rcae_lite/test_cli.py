@@ -358,7 +358,9 @@ def test_predict_mistakes(data, tmp_path, capsys):
     (tmp_path / "hollow").mkdir()
     assert "holds no image" in refused(capsys, "predict", run, tmp_path / "hollow", "--out", out)
     image = data / "ring/test/good/004.png"
-    assert "both be called '004.png'" in refused(capsys, "predict", run, image, image, "--out", out)
+    other = tmp_path / "004.png"
+    shutil.copy(image, other)
+    assert "both be called '004.png'" in refused(capsys, "predict", run, image, other, "--out", out)
     assert not out.exists()
 
 
