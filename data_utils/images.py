@@ -33,6 +33,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "shrunk",
+    "used_bits",
     "value_bits",
 ]
 
@@ -127,17 +128,18 @@ def value_bits(paths: Iterable[Path]) -> int:
         8, 10, 12, 14 or 16: the fewest that hold all values but a few hot pixels of each image; 16
         without such an image.
     """
-
-    def largest(path: Path) -> int:
-        try:
-            with _opened(path) as image:
-                return _largest(_deep_values(image)) if _is_deep(image) else 0
-        except DataError:
-            return 0
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        top = max(pool.map(largest, paths), default=0)
-    return next((bits for bits in (8, 10, 12, 14) if 0 < top < 2**bits), DEEP)
+        return max((bits for bits in pool.map(used_bits, paths) if bits), default=DEEP)
+
+
+def used_bits(path: Path) -> int | None:
+    """Find the bits of one image, see `value_bits`; None where it is black, or of another kind."""
+    try:
+        with _opened(path) as image:
+            top = _largest(_deep_values(image)) if _is_deep(image) else 0
+    except DataError:
+        return None
+    return next((bits for bits in (8, 10, 12, 14, DEEP) if top < 2**bits), DEEP) if top else None
 
 
 def _largest(values: np.ndarray) -> int:

@@ -81,12 +81,16 @@ class RcAEDetector(Detector):
         return Trajectory(images, reconstructions, self.dpn.enhance(images, reconstructions))
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
+        return self.surprise(trajectory)
+
+    def surprise(self, trajectory: Trajectory, *, statistics: bool = True) -> Tensor:
+        """Return -log(1 - M_A), (B, H, W), not smoothed, with or without position statistics."""
         assert trajectory.enhanced is not None
         depths = [n - 1 for n in self.config.crd.depths] or slice(None)
         inputs = trajectory.images, trajectory.enhanced[:, :, depths]
         z_scores = self.crd.z_scores(*inputs)
         logits = self.crd.predict_logits(self.crd.assemble_input(*inputs, z_scores)).squeeze(1)
-        if self.crd.statistics is not None:
+        if statistics and self.crd.statistics is not None:
             # Added after the training: in it, pseudo-anomalies would teach CRD to distrust them.
             unusual = 0.25 * z_scores[:, :-1].mean(dim=1) + 0.75 * z_scores[:, -1]  # (B, H, W)
             logits = logits + self.config.crd.z_score_weight * unusual

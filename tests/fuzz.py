@@ -73,11 +73,15 @@ Files = dict[str, bytes]  # name in the folder -> content
 
 
 class Target(NamedTuple):
-    """What is read: its share of all files, valid examples, and the reader with its promises."""
+    """What is read: its share of all files, valid examples, the reader with its promises.
+
+    And how an example is damaged; by default in the bytes of one of its files.
+    """
 
     share: float
     examples: list[Files]
     read: Callable[[Path], None]
+    damage: Callable[[np.random.Generator, Files], Files] | None = None
 
 
 # -- valid files ---------------------------------------------------------------------------------
@@ -279,7 +283,7 @@ def targets() -> dict[str, Target]:
     both = part("detector.json", "detector.safetensors")
     return {
         "image": Target(0.87, images(), read_as_image),
-        "folder": Target(0.03, folders(), read_as_folder),
+        "folder": Target(0.03, folders(), read_as_folder, rearranged),
         "detector": Target(0.03, both, read_as_detector),
         "checkpoint": Target(0.02, [checkpoint], read_as_checkpoint),
         "evaluation.json": Target(0.03, part("evaluation.json"), read_as_evaluation),
@@ -481,8 +485,8 @@ def put(folder: Path, files: Files) -> None:
 def damaged(rng: np.random.Generator, target: Target) -> Files:
     """Choose an example and damage one of its files in one to three ways."""
     files = dict(target.examples[rng.integers(len(target.examples))])
-    if target.read is read_as_folder:
-        return rearranged(rng, files)
+    if target.damage:
+        return target.damage(rng, files)
     name = list(files)[rng.integers(len(files))]
     content = bytearray(files[name])
     structure = {".json": damage_json, ".safetensors": damage_safetensors}.get(Path(name).suffix)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from data_utils import KitError
 from data_utils.errors import DataError, printable
-from data_utils.images import is_deep, read_image, value_bits
+from data_utils.images import read_image, used_bits
 from data_utils.listing import list_files, notes
 from data_utils.samples import to_working_size, whole_number
 from rcae_lite.base import Detector
@@ -343,5 +343,5 @@ def working_image(path: Path, detector: Detector) -> Tensor:
 
 def _read(path: Path, side: int, bits: int) -> _Read:
     image = read_image(path, bits=bits)
-    own = value_bits([path]) if is_deep(path) else None
-    return _Read(to_working_size(image, side), (image.shape[0], image.shape[1]), own)
+    size = image.shape[0], image.shape[1]
+    return _Read(to_working_size(image, side), size, used_bits(path))

@@ -1,10 +1,9 @@
 """Checks of notebook 02: the loss and the residual of a reconstruction."""
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from rcae_lite.exercises.registry import Attempt, exercise
+from rcae_lite.exercises.registry import Attempt, as_number, exercise
 from rcae_lite.model import losses
 
 
@@ -103,7 +102,7 @@ def copied(attempt: Attempt) -> None:
     inside = mask.expand_as(came)
     got = attempt.call(again, rebuilt, painted, clean, mask)
     attempt.compare(
-        float(got) if isinstance(got, Tensor) and got.ndim == 0 else got,
+        as_number(got),
         (came.abs()[inside].sum() / went.abs()[inside].sum()).item(),
         everywhere=(came.abs().sum() / went.abs().sum()).item(),
         signed=(came[inside].sum() / went[inside].sum()).item(),

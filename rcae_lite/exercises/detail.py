@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from rcae_lite.exercises.registry import Attempt, exercise
+from rcae_lite.exercises.registry import Attempt, as_number, exercise
 from rcae_lite.model import losses
 from rcae_lite.model.dpn import DetailPreservationNetwork
 
@@ -107,7 +107,7 @@ def weighted(attempt: Attempt) -> None:
     error = (enhanced - clean).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
     inside, outside = (error[mask == kind].mean() for kind in (1, 0))
     attempt.compare(
-        _as_number(attempt.call(enhanced, clean, mask, weight)),
+        as_number(attempt.call(enhanced, clean, mask, weight)),
         (error.mean() + weight * inside).item(),
         plain=error.mean().item(),
         alone=(weight * inside).item(),
@@ -115,10 +115,6 @@ def weighted(attempt: Attempt) -> None:
         other=(error.mean() + weight * outside).item(),
         weightless=(error.mean() + inside).item(),
     )
-    got = _as_number(attempt.call(enhanced, clean, torch.zeros_like(mask), weight))
+    got = as_number(attempt.call(enhanced, clean, torch.zeros_like(mask), weight))
     attempt.expect(got == got, "empty", got=got)  # nan differs from itself
     attempt.compare(got, error.mean().item())
-
-
-def _as_number(value: object) -> object:
-    return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value

@@ -217,6 +217,11 @@ def same(got: Any, expected: Any) -> bool:
     return bool(np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True))
 
 
+def as_number(value: Any) -> Any:
+    """Return the number in a tensor without axes; anything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.ndim == 0 else value
+
+
 def kind_of(value: Any) -> str:
     """Say what a value is, as far as it matters: numbers are numbers, tensors have a shape."""
     if isinstance(value, Tensor):

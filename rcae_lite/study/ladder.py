@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from data_utils import ImageSet, KitError
 from rcae_lite.baselines import SinglePassDetector, resize_trajectory
@@ -126,13 +125,12 @@ def _maps_of(detector: RcAEDetector, images: Tensor) -> dict[str, Tensor]:
     """Follow the recursion: the residual at every depth, after DPN, and what CRD makes of it."""
     trajectory = detector.trajectory(images)
     assert trajectory.enhanced is not None
-    plain = (trajectory.images.unsqueeze(2) - trajectory.reconstructions).abs().mean(dim=1)
+    plain = trajectory.residuals  # (B, N, H, W)
     maps = {f"RcAE, n = {n + 1}": plain[:, n] for n in range(plain.shape[1])}
     maps["+ DPN"] = (trajectory.images - trajectory.enhanced[:, :, -1]).abs().mean(dim=1)
-    logits = detector.crd(trajectory.images, trajectory.enhanced).squeeze(1)
-    maps["+ CRD"] = F.softplus(logits)
+    maps["+ CRD"] = detector.surprise(trajectory, statistics=False)
     if detector.crd.statistics is not None:
-        maps["+ position statistics"] = detector._raw_map(trajectory)
+        maps["+ position statistics"] = detector.surprise(trajectory)
     return {name: one.float().cpu() for name, one in maps.items()}
 
 
