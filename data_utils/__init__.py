@@ -6,7 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from data_utils.catalogue import list_categories, open_category
+    from data_utils.catalogue import (
+        find_category,
+        find_data,
+        list_categories,
+        open_category,
+    )
     from data_utils.doctor import diagnose
     from data_utils.errors import DataError, KitError
     from data_utils.samples import Category, ImageSet, Record, Sample
@@ -19,6 +24,8 @@ __all__ = [
     "Record",
     "Sample",
     "diagnose",
+    "find_category",
+    "find_data",
     "list_categories",
     "open_category",
 ]
@@ -31,6 +38,8 @@ _HOMES = {
     "Record": "data_utils.samples",
     "Sample": "data_utils.samples",
     "diagnose": "data_utils.doctor",
+    "find_category": "data_utils.catalogue",
+    "find_data": "data_utils.catalogue",
     "list_categories": "data_utils.catalogue",
     "open_category": "data_utils.catalogue",
 }

@@ -18,6 +18,8 @@ __all__ = [
     "SYNTHETIC",
     "Format",
     "Place",
+    "find_category",
+    "find_data",
     "layouts",
     "list_categories",
     "locate",
@@ -131,6 +133,45 @@ def open_category(
         name = name or place.categories[0]
     name = place.choose(name)
     return category_of(place, name, size, *place.records(name, seed=seed, bits=bits))
+
+
+def find_data(name: str | None = None) -> tuple[str, str]:
+    """Find the data that a lecture is about, and print which they are.
+
+    They are those that the environment variable ``RCAE_DATA`` names; without it, the folder
+    ``data`` beside the notebook; without that, the synthetic ones.
+
+    Parameters
+    ----------
+    name : str, optional
+        The category; by default what ``RCAE_CATEGORY`` says, or else the first one there is.
+
+    Returns
+    -------
+    data, name : str
+        As `open_category` takes them.
+
+    Raises
+    ------
+    DataError
+        As `locate`.
+    """
+    data, why = os.environ.get("RCAE_DATA") or "data", "beside this notebook"
+    if os.environ.get("RCAE_DATA"):
+        why = "from RCAE_DATA"
+    elif not Path(data).exists():
+        data, why = SYNTHETIC, "no RCAE_DATA, and no folder data/ beside this notebook"
+    place = locate(data, name or os.environ.get("RCAE_CATEGORY"))
+    name = name or os.environ.get("RCAE_CATEGORY") or place.categories[0]
+    others = f", of {len(place.categories)}: {', '.join(place.categories)}"
+    print(f"category {place.choose(name)}{others if len(place.categories) > 1 else ''}")
+    print(f"data: {data} ({why})")
+    return data, name
+
+
+def find_category(name: str | None = None, *, size: int = 128) -> Category:
+    """Open the category that `find_data` finds; ``size`` and errors as in `open_category`."""
+    return open_category(*find_data(name), size=size)
 
 
 @dataclass(frozen=True)

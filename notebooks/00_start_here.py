@@ -30,19 +30,20 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import numpy as np
 import torch
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.example import detector_for
+from rcae_lite.study.restoration import probe_resizing
 from rcae_lite.widgets import Predictions
+
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
 
 # %% [markdown]
 # ## 1. The data
@@ -50,8 +51,6 @@ from rcae_lite.widgets import Predictions
 # Training sees only normal parts. Before you look: what will differ from one to the next?
 
 # %%
-category = open_category(DATA, CATEGORY, size=128)
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
 defective = int(test.labels.sum())
 print(f"{category.name}: {len(category.train)} normal images to train on")
 print(f"to test: {len(test) - defective} normal, {defective} defective")
@@ -79,7 +78,7 @@ plotting.gallery(
 # brings detail back but not the defect, **CRD** reads the whole sequence of reconstructions.
 
 # %%
-detector = detector_for(category, fast=FAST)
+detector = detector_for(category)
 for name, count in detector.parameters().items():
     print(f"{name:5} {count:8,} parameters")
 
@@ -118,6 +117,7 @@ plotting.trajectory_strip(
     title=f"{sample.path} ({sample.defect})",
     limits=evaluation.map_limits,
     residual_top=top,
+    mask=sample.mask,
 )
 
 # %% [markdown]
@@ -129,8 +129,7 @@ plotting.trajectory_strip(
 # the rest of the part? (The kinds of defect are none that the training painted.)
 
 # %%
-few = range(min(12, len(category.train)))
-probed = detector.restoration(category.train.subset(few) if FAST else category.train)
+probed = detector.restoration(train)  # RcAE, and RcAE with DPN
 for name, found in probed.items():
     print(f"{'RcAE' if name == 'rcae' else 'and DPN'}, by depth 1 to {detector.config.rcae.depth}")
     print("  share of the defect:    ", " ".join(f"{100 * c:4.0f}%" for c in found.copied_share))
@@ -139,13 +138,23 @@ forgotten = [found.copied_share[-1] < found.copied_share[0] for found in probed.
 print("deeper rounds keep less of the defect:", "holds" if all(forgotten) else "not here")
 
 # %%
+single = detector_for(category, "single_pass")
+controls = single.restoration(train)
+controls["plain resizing"] = probe_resizing(detector.config, detector.seed, train).found
+plotting.copied_by_size(probed | controls)
+
+# %%
 left = probed["rcae"].copied_share
 gone = next((n for n, share in enumerate(left, start=1) if share < 0.25), None)
 predict.reveal("gone", f"n = {gone}" if gone else "never")
 
 # %% [markdown]
-# **Interpret:** a low share alone is no merit, as a grey blob would have it, too. Look at both
-# rows: does the defect go while the part stays? Notebook 03 draws the two against each other.
+# The two controls tell forgetting from mere blur: an autoencoder that is passed once, and an image
+# that is only made smaller and larger again.
+#
+# **Interpret:** blur forgets the small ones alone. Does the recursion also forget large ones, and
+# does it go on from round to round? But a low share alone is no merit, as a grey blob would have
+# it, too: beside it stands the error of the part. Notebook 03 draws the two against each other.
 #
 # Now the true defects. Here is how much each pixel changes from one depth to the next.
 
@@ -180,7 +189,7 @@ predict.choice("missed", kinds)
 
 # %%
 print(evaluation.summary())
-plotting.score_histogram(evaluation).get_figure()
+plotting.score_strip(evaluation).get_figure()
 
 # %%
 for defect in dict.fromkeys(test.defects):
@@ -250,8 +259,8 @@ predict.calibration()
 # Open [exercises/00_start_here.ipynb](exercises/00_start_here.ipynb): `00.score` (easy),
 # `00.label` (easy), and an open question about scores. Then, here:
 #
-# 1. Set `RCAE_CATEGORY` to `bracket`, or `RCAE_DATA` to a folder with MVTec AD and `RCAE_CATEGORY`
-#    to `bottle`, before you start Jupyter, and run this notebook again. What changes first?
+# 1. Choose `find_category("bracket")` at the top, or lay MVTec AD into a folder `data/` beside this
+#    notebook and choose `find_category("bottle")`, and run the notebook again. What changes first?
 # 2. `residual by depth` in the summary of the evaluation is the method without DPN and CRD. What do
 #    the two add here?
 # 3. Find the defective image with the lowest score. Would you have seen the defect?

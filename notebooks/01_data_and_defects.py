@@ -25,28 +25,25 @@
 # *Measured on a 2-core CPU: 0.5 minutes, 1.2 GB.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import hashlib
 from collections import Counter
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.widgets import Predictions
 
-sns.set_theme(style="whitegrid")
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
 
 # %% [markdown]
 # ## 1. What a category is
@@ -59,8 +56,6 @@ predict = Predictions("01")  # what you expect, kept in predictions.json
 predict.number("defective", "defective training images", 0, 20)
 
 # %%
-category = open_category(DATA, CATEGORY, size=128)
-train, test = category.train, category.test
 assert train.labels.sum() == 0  # a reader that lets one in would be wrong
 print(f"{category.name} ({category.format}): {len(train)} training images, all normal")
 for defect, count in Counter(test.defects).items():
@@ -119,7 +114,7 @@ predict.choice("spread", ["along its edges", "away from its edges"])
 # %%
 normal = train.images() / 255  # (n, 3, H, W)
 average, spread = normal.mean(dim=0), normal.std(dim=0).mean(dim=0)
-figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8), layout="constrained")
+figure, axes = plotting.subplots(1, 2, figsize=(6.4, 2.8))
 axes[0].imshow(average.permute(1, 2, 0))
 axes[0].set_title("mean normal image")
 shown = axes[1].imshow(spread, cmap="magma", vmin=0)
@@ -127,7 +122,6 @@ axes[1].set_title("spread between normal images")
 for ax in axes:
     ax.set_axis_off()
 figure.colorbar(shown, ax=axes[1], label="spread (grey levels 0 to 1)")
-plt.close(figure)
 figure
 
 # %%
@@ -181,7 +175,7 @@ if area:
 print(f"the floor of the spread is {255 * floor:.2f} of 255 grey levels")
 
 # %%
-figure, ax = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5.4, 3.2))
 if area:
     sns.scatterplot(x=area, y=contrast, hue=kind, ax=ax, palette="colorblind")
     ax.set_xscale("log")
@@ -191,7 +185,6 @@ if area:
     ax.set_xlim(min(area) / 1.3, 1.3 * max(area))
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 ax.set(xlabel="area of the defect (% of the image)", ylabel="mean deviation (spreads)")
-plt.close(figure)
 figure
 
 # %%
@@ -331,4 +324,4 @@ predict.calibration()
 #
 # 1. Replace the mean image by the median. On which category should that matter, and does it?
 # 2. Move every test image by two pixels (`torch.roll`) and compute the AUROC of section 6 again.
-# 3. Open another category (`RCAE_CATEGORY`) and guess its AUROC in section 6 from the mean image.
+# 3. Open another category and guess its AUROC in section 6 from the mean image.

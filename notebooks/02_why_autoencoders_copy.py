@@ -31,25 +31,22 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
-import matplotlib.pyplot as plt
 import seaborn as sns
 import torch
 from sklearn.metrics import roc_auc_score
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient, reconstruction_loss
 from rcae_lite.widgets import Predictions
 
-sns.set_theme(style="whitegrid")
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
 
 # %% [markdown]
 # ## The baseline
@@ -63,9 +60,7 @@ sns.set_theme(style="whitegrid")
 # RcAE has the same loss.
 
 # %%
-category = open_category(DATA, CATEGORY, size=128)
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
-baseline = detector_for(category, "single_pass", fast=FAST)
+baseline = detector_for(category, "single_pass")
 images = test.images() / 255
 
 
@@ -110,9 +105,9 @@ plotting.compare_maps(
 # 1 is a perfect copy, 0 is a defect that was removed. A good detector wants 0 here.
 
 # %%
-normal = images[[i for i in range(len(test)) if not test.labels[i]]][: 4 if FAST else 16]
+normal = images[[i for i in range(len(test)) if not test.labels[i]]][:16]
 if not len(normal):
-    normal = category.train.images()[: 4 if FAST else 16] / 255  # a test set without normal images
+    normal = train.images()[:16] / 255  # a test set without normal images
 
 
 def paint_square(images, side, opacity, seed=0):
@@ -174,7 +169,7 @@ print(
     f"residual of normal pixels: {at_edges:.3f} at the strongest tenth of the edges, "
     f"{elsewhere:.3f} elsewhere"
 )
-assert FAST or DATA != "synthetic" or at_edges > elsewhere
+assert category.format != "synthetic" or at_edges > elsewhere
 
 # %%
 predict.reveal("kept", 100 * kept.item())
@@ -217,7 +212,7 @@ by_severity = [measure(8, opacity) for opacity in opacities]
 by_scale = [measure(side, 0.4) for side in sides]
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
+figure, axes = plotting.subplots(1, 2, figsize=(8, 3), sharey=True)
 every = [value for pair in by_severity + by_scale for value in pair]
 for ax, x, values, label in (
     (axes[0], opacities, by_severity, "opacity of a square of 8 x 8 pixels"),
@@ -231,7 +226,6 @@ axes[0].set_ylabel("copied share; image AUROC")
 axes[0].set_ylim(min(0, *every) - 0.05, max(1, *every) + 0.05)  # one scale for both
 axes[1].set_xscale("log", base=2)
 axes[0].legend(frameon=False, fontsize=8)
-plt.close(figure)
 figure
 
 # %%
@@ -243,7 +237,7 @@ print(
     "scale decides what is copied:",
     "large defects more than small ones" if large > small else "small defects more than large ones",
 )
-assert FAST or DATA != "synthetic" or strong >= faint
+assert category.format != "synthetic" or strong >= faint
 
 # %%
 alike = abs(large - small) < 0.05
@@ -270,7 +264,7 @@ predict.reveal("scale", "both alike" if alike else more)
 predict.choice("rounds", ["1", "2", "3", "more"])
 
 # %%
-detector = detector_for(category, fast=FAST)
+detector = detector_for(category)
 
 
 def rebuild_at(depth):
@@ -295,13 +289,12 @@ shares = {
 }
 
 # %%
-figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5, 3))
 for (side, values), colour in zip(shares.items(), sns.color_palette("viridis", 3)):
     ax.plot(depths, values, "o-", color=colour, label=f"{side} x {side} pixels")
 ax.set(xlabel="recursion depth n", ylabel="copied share", xticks=depths)
 ax.axhline(0, color="0.6", linewidth=1)
 ax.legend(title="painted square", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-plt.close(figure)
 for side, values in shares.items():
     single = copied_share(rebuild, normal, paint_square(normal, side, 0.4)).item()
     by_depth = ", ".join(f"{value:.2f} at n = {n}" for n, value in zip(depths, values))

@@ -26,20 +26,13 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import RcAE, plotting
 from rcae_lite.base import split
 from rcae_lite.baselines import resize_trajectory
@@ -50,12 +43,15 @@ from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.perturbations import perturb
 from rcae_lite.widgets import Predictions
 
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
+STEPS = 400, 60  # of each training: on images of half the size, and then of the full size
+
 # %%
-sns.set_theme(style="whitegrid")
-category = open_category(DATA, CATEGORY, size=128)
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
-train = category.train.subset(range(16)) if FAST else category.train
-detector = detector_for(category, fast=FAST)
+detector = detector_for(category, "rcae")  # no more is needed here
 N = detector.config.rcae.depth
 print(f"{category.name} at 128 x 128 pixels, N = {N}")
 
@@ -258,10 +254,10 @@ for name, damage in {"trained on clean": False, "trained on damaged": True}.item
     for last in (encode.last, decode.last):  # start next to the identity paths: resizing
         last.weight.data.mul_(0.1)
         last.bias.data.mul_(0.1)
-    histories[name] = fit(encode, decode, damage, *((3, 3) if FAST else (400, 60)))
+    histories[name] = fit(encode, decode, damage, *STEPS)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
+figure, axes = plotting.subplots(1, 2, figsize=(9, 3), sharey=True)
 for ax, (name, history) in zip(axes, histories.items()):
     for depth, colour in zip(range(1, N + 1), sns.color_palette("viridis", N)):
         points = [(step, value) for step, (n, value) in enumerate(history) if n == depth]
@@ -270,7 +266,6 @@ for ax, (name, history) in zip(axes, histories.items()):
     ax.set(xlabel="optimiser step", title=name, yscale="log")
 axes[0].set_ylabel("loss of the batch")
 axes[1].legend(frameon=False, fontsize=8)
-plt.close(figure)
 figure
 
 # %%
@@ -379,7 +374,11 @@ changes = torch.cat([t.changes.cpu() for t in trajectories])  # (B, N - 1, H, W)
 top = plotting.residual_limit(residuals)
 which = int(test.labels.argmax())  # the first defective image, if there is any
 plotting.trajectory_strip(
-    images[which], reconstructions[which], title=f"{test.paths[which]}", residual_top=top
+    images[which],
+    reconstructions[which],
+    title=test.paths[which],
+    residual_top=top,
+    mask=test[which].mask,
 )
 
 # %% [markdown]
@@ -403,10 +402,9 @@ if inside is not None:
 plotting.pixel_curves(residuals[which], place).get_figure()
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+figure, axes = plotting.subplots(1, 2, figsize=(9, 3.2))
 plotting.residuals_by_depth(residuals[known], masks, axes[0])
 plotting.changes_by_depth(changes[known], masks, axes[1])
-plt.close(figure)
 figure
 
 # %%
@@ -441,9 +439,8 @@ predict.choice("longest", list(PROBE_FAMILIES))
 
 # %%
 full = category.train  # the shipped detector held its own images out of all of these
-single = detector_for(category, "single_pass", fast=FAST)
+single = detector_for(category, "single_pass")
 unseen = full.images()[split(detector.seed, len(full))[1]] / 255
-unseen = unseen[: 2 if FAST else None]
 
 
 def made_of(images):
@@ -456,6 +453,9 @@ def made_of(images):
 
 
 found = probe(made_of, unseen)
+plotting.copied_by_size(found)
+
+# %%
 plotting.restoration(found).get_figure()
 
 # %%

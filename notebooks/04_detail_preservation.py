@@ -26,23 +26,16 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import tempfile
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.metrics import roc_auc_score
+from torch import nn
 from torch.nn import functional as F
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.base import keys_of
 from rcae_lite.baselines import EnhancedResidualDetector
@@ -50,16 +43,20 @@ from rcae_lite.evaluation.restoration import paint_defects
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient
+from rcae_lite.model.rcae import ConvAutoencoder
+from rcae_lite.study.restoration import probe_resizing
 from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.widgets import Predictions
 
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
+STEPS = 150  # of each DPN that is trained here
+
 # %%
-sns.set_theme(style="whitegrid")
-category = open_category(DATA, CATEGORY, size=128)
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
-few = range(min(12, len(category.train)))
-train = category.train.subset(few) if FAST else category.train
-detector = detector_for(category, fast=FAST)
+detector = detector_for(category, "rcae_dpn")  # no more is needed here
 images, N = test.images() / 255, detector.config.rcae.depth
 
 # %% [markdown]
@@ -83,17 +80,41 @@ images, N = test.images() / 255, detector.config.rcae.depth
 predict = Predictions("04")  # what you expect, kept in predictions.json
 predict.choice("keeps", ["the size of its layers", "what it is trained on", "the depth"])
 
+# %% [markdown]
+# Here is all of it. The layers in between are the `ConvAutoencoder` of notebook 03. The last one
+# starts at zero: an untrained DPN adds nothing.
+
+
 # %%
+class DPN(nn.Module):
+    """I_D^n = I_R^n + Res^n: (B, 3, H, W) and the gradient (B, 6, H, W) to (B, 3, H, W)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.body = ConvAutoencoder(4 * (3 + 6), width)
+        self.head = nn.Conv2d(width, 4 * 3, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, coarse, edges):
+        lacks = edges - gradient(coarse)
+        lacks = lacks / (lacks.abs() + 0.05)
+        sees = F.pixel_unshuffle(torch.cat([coarse, lacks], dim=1), 2)  # works at half the size
+        return coarse + F.pixel_shuffle(self.head(self.body(sees)), 2)
+
+
+# %%
+one = images[:1].to(detector.device)
 with torch.inference_mode():
-    one = images[:1].to(detector.device)
     coarse = detector.rcae(one, N)  # I_R^N, (1, 3, H, W)
-    missing = gradient(one) - gradient(coarse)  # (1, 6, H, W)
-    seen = torch.cat([coarse, missing / (missing.abs() + 0.05)], dim=1)  # (1, 9, H, W)
-    features = detector.dpn.body(F.pixel_unshuffle(seen, 2))  # works at half the size
-    residual = F.pixel_shuffle(detector.dpn.head(features), 2)  # Res^N
-    torch.testing.assert_close(coarse + residual, detector.dpn(coarse, gradient(one)))
-print(f"DPN sees {tuple(seen.shape)} and adds {tuple(residual.shape)}:")
-print(f"mean {residual.mean().item():+.4f}, largest {residual.abs().max().item():.3f}")
+    ours = DPN(detector.config.dpn.width).to(detector.device)
+    torch.testing.assert_close(ours(coarse, gradient(one)), coarse)  # nothing is added yet
+    ours.load_state_dict(detector.dpn.state_dict())
+    enhanced = ours(coarse, gradient(one))
+    torch.testing.assert_close(enhanced, detector.dpn(coarse, gradient(one)), rtol=0, atol=1e-4)
+added = enhanced - coarse
+print("the same as the kit's DPN, up to rounding")
+print(f"it adds {added.mean().item():+.4f} on average, {added.abs().max().item():.3f} at most")
 
 # %%
 which = int(test.labels.argmax())  # the first defective image, if there is any
@@ -102,7 +123,12 @@ plain = torch.cat([t.reconstructions.cpu() for t in trajectories])  # (B, 3, N, 
 detailed = torch.cat([t.enhanced.cpu() for t in trajectories])
 top = plotting.residual_limit((images.unsqueeze(2) - plain).abs().mean(dim=1))
 plotting.trajectory_strip(
-    images[which], plain[which], detailed[which], title=test.paths[which], residual_top=top
+    images[which],
+    plain[which],
+    detailed[which],
+    title=test.paths[which],
+    residual_top=top,
+    mask=test[which].mask,
 )
 
 # %% [markdown]
@@ -145,13 +171,12 @@ def by_depth(sequence):
 before, after = by_depth(plain), by_depth(detailed)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+figure, axes = plotting.subplots(1, 2, figsize=(8, 3))
 for column, (ax, name) in enumerate(zip(axes, ("PSNR (dB)", "SSIM"))):
     ax.plot(depths, before[:, column], "o-", color=plotting.NORMAL, label="$I_R^n$")
     ax.plot(depths, after[:, column], "o-", color=plotting.DEFECTIVE, label="$I_D^n$ (with DPN)")
     ax.set(xlabel="recursion depth n", ylabel=f"{name}, normal images", xticks=depths)
 axes[0].legend(frameon=False)
-plt.close(figure)
 gain = after - before
 for n in depths:
     print(f"n = {n}: PSNR {gain[n - 1, 0]:+.2f} dB, SSIM {gain[n - 1, 1]:+.3f}")
@@ -191,7 +216,7 @@ predict.number("after DPN", "% of a defect", 0, 100)
 probed = detector.restoration(train)
 names = {"rcae": "$I_R^n$", "rcae_dpn": "$I_D^n$"}
 colours = dict(zip(probed, (plotting.NORMAL, plotting.DEFECTIVE)))
-figure, axes = plt.subplots(1, 2, figsize=(8.4, 3), layout="constrained")
+figure, axes = plotting.subplots(1, 2, figsize=(8.4, 3))
 for name, found in probed.items():
     style = {"color": colours[name], "label": names[name]}
     axes[0].plot(depths, found.copied_share, "o-", **style)
@@ -201,7 +226,6 @@ axes[1].set(xlabel="recursion depth n", ylabel="error on structured pixels", xti
 for ax in axes:
     ax.set_ylim(bottom=0)
 axes[0].legend(frameon=False)
-plt.close(figure)
 figure
 
 # %%
@@ -223,14 +247,20 @@ print("and the part is nearer to the truth:", "holds" if less else "not here")
 predict.reveal("after RcAE", 100 * plain_found.copied_share[-1])
 predict.reveal("after DPN", 100 * detailed_found.copied_share[-1])
 
+# %% [markdown]
+# By the size of the defect, beside the controls: the single pass, and plain resizing.
+
 # %%
+controls = detector_for(category, "single_pass").restoration(train)
+controls["plain resizing"] = probe_resizing(detector.config, detector.seed, train).found
 for kind in plain_found.by_size:
     shares = [found.by_size[kind]["copied_share"][-1] for found in probed.values()]
     print(f"{kind:12} of the image: copied {shares[0]:.2f} at n = {N}, after DPN {shares[1]:.2f}")
+plotting.copied_by_size(probed | controls)
 
 # %% [markdown]
-# **Interpret:** the distance between the two curves on the left is the price of the detail on the
-# right. Is it higher for small defects? Edges are most of a small one, and DPN sees edges.
+# **Interpret:** the distance between RcAE's curve and DPN's is the price of the detail. Is it
+# higher for small defects? Edges are most of a small one, and DPN sees edges.
 #
 # ## 4. What DPN is trained on
 #
@@ -249,14 +279,13 @@ for kind in plain_found.by_size:
 predict.choice("copies more", ["clean (the paper)", "half perturbed (ours)"])
 
 # %%
-few = {"steps": 3, "batch_size": 4} if FAST else {"steps": 150}
 ways = {
     "clean (the paper)": {"perturbed": 0.0, "mask_weight": 0.0},
     "half perturbed (ours)": {"perturbed": 0.5, "mask_weight": 1.0},
 }
 compared = {"RcAE alone": plain_found}
 for name, way in ways.items():
-    config = detector.config.updated({"dpn": way | few})
+    config = detector.config.updated({"dpn": way | {"steps": STEPS}})
     new = EnhancedResidualDetector(config, seed=detector.seed)
     with tempfile.TemporaryDirectory() as folder:
         key = keys_of(EnhancedResidualDetector, config, detector.seed, train)["rcae"]
@@ -274,6 +303,9 @@ print(
     "holds" if paper.copied_share[-1] > ours.copied_share[-1] else "not here",
 )
 plotting.restoration(compared).get_figure()
+
+# %%
+plotting.copied_by_size(compared)
 
 # %%
 trained = {name: compared[f"DPN, {name}"].copied_share[-1] for name in ways}
@@ -306,7 +338,7 @@ defective = [i for i in range(len(test)) if test.labels[i]]
 if defective:
     bad, bad_sequences = images[defective], (plain[defective], detailed[defective])
 else:
-    bad = paint_defects(images[good[: 4 if FAST else 12]], paintings=1).images
+    bad = paint_defects(images[good[:12]], paintings=1).images
     followed = [detector.trajectory(part) for part in bad.split(8)]
     bad_sequences = tuple(
         torch.cat([getattr(t, name).cpu() for t in followed])
@@ -341,7 +373,7 @@ for name, of_good, of_bad in zip(("without DPN", "with DPN"), good_sequences, ba
 print(f"one normal image is worth {100 / len(good):.1f} points of false alarms")
 
 # %%
-figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5, 3))
 for (name, values), colour in zip(table.items(), (plotting.NORMAL, plotting.DEFECTIVE)):
     ax.plot(depths, [100 * alarms for alarms, _ in values], "o-", color=colour, label=name)
 ax.set(
@@ -351,7 +383,6 @@ ax.set(
     xticks=depths,
 )
 ax.legend(frameon=False)
-plt.close(figure)
 fewer = sum(b[0] < a[0] for a, b in zip(*table.values()))
 print(f"with DPN there are fewer false alarms at {fewer} of {len(depths)} depths")
 figure

@@ -25,21 +25,16 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import tempfile
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
 from torch.nn import functional as F
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.base import keys_of
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
@@ -52,11 +47,16 @@ from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
 from rcae_lite.widgets import Predictions
 
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
+OWN = {"images": 48, "steps": 150}  # of the CRD that you train yourself
+STEPS = {"steps": 120, "pool_chunks": 6}  # of each of the two that are compared
+
 # %%
-sns.set_theme(style="whitegrid")
-category = open_category(DATA, CATEGORY, size=128)
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
-detector = detector_for(category, fast=FAST)
+detector = detector_for(category)
 images = test.images() / 255
 
 # %% [markdown]
@@ -114,7 +114,123 @@ print(f"CRD: {detector.parameters()['crd']:,} parameters")
 # %% [markdown]
 # CRD learns many such kernels, over steps *and* places: `(1, 3, 3)` within each step, then
 # `(3, 1, 1)` across steps, on four levels of resolution. Only height and width are pooled; all
-# steps stay visible to the end, where one last kernel folds them into the map.
+# steps stay visible to the end, where one last kernel folds them into the map. Here is all of it.
+
+
+# %%
+def convolution(inputs, outputs, kernel):
+    """A 3-D convolution that keeps the size, a normalisation and the nonlinearity."""
+    padding = [k // 2 for k in kernel]
+    layer = nn.Conv3d(inputs, outputs, kernel, padding=padding, bias=False)
+    return layer, nn.BatchNorm3d(outputs), nn.GELU()
+
+
+def block(inputs, outputs):
+    """Within each step, then across steps: (B, inputs, N, H, W) to (B, outputs, N, H, W)."""
+    within, across = (1, 3, 3), (3, 1, 1)
+    return nn.Sequential(
+        *convolution(inputs, outputs, within), *convolution(outputs, outputs, across)
+    )
+
+
+# %%
+class CRD(nn.Module):
+    """What CRD sees, (B, C, N, H, W), to the logits of its map, (B, 1, H, W)."""
+
+    def __init__(self, channels, steps, width):
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 4 * width]
+        pairs = list(zip(widths, widths[1:]))
+        self.stem = nn.Conv3d(channels, width, (1, 4, 4), stride=(1, 2, 2), padding=(0, 1, 1))
+        self.first = block(width, width)
+        self.down = nn.ModuleList(block(above, below) for above, below in pairs)
+        self.up = nn.ModuleList(block(above + below, above) for above, below in pairs)
+        self.collapse = nn.Conv3d(width, 2 * width, (steps, 1, 1))
+        self.head = nn.Conv3d(2 * width, 4, (1, 3, 3), padding=(0, 1, 1))
+
+    def forward(self, x):
+        x, skips = self.first(self.stem(x)), []
+        for down in self.down:
+            skips.append(x)
+            x = down(F.avg_pool3d(x, (1, 2, 2)))
+        for up, skip in zip(reversed(self.up), reversed(skips)):
+            x = up(torch.cat([skip, F.interpolate(x, scale_factor=(1, 2, 2))], dim=1))
+        return F.pixel_shuffle(self.head(F.gelu(self.collapse(x))).squeeze(2), 2)
+
+
+# %% [markdown]
+# The kit computes the same by 2-D convolutions, which a CPU does faster. Its weights have other
+# shapes, and as many numbers in the same order.
+
+# %%
+kit = detector.crd
+ours = CRD(joined.shape[1], joined.shape[2], detector.config.crd.width).to(detector.device).eval()
+shapes = {name: weight.shape for name, weight in ours.state_dict().items()}
+ours.load_state_dict({name: kit.state_dict()[name].reshape(s) for name, s in shapes.items()})
+with torch.inference_mode():
+    torch.testing.assert_close(ours(joined), kit.predict_logits(joined), rtol=1e-3, atol=1e-3)
+count = sum(map(torch.numel, ours.parameters()))
+print(f"the same as the kit's CRD, up to rounding: {count:,} weights")
+
+# %% [markdown]
+# Now train one yourself, in a minute or so, from nothing: it sees what the paper's CRD sees, the
+# image and the enhanced reconstructions, and learns where pieces were painted over.
+#
+# **Predict:** after so short a training, will its image AUROC beat that of the plain residual?
+
+# %%
+predict = Predictions("05")  # what you expect, kept in predictions.json
+predict.choice("own", ["yes", "no"])
+
+
+# %%
+def both(images):
+    """The image beside each enhanced reconstruction: (B, 3, H, W) to (B, 6, N, H, W)."""
+    enhanced = torch.cat([detector.trajectory(part).enhanced for part in images.split(8)])
+    return torch.cat([images.to(enhanced).unsqueeze(2).expand_as(enhanced), enhanced], dim=1) - 0.5
+
+
+normal_images = train.images()[: OWN["images"]] / 255
+generator = torch.Generator().manual_seed(0)
+painted, masks = add_pseudo_anomalies(normal_images, generator, probability=0.8)
+volumes = both(painted)
+
+# %%
+own = CRD(6, volumes.shape[2], 8).to(volumes)
+optimiser = torch.optim.Adam(own.parameters(), lr=3e-3)
+for _ in range(OWN["steps"]):
+    chosen = torch.randint(len(volumes), (8,), generator=generator)
+    top, left = torch.randint(0, 65, (2,), generator=generator).tolist()  # a crop of 64 x 64
+    crop = (..., slice(top, top + 64), slice(left, left + 64))
+    loss = bce_dice_loss(own(volumes[chosen][crop]), masks[chosen][crop].to(volumes))
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+# %%
+own.eval()
+with torch.inference_mode():
+    maps = torch.cat([F.softplus(own(both(part)))[:, 0].cpu() for part in images.split(8)])
+shown = [which, int(test.labels.argmin())]
+plotting.detections(
+    images[shown], maps[shown], [test[i].mask for i in shown], [test.defects[i] for i in shown]
+)
+
+# %%
+if 0 < test.labels.sum() < len(test):
+    deepest = torch.cat(
+        [detector.trajectory(part).residuals[:, -1].cpu() for part in images.split(8)]
+    )
+    own_auroc, plain_auroc = (
+        roc_auc_score(test.labels, smooth(m).flatten(1).amax(dim=1)) for m in (maps, deepest)
+    )
+    print(f"image AUROC: our CRD {own_auroc:.3f}, plain residual {plain_auroc:.3f}")
+    predict.reveal("own", "yes" if own_auroc > plain_auroc else "no")
+
+# %% [markdown]
+# **Interpret:** does the map mark more than the painted kinds of defects? The kit's CRD has more
+# channels, more steps, all kinds of pseudo-anomalies and further inputs; here is what it makes of
+# the same part.
 
 # %%
 top = plotting.residual_limit(
@@ -130,6 +246,7 @@ plotting.trajectory_strip(
     title=test.paths[which],
     limits=limits,
     residual_top=top,
+    mask=test[which].mask,
 )
 
 # %% [markdown]
@@ -144,7 +261,6 @@ plotting.trajectory_strip(
 # the presets' loss pull beside the paper's?
 
 # %%
-predict = Predictions("05")  # what you expect, kept in predictions.json
 predict.choice("pull", ["about as hard", "10 times as hard", "100 times and more"])
 
 # %%
@@ -218,12 +334,9 @@ predict.reveal("naive", logits[fails][0].item())
 predict.number("steps", "points of image AUROC", -10, 20)
 
 # %%
-few_images = range(min(12, len(category.train)))
-train = category.train.subset(few_images) if FAST else category.train
-few = {"steps": 3, "pool_chunk": 8, "pool_chunks": 1} if FAST else {"steps": 120, "pool_chunks": 6}
 trained = {}
 for name, depths in {"all steps": (), "last step": (detector.config.rcae.depth,)}.items():
-    config = detector.config.updated({"crd": {"depths": depths, "z_score_weight": 0.0} | few})
+    config = detector.config.updated({"crd": {"depths": depths, "z_score_weight": 0.0} | STEPS})
     new = RcAEDetector(config, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         keys = keys_of(RcAEDetector, config, 0, train)
@@ -313,7 +426,7 @@ if kinds:
     predict.reveal("worth", worth(families))
 
 # %%
-figure, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5.6, 3))
 steps = range(1, detector.config.rcae.depth + 1)
 for (family, values), colour in zip(by_kind.items(), sns.color_palette("colorblind", 10)):
     ax.plot(steps, values, "o-", color=colour, label=family)
@@ -321,7 +434,6 @@ ax.axhline(0.5, color="0.6", linewidth=1)
 ax.set(xlabel="recursion depth n", ylabel="image AUROC of the residual", xticks=steps)
 if by_kind:
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-plt.close(figure)
 figure
 
 # %% [markdown]
@@ -355,7 +467,7 @@ predict.choice("most", ["+ DPN", "+ CRD", "+ position statistics"])
 # %%
 rungs = []
 if 0 < test.labels.sum() < len(test):
-    single = detector_for(category, "single_pass", fast=FAST)
+    single = detector_for(category, "single_pass")
     rungs = ladder(detector, single, train, test)
 for rung in rungs:
     low, high = rung.auroc.low, rung.auroc.high

@@ -24,12 +24,6 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +32,7 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.evaluation.thresholds import holdout_size
 from rcae_lite.training import checkpoint
@@ -47,14 +41,19 @@ from rcae_lite.widgets import Predictions
 # %% [markdown]
 # ## 1. The data
 #
-# To train on MVTec AD, set `RCAE_DATA` to its folder and `RCAE_CATEGORY` to, say, `bottle` before
-# you start Jupyter. Nothing else in this notebook changes.
+# Any category will do. To train on MVTec AD, lay it into a folder `data/` beside this notebook and
+# choose `find_category("bottle")`; nothing else changes.
+
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
+TRIED = 12  # steps of each kind that are measured
+options = {}  # what differs from the preset "demo": {"rcae": {"steps": 3000}}, for example
 
 # %%
-category = open_category(DATA, CATEGORY, size=128)
 category.decode()  # a file that cannot be read is found now, not in the middle of a training
-train = category.train.subset(range(0, len(category.train), 8 if FAST else 1))
-test = category.test.subset(range(0, len(category.test), 6 if FAST else 1))
 print(f"{category.name} ({category.format}): {len(train)} normal images to train on")
 print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 
@@ -80,9 +79,6 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 # training. `demo` is the smallest one that works; for real categories take `lite`.
 
 # %%
-few = {"steps": 2, "batch_size": 4}
-half, pool = {"half_size_steps": 1}, {"pool_chunk": 8, "pool_chunks": 1}
-options = {"rcae": few | half, "dpn": few, "crd": few | pool} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
 config = detector.config
 kept = len(train) - holdout_size(len(train))  # the others are held out: they set the threshold
@@ -117,13 +113,12 @@ predict = Predictions("06")  # what you expect, kept in predictions.json
 predict.number("minutes", "minutes", 0, 60)
 
 # %%
-steps = 2 if FAST else 12
-brief = {"dpn.steps": steps, "crd.steps": steps}
-brief |= {"rcae.steps": 2 * steps, "rcae.half_size_steps": steps}  # so many of each size
+brief = {"dpn.steps": TRIED, "crd.steps": TRIED}
+brief |= {"rcae.steps": 2 * TRIED, "rcae.half_size_steps": TRIED}  # so many of each size
 trial = RcAEDetector(config.updated(brief), seed=0)
 done_at = {"rcae": [], "dpn": [], "crd": []}
 trial.fit(train, callbacks=[lambda event: done_at[event.stage].append(time.perf_counter())])
-times = {"rcae, half size": done_at["rcae"][:steps], "rcae": done_at["rcae"][steps:]}
+times = {"rcae, half size": done_at["rcae"][:TRIED], "rcae": done_at["rcae"][TRIED:]}
 times |= {name: done_at[name] for name in ("dpn", "crd")}
 per_step = {name: np.median(np.diff(found)) for name, found in times.items()}
 
@@ -165,7 +160,7 @@ class LiveCurves:
 # %%
 started = time.monotonic()
 data = f"{category.name}-{category.fingerprint[:8]}"  # other data, another folder
-folder = Path("runs") / f"06-{data}-{'fast' if FAST else config.preset}"
+folder = Path("runs") / f"06-{data}-{config.preset}"
 detector.fit(train, callbacks=[LiveCurves()], checkpoint=folder / "checkpoint")
 print(f"{(time.monotonic() - started) / 60:.1f} minutes; guessed: {guess / 60:.1f}")
 print(detector.trained["seconds"])

@@ -25,20 +25,13 @@
 # *Measured on a 2-core CPU: 2.5 minutes, 1.4 GB.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
-from data_utils import ImageSet, open_category
+from data_utils import ImageSet, find_category, open_category
 from rcae_lite import SinglePassDetector, plotting
 from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
@@ -46,23 +39,21 @@ from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
 from rcae_lite.widgets import Predictions
 
-sns.set_theme(style="whitegrid")
-
-
-# %%
-def opened(data, name=None):
-    """A category, its test images (in the tests a part of them), and their masks."""
-    category = open_category(data, name, size=128)
-    test = category.test.subset(range(0, len(category.test), 4 if FAST else 1))
-    return category, test, [test.native_mask(i) for i in range(len(test))]
-
-
-category, test, masks = opened(DATA, CATEGORY)
-both_twice = 1 < test.labels.sum() < len(test) - 1
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+masks = [category.test.native_mask(i) for i in range(len(category.test))]
+both_twice = 1 < category.test.labels.sum() < len(masks) - 1
 if not both_twice or any(mask is None for mask in masks) or not any(m.any() for m in masks):
     print(f"{category.name} lacks masks, or two test images of each kind: on with synthetic ones")
-    DATA, (category, test, masks) = "synthetic", opened("synthetic")
-detector = detector_for(category, fast=FAST)
+    category = open_category("synthetic", size=128)
+train, test = category.train, category.test
+STEPS = 200  # of the training that is watched
+
+# %%
+masks = [test.native_mask(i) for i in range(len(test))]
+detector = detector_for(category)
 print(f"{category.name}: {len(test)} test images, {test.labels.sum()} of them defective")
 
 # %% [markdown]
@@ -147,7 +138,7 @@ print(
     f"on the test set: {100 * evaluation.false_positive_rate:.1f}% false alarms, "
     f"{100 * evaluation.detection_rate:.1f}% of the defective images found"
 )
-plotting.score_histogram(evaluation).get_figure()
+plotting.score_strip(evaluation).get_figure()
 
 # %% [markdown]
 # The promise is about the *average* over held-out sets. One held-out set can be lucky or unlucky.
@@ -165,14 +156,13 @@ for _ in range(2000):
     draw = rng.normal(size=5019)  # any distribution will do: only the ranks count
     limit = conformal_threshold(draw[:19], 0.05).value
     rates.append((draw[19:] > limit).mean())
-figure, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
+figure, ax = plotting.subplots(figsize=(4.6, 2.8))
 sns.histplot(rates, ax=ax, stat="probability", binwidth=0.01, color=plotting.NORMAL)
-ax.axvline(0.05, color="black", linestyle="--", label="promised on average: 5%")
+ax.axvline(0.05, color=plotting.INK, linestyle="--", label="promised on average: 5%")
 ax.set(
     xlabel="true false-alarm rate of one held-out set", ylabel="share of 2000 sets", xlim=(0, 0.3)
 )
 ax.legend(frameon=False)
-plt.close(figure)
 print(f"mean {np.mean(rates):.3f}; above 10%: {np.mean(np.array(rates) > 0.1):.2f} of the sets")
 assert abs(np.mean(rates) - 0.05) < 0.005
 figure
@@ -225,7 +215,7 @@ half = np.zeros(len(test), dtype=bool)  # half A; every second image of each kin
 for kind in (0, 1):
     half[rng.permutation(np.flatnonzero(labels == kind))[::2]] = True
 images = test.images() / 255
-history, every = [], 1 if FAST else 10
+history, every = [], max(1, STEPS // 20)
 
 
 def watch(event):
@@ -237,8 +227,7 @@ def watch(event):
 
 
 # %%
-few = {"steps": 4, "batch_size": 4} if FAST else {"steps": 200}
-single = SinglePassDetector.from_preset("demo", seed=0, single_pass=few)
+single = SinglePassDetector.from_preset("demo", seed=0, single_pass={"steps": STEPS})
 single.fit(category.train, callbacks=[watch])
 curve = np.array(history)
 chosen = curve[:, 0].argmax()
@@ -249,13 +238,12 @@ for column, name in enumerate("AB"):
     )
 
 # %%
-figure, ax = plt.subplots(figsize=(4.8, 2.8), layout="constrained")
+figure, ax = plotting.subplots(figsize=(4.8, 2.8))
 for column, colour in enumerate((plotting.DEFECTIVE, plotting.NORMAL)):
     ax.plot(curve[:, column], color=colour, label=f"test half {'AB'[column]}")
-ax.axvline(chosen, color="black", linestyle="--", linewidth=1, label="best on half A")
+ax.axvline(chosen, color=plotting.INK, linestyle="--", linewidth=1, label="best on half A")
 ax.set(xlabel=f"look at the test set (one every {every} steps)", ylabel="image AUROC")
 ax.legend(frameon=False, fontsize=8)
-plt.close(figure)
 assert curve[chosen, 0] == curve[:, 0].max()  # it cannot lose where it was chosen
 figure
 
@@ -295,7 +283,9 @@ others = category.train.records[len(few_parts) :][: len(good)]
 def trained_on(records):
     """AUROC and scores of the baseline, trained on these normal images."""
     names = {"category": category.name, "split": "train", "fingerprint": category.fingerprint}
-    new = SinglePassDetector.from_preset("demo", seed=0, augmentation=0.0, single_pass=few)
+    new = SinglePassDetector.from_preset(
+        "demo", seed=0, augmentation=0.0, single_pass={"steps": STEPS}
+    )
     s = new.fit(ImageSet(records, 128, **names), callbacks=[]).predict(images).score.numpy()
     return roc_auc_score(labels, s), s
 
@@ -349,7 +339,7 @@ rng = np.random.default_rng(0)
 low, high = np.percentile(redrawn(len(labels), 1000, rng), [2.5, 97.5])
 found = evaluation.metrics["image_auroc"]
 print(f"here [{low:.3f}, {high:.3f}], the kit [{found.low:.3f}, {found.high:.3f}]")
-assert FAST or DATA != "synthetic" or max(abs(low - found.low), abs(high - found.high)) < 0.02
+assert category.format != "synthetic" or max(abs(low - found.low), abs(high - found.high)) < 0.02
 
 # %% [markdown]
 # **Predict:** with four times as many test images, how much narrower is the interval?
@@ -367,7 +357,7 @@ print(f"256 images instead of 64: the interval is {widths[256] / widths[64]:.2f}
 predict.reveal("narrower", widths[256] / widths[64])
 
 # %%
-figure, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
+figure, ax = plotting.subplots(figsize=(4.6, 2.8))
 ax.loglog(list(widths), list(widths.values()), "o-", color=plotting.NORMAL, label="measured")
 ax.loglog(
     list(widths),
@@ -378,7 +368,6 @@ ax.loglog(
 )
 ax.set(xlabel="test images", ylabel="width of the 95% interval of image AUROC")
 ax.legend(frameon=False)
-plt.close(figure)
 figure
 
 # %% [markdown]

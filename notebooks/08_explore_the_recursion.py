@@ -25,19 +25,13 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.example import detector_for
@@ -50,10 +44,16 @@ from rcae_lite.widgets import (
     TrainingMonitor,
 )
 
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
+STEPS = 30  # of the training that is watched
+
 # %%
-category = open_category(DATA, CATEGORY, size=128)
-detector = detector_for(category, fast=FAST)
-baseline = detector_for(category, "single_pass", fast=FAST)
+detector = detector_for(category)
+baseline = detector_for(category, "single_pass")
 print(
     f"{category.name}: {len(category.test)} test images, threshold {detector.threshold.value:.3g}"
 )
@@ -73,7 +73,6 @@ predict = Predictions("08")  # what you expect, kept in predictions.json
 predict.choice("first", ["the defect", "the fine texture"])
 
 # %%
-test = category.test
 order = np.argsort(-test.labels, kind="stable")  # defective images first
 shown = test.subset(order[np.linspace(0, len(test) - 1, 6).astype(int)])
 background = category.train.subset(range(min(12, len(category.train))))
@@ -243,7 +242,7 @@ if false_alarms:
 # drag the slider back to the first moments: what does the network learn first?
 
 # %%
-few = {"steps": 3 if FAST else 30}
+few = {"steps": STEPS}
 options = {"rcae": few | {"half_size_steps": 0}, "dpn": few, "crd": few}
 options["crd"] = few | {"pool_chunk": 8, "pool_chunks": 1}
 apprentice = RcAEDetector.from_preset("demo", seed=1, **options)

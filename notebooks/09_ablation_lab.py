@@ -25,34 +25,27 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 from pathlib import Path
 from statistics import mean, stdev
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from scipy.stats import chi2
 
-from data_utils import open_category
+from data_utils import find_category, open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
 from rcae_lite.study import plots
 from rcae_lite.widgets import Predictions
 
-sns.set_theme(style="whitegrid")
-
-# %%
-category = open_category(DATA, CATEGORY, size=128)
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
 if not 0 < category.test.labels.sum() < len(category.test):
     print(f"{category.name} has no defective images: going on with the synthetic category")
-    DATA, category = "synthetic", open_category("synthetic", size=128)
-print(f"{category.name}: {len(category.train)} training and {len(category.test)} test images")
+    category = open_category("synthetic", size=128)
+train, test = category.train, category.test
+print(f"{category.name}: {len(train)} training and {len(test)} test images")
 
 # %% [markdown]
 # ## 1. The budget
@@ -61,16 +54,13 @@ print(f"{category.name}: {len(category.train)} training and {len(category.test)}
 # affordable: rows share the stages that they have in common (RcAE of seed 0 is trained once), and
 # every stage is shortened to the same fraction of its steps.
 
-# %%
+# %% tags=["parameters"]
 budget = {
     "preset": "demo",
-    "seeds": (0, 1) if FAST else (0, 1, 2),
-    "step_fraction": 0.005 if FAST else 0.1,
-    "out": Path("runs") / ("09-fast" if FAST else "09-ablation"),
+    "seeds": (0, 1, 2),
+    "step_fraction": 0.1,
+    "out": Path("runs") / "09-ablation",
 }
-if FAST:
-    budget |= {"size": 32, "rcae": {"half_size_steps": 0}}
-    budget["crd"] = {"pool_chunk": 8, "pool_chunks": 1, "crop": 0}
 print(get_config("demo").rcae, f"x {budget['step_fraction']}")
 
 # %% [markdown]
@@ -80,7 +70,7 @@ print(get_config("demo").rcae, f"x {budget['step_fraction']}")
 # stopped and called again: finished stages and finished cells are kept in the folder.
 
 # %%
-table = ablate("components", DATA, [category.name], **budget)
+table = ablate("components", category.root, [category.name], **budget)
 assert len(table.rows) == 5
 print(table.markdown())
 
@@ -142,7 +132,7 @@ def gains(first, second, resamples=1000, paired=True):
 pairs = list(zip(labels, labels[1:], strict=False))
 intervals = {}
 for kind, paired in (("unpaired", False), ("paired", True)):
-    draws = [gains(*pair, 200 if FAST else 1000, paired) for pair in pairs]
+    draws = [gains(*pair, 1000, paired) for pair in pairs]
     intervals[kind] = [np.percentile(drawn, [2.5, 97.5]) for drawn in draws]
     for (first, second), (low, high) in zip(pairs, intervals[kind], strict=True):
         print(f"{first} to {second}, {kind:8}: [{low:+.1f}, {high:+.1f}] points, seed 0")
@@ -154,17 +144,16 @@ narrower = width["paired"] < width["unpaired"]
 predict.reveal("paired", "narrower" if narrower else "wider")
 
 # %%
-figure, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5.6, 2.6))
 colours = (plotting.BASELINE, plotting.DEFECTIVE)
 for shift, (kind, ends), colour in zip((0, -0.12), intervals.items(), colours, strict=True):
     low, high = np.transpose(ends)
     rows = np.arange(len(pairs)) + shift
     ax.hlines(rows, low, high, color=colour, linewidth=3, label=f"{kind} 95% interval")
-ax.axvline(0, color="black", linewidth=1)
+ax.axvline(0, color=plotting.INK, linewidth=1)
 ax.set_yticks(range(len(pairs)), [f"{first} to {second}" for first, second in pairs])
 ax.set(xlabel="gain in image AUROC (points), seed 0")
 ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-plt.close(figure)
 figure
 
 # %% [markdown]
@@ -221,7 +210,7 @@ print([name for name, value in base.to_dict().items() if other.to_dict()[name] !
 predict.choice("order", ["yes", "no"])
 
 # %%
-steps = ablate("steps", DATA, [category.name], **(budget | {"seeds": (0,)}))
+steps = ablate("steps", category.root, [category.name], **(budget | {"seeds": (0,)}))
 assert [row.paper[0] for row in (steps.rows[0], steps.rows[-1])] == [95.7, 98.9]
 print(steps.markdown())
 

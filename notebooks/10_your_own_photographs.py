@@ -25,27 +25,27 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# Your folder: RCAE_DATA=path/to/my_parts (with normal/ in it). Without one we photograph our own.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import csv
 import shutil
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from data_utils import KitError, diagnose, open_category
+from data_utils import KitError, diagnose, find_data, open_category
 from data_utils.synthetic import draw
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.commands.prediction import predict_files
 from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
 from rcae_lite.widgets import Predictions
+
+# %% tags=["parameters"]
+# Your folder, with normal/ in it: data/ beside this notebook, or the environment variable
+# RCAE_DATA. Without one we photograph our own: so many normal and defective parts.
+data, name = find_data()
+photographs = 100, 20
+options = {}  # what differs from the preset "demo"
 
 # %% [markdown]
 # ## 1. The folder
@@ -84,11 +84,11 @@ def photograph(folder, normal, defective):
 
 
 # %%
-if DATA == "synthetic":
-    folder = Path("runs") / "10-photographs"
-    shutil.rmtree(folder, ignore_errors=True)
-    photograph(folder / "my_parts", *((24, 4) if FAST else (100, 20)))
-    DATA, CATEGORY = str(folder), "my_parts"
+ours = data == "synthetic"
+if ours:
+    data, name = str(Path("runs") / "10-photographs"), "my_parts"
+    shutil.rmtree(data, ignore_errors=True)
+    photograph(Path(data, name), *photographs)
 
 # %% [markdown]
 # ## 2. The doctor
@@ -108,17 +108,17 @@ predict.choice("fails", wrong)
 
 # %%
 try:
-    open_category(DATA, CATEGORY, size=128).decode()
+    open_category(data, name, size=128).decode()
     print("every file can be read")
 except KitError as error:
     print(error)
 
 # %%
-if Path(DATA).parts[-1] == "10-photographs":
+if ours:
     predict.reveal("fails", wrong[0])  # the others are read without a complaint
 
 # %%
-diagnosis = diagnose(DATA, CATEGORY, size=128)
+diagnosis = diagnose(data, name, size=128)
 print(diagnosis.summary())
 
 # %%
@@ -130,15 +130,15 @@ print(diagnosis.fix_plan())
 # an odd sharpness may be a bad photograph, or just another side of the part.
 
 # %%
-if Path(DATA).parts[-1] == "10-photographs":
-    for name in (
+if ours:
+    for part in (
         "normal/phone.jpg",
         "normal/000 copy.png",
         "normal/002.png",
         "defective/sorted_late.png",
     ):
-        (Path(DATA) / "my_parts" / name).unlink(missing_ok=True)
-    diagnosis = diagnose(DATA, CATEGORY, size=128)
+        Path(data, name, part).unlink(missing_ok=True)
+    diagnosis = diagnose(data, name, size=128)
     print(diagnosis.verdict())
 assert not diagnosis.errors, "mend the errors first: a result on these data would be wrong"
 
@@ -148,18 +148,17 @@ assert not diagnosis.errors, "mend the errors first: a result on these data woul
 # Before any training: which differences between good parts does the detector have to live with?
 
 # %%
-category = open_category(DATA, CATEGORY, size=128)
+category = open_category(data, name, size=128)
 category.decode()
 rng = np.random.default_rng(0)
 chosen = rng.permutation(len(category.train))[:6]
-figure, axes = plt.subplots(1, len(chosen), figsize=(10, 2.0), layout="constrained", squeeze=False)
+figure, axes = plotting.subplots(1, len(chosen), figsize=(10, 2.0), squeeze=False)
 for ax, index in zip(axes[0], chosen, strict=True):
     ax.imshow(category.train[int(index)].image.permute(1, 2, 0))
     ax.set_axis_off()
 figure.suptitle(
     f"{category.name}: {len(chosen)} of {len(category.train)} normal images", fontsize=10
 )
-plt.close(figure)
 figure
 
 # %% [markdown]
@@ -170,12 +169,9 @@ figure
 # photographs, another folder: an old checkpoint is never mixed with new data.
 
 # %%
-few = {"steps": 3, "batch_size": 4}
-half, pool = {"half_size_steps": 1}, {"pool_chunk": 8, "pool_chunks": 1}
-options = {"rcae": few | half, "dpn": few, "crd": few | pool} if FAST else {}
 detector = RcAEDetector.from_preset("demo", seed=0, **options)
-data = f"{category.name}-{category.fingerprint[:8]}"
-work = Path("runs") / f"10-{data}-{'fast' if FAST else detector.config.preset}"
+content = f"{category.name}-{category.fingerprint[:8]}"
+work = Path("runs") / f"10-{content}-{detector.config.preset}"
 detector.fit(category.train, checkpoint=work / "checkpoint")
 held_out = len(detector.calibration_scores)
 print(
@@ -230,14 +226,13 @@ hits, false = counts["10 defective"]
 predict.reveal("bet", "yes" if hits > false else "no")
 
 # %%
-figure, ax = plt.subplots(figsize=(5.4, 2.2), layout="constrained")
+figure, ax = plotting.subplots(figsize=(5.4, 2.2))
 hits, wrong = np.transpose(list(counts.values()))
 ax.barh(list(counts), hits, color=plotting.DEFECTIVE, label="a defect")
 ax.barh(list(counts), wrong, left=hits, color=plotting.NORMAL, label="a false alarm")
 ax.set(xlabel=f"alarms among {parts:,} parts")
 ax.invert_yaxis()
 ax.legend(frameon=False)
-plt.close(figure)
 figure
 
 # %% [markdown]
@@ -291,14 +286,13 @@ predict.reveal("p", 1 / (held_out + 1))
 
 # %%
 pictures = [Image.open(inbox.with_name("10-predictions") / f"{row['image']}.png") for row in rows]
-figure, axes = plt.subplots(1, len(rows), figsize=(10, 2.2), layout="constrained", squeeze=False)
+figure, axes = plotting.subplots(1, len(rows), figsize=(10, 2.2), squeeze=False)
 for ax, picture, row in zip(axes[0], pictures, rows, strict=True):
     ax.imshow(picture)
     ax.set_title(
         f"{row['image']}\n{'alarm' if row['defective'] == '1' else 'no alarm'}", fontsize=8
     )
     ax.set_axis_off()
-plt.close(figure)
 figure
 
 # %% [markdown]

@@ -24,12 +24,6 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-# The one line that chooses the data: "synthetic", or a folder with MVTec AD, VisA, your own images.
-import os
-
-DATA, CATEGORY = os.environ.get("RCAE_DATA", "synthetic"), os.environ.get("RCAE_CATEGORY")
-FAST = "RCAE_FAST" in os.environ  # the tests run every cell with far fewer steps
-
 import shutil
 import subprocess
 import sys
@@ -37,18 +31,23 @@ import time
 from functools import partial
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from data_utils import open_category
+from data_utils import find_category
 from rcae_lite import RcAE, ablate, plotting
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.draws import generator_for
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets import Predictions
+
+# %% tags=["parameters"]
+# The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
+# notebook, or the environment variable RCAE_DATA.
+category = find_category(size=128)
+train, test = category.train, category.test
 
 # %%
 # Recent GPUs round what goes into a convolution to 10 bits of mantissa ("TF32") unless this is off,
@@ -57,7 +56,6 @@ torch.backends.cudnn.allow_tf32 = False
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
 print(torch.cuda.get_device_name() if device.type == "cuda" else "no GPU here: that is fine")
-category = open_category(DATA, CATEGORY, size=128)
 images = category.train.images()[:16].float().to(device) / 255
 
 # %% [markdown]
@@ -75,7 +73,7 @@ predict.number("depth", "times the work", 1, 6)
 
 
 # %%
-def milliseconds(function, repeats=2 if FAST else 8):
+def milliseconds(function, repeats=8):
     """Median time of a call, after one that warms up."""
     times = []
     for _ in range(repeats + 1):
@@ -155,7 +153,7 @@ assert len(set(scores.bfloat16().tolist())) == 1
 predict.number("bfloat16", "grey levels on average", 0, 5)
 
 # %%
-trained = detector_for(category, fast=FAST).rcae
+trained = detector_for(category).rcae
 few = images[:1, :, :64, :64]
 with torch.inference_mode():
     full = trained(few)
@@ -325,7 +323,7 @@ for index in range(20):
 tiny = {"steps": 2, "batch_size": 4}
 sweep = {
     "preset": "demo",
-    "seeds": (0,) if FAST else (0, 1),
+    "seeds": (0, 1),
     "out": Path("runs") / "11-sweep",
     "device": "cpu",
     "size": 32,
@@ -398,7 +396,7 @@ predict.reveal("alone", "to the bit" if equal else "up to rounding")
 predict.choice("paper", ["hours", "days", "weeks", "months"])
 
 # %%
-side = 128 if FAST else 1024 if device.type == "cuda" else 256
+side = 1024 if device.type == "cuda" else 256
 batch = F.interpolate(images[:2], (side, side))
 network = RcAE(5, size=side, half_size=False, identity=False).to(device)
 
@@ -425,7 +423,7 @@ predict.reveal("paper", unit)
 
 # %%
 sides = [128, 256, 512, 1024]
-figure, ax = plt.subplots(figsize=(4.4, 2.8), layout="constrained")
+figure, ax = plotting.subplots(figsize=(4.4, 2.8))
 ax.loglog(sides, [hours * (s / 1024) ** 2 for s in sides], "o-", color=plotting.NORMAL)
 ax.set(
     xlabel="side of the image (pixels)",
@@ -434,7 +432,6 @@ ax.set(
 )
 ax.set_xticks(sides, [str(s) for s in sides])
 ax.minorticks_off()
-plt.close(figure)
 figure
 
 # %% [markdown]

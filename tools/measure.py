@@ -53,7 +53,7 @@ def measure(numbers: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for name in ("RCAE_DATA", "RCAE_CATEGORY", "RCAE_FAST"):
+    for name in ("RCAE_DATA", "RCAE_CATEGORY"):
         os.environ.pop(name, None)
     if sys.argv[1:2] == ["--run"]:
         print(run(Path(sys.argv[2])))

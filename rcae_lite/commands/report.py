@@ -61,11 +61,11 @@ class _Picture:
 
 
 def _picture(drawn: Figure | Axes, text: str, caption: str = "") -> _Picture:
-    """Render to a PNG in a data URI; ``text`` is what a screen reader says."""
+    """Render to a data URI; ``text`` is what a screen reader says."""
     figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
     assert isinstance(figure, NotebookFigure)
-    data = base64.b64encode(figure._repr_png_()).decode()
-    return _Picture(f"data:image/png;base64,{data}", text, caption)
+    data = base64.b64encode(figure.to_webp()).decode()
+    return _Picture(f"data:image/webp;base64,{data}", text, caption)
 
 
 def write_report(
@@ -127,7 +127,7 @@ def _plots(evaluation: Evaluation, baseline: Evaluation | None) -> list[_Picture
     plots: list[tuple[bool, Callable[[], Axes], str, str]] = [
         (
             True,
-            lambda: plotting.score_histogram(evaluation),
+            lambda: plotting.score_strip(evaluation),
             "histogram of the scores of normal and defective test images",
             "Scores of the test images. Good: the two colours apart, the threshold between them.",
         ),

@@ -18,12 +18,6 @@ __all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
 SHIPPED = Path(__file__).parent
 KINDS = ("full", "single_pass")
 
-# Enough steps to go through every line of a training run, for the tests of the notebooks.
-_FEW = {"steps": 3, "batch_size": 4}
-_FAST: dict[str, Any] = dict.fromkeys(("single_pass", "rcae", "dpn", "crd"), _FEW)
-_FAST["rcae"] = _FEW | {"half_size_steps": 1}
-_FAST["crd"] = _FEW | {"pool_chunk": 8, "pool_chunks": 1}
-
 
 def load_example(kind: str = "full", *, device: str = "auto") -> Detector:
     """Load a detector that ships with the kit.
@@ -60,31 +54,31 @@ def detector_for(
     category: Category,
     kind: str = "full",
     *,
-    fast: bool = False,
     stages: str | Path = Path("runs") / "stages",
+    **options: Any,
 ) -> Detector:
-    """Return a trained detector for a category: the shipped one, or one that is trained now.
+    """Return a trained detector for a category: a shipped one, or one that is trained now.
 
     Parameters
     ----------
     category : Category
         For the synthetic category that the shipped detectors know, they are returned. For any
         other one the preset ``demo`` is trained, in minutes on a CPU.
-    kind : {"full", "single_pass"}
-        As in `load_example`.
-    fast : bool
-        Train a few steps only: for tests of the code around it.
+    kind : {"full", "rcae_dpn", "rcae", "single_pass"}
+        What has to be trained: all of RcAE, DPN and CRD, or the first of them only, or the ConvAE
+        baseline. The shipped detector with all three stands for the first three kinds.
     stages : path
         Folder that keeps finished stages, so that the next call loads them.
+    **options
+        What differs from the preset, as in `rcae_lite.base.Detector.from_preset`.
 
     Raises
     ------
     KitError
         As `load_example` and `Detector.fit`.
     """
-    shipped = load_example(kind)
+    shipped = load_example("single_pass" if kind == "single_pass" else "full")
     known = ("synthetic", shipped.trained["category"], shipped.config.size)
     if (category.format, category.name, category.size) == known:
         return shipped
-    detector = DETECTORS[kind].from_preset("demo", **(_FAST if fast else {}))
-    return detector.fit(category.train, stages=stages)
+    return DETECTORS[kind].from_preset("demo", **options).fit(category.train, stages=stages)

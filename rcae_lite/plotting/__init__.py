@@ -6,6 +6,7 @@ so every function works in a notebook, in a script and on a server.
 
 from rcae_lite.plotting.curves import (
     changes_by_depth,
+    copied_by_size,
     loss_curves,
     pixel_curves,
     pro_curve,
@@ -13,7 +14,7 @@ from rcae_lite.plotting.curves import (
     residuals_by_depth,
     restoration,
     roc_curve,
-    score_histogram,
+    score_strip,
 )
 from rcae_lite.plotting.pictures import (
     compare_maps,
@@ -24,14 +25,16 @@ from rcae_lite.plotting.pictures import (
     residual_limit,
     trajectory_strip,
 )
-from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NORMAL
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, INK, NORMAL, subplots
 
 __all__ = [
     "BASELINE",
     "DEFECTIVE",
+    "INK",
     "NORMAL",
     "changes_by_depth",
     "compare_maps",
+    "copied_by_size",
     "detections",
     "gallery",
     "heat_map",
@@ -44,6 +47,7 @@ __all__ = [
     "residuals_by_depth",
     "restoration",
     "roc_curve",
-    "score_histogram",
+    "score_strip",
+    "subplots",
     "trajectory_strip",
 ]

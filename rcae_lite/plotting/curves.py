@@ -9,14 +9,16 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from data_utils.samples import GOOD
 from rcae_lite.config import DETECTOR_NAMES
 from rcae_lite.evaluation.curves import PRO_LIMIT
 from rcae_lite.evaluation.restoration import Restoration
 from rcae_lite.evaluation.results import Evaluation
-from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NORMAL, Array, NotebookFigure, new_axes
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, INK, NORMAL, Array, new_axes, subplots
 
 __all__ = [
     "changes_by_depth",
+    "copied_by_size",
     "loss_curves",
     "pixel_curves",
     "pro_curve",
@@ -24,8 +26,11 @@ __all__ = [
     "residuals_by_depth",
     "restoration",
     "roc_curve",
-    "score_histogram",
+    "score_strip",
 ]
+
+
+_GOLDEN = 0.618  # its multiples fill an interval evenly, in whatever number
 
 
 def pixel_curves(
@@ -118,22 +123,24 @@ def changes_by_depth(changes: Array, masks: Array, ax: Axes | None = None) -> Ax
     return ax
 
 
-def score_histogram(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
-    """Show the scores of normal and defective test images, and the threshold from normal ones."""
-    ax = new_axes(ax)
-    labels, scores = evaluation.labels, evaluation.scores
-    bins = np.histogram_bin_edges(scores, 24).tolist()
-    for label, name, colour in ((0, "normal", NORMAL), (1, "defective", DEFECTIVE)):
-        ax.hist(scores[labels == label], bins, alpha=0.6, color=colour, label=name)
+def score_strip(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Show the score of every test image as a dot, a row for each kind of defect.
+
+    The dashed line is the threshold from held-out normal images: what lies to its right is an
+    alarm. Dots are moved up and down so that they can be counted.
+    """
+    kinds = sorted({image.defect for image in evaluation.images}, key=lambda kind: kind != GOOD)
+    ax = new_axes(ax, (5.6, 1.2 + 0.42 * len(kinds)))
+    for level, kind in enumerate(kinds):
+        scores = np.array([image.score for image in evaluation.images if image.defect == kind])
+        shift = 0.56 * (np.arange(len(scores)) * _GOLDEN % 1 - 0.5)
+        colour = NORMAL if kind == GOOD else DEFECTIVE
+        ax.plot(scores, level + shift, ".", color=colour, alpha=0.7, markersize=5)
     limit = evaluation.threshold
-    ax.axvline(
-        limit.value,
-        color="black",
-        linestyle="--",
-        linewidth=1,
-        label=f"threshold (at most {100 * limit.false_alarm_rate:.1f}% false alarms)",
-    )
-    ax.set(xlabel="score (raw)", ylabel="test images")
+    text = f"threshold (at most {100 * limit.false_alarm_rate:.1f}% false alarms)"
+    ax.axvline(limit.value, color=INK, linestyle="--", linewidth=1, label=text)
+    ax.set_yticks(range(len(kinds)), kinds, parse_math=False)
+    ax.set(xlabel="score (raw)", ylim=(len(kinds) - 0.5, -0.5))
     ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -163,7 +170,7 @@ def roc_curve(
     ax = _curve(evaluation, "roc", "true-positive rate (images)", 1.0, baseline, ax)
     x, y = evaluation.false_positive_rate, evaluation.detection_rate
     if x is not None and y is not None:
-        ax.plot(x, y, "o", color="black", label="threshold from normals")
+        ax.plot(x, y, "o", color=INK, label="threshold from normals")
         ax.legend(frameon=False, loc="lower right", fontsize=8)
     return ax
 
@@ -179,7 +186,7 @@ def pro_curve(
     for point in evaluation.curves.get("pro_at_threshold", []):
         if point[0] > PRO_LIMIT:
             continue  # beyond the picture
-        ax.plot(*point, "o", color="black", label="threshold from normals", clip_on=False)
+        ax.plot(*point, "o", color=INK, label="threshold from normals", clip_on=False)
         ax.legend(frameon=False, loc="lower right", fontsize=8)
     return ax
 
@@ -205,10 +212,9 @@ def residual_ladder(
 
 def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
     """Show the loss of every stage over its optimiser steps, smoothed over 2% of them."""
-    with sns.axes_style("whitegrid"):
-        figure = NotebookFigure(figsize=(3.2 * max(1, len(losses)), 2.6), layout="constrained")
-        grid = figure.subplots(1, max(1, len(losses)), squeeze=False)[0]
-    for ax, (stage, points) in zip(grid, losses.items(), strict=False):
+    count = max(1, len(losses))
+    figure, grid = subplots(1, count, squeeze=False, figsize=(3.2 * count, 2.6))
+    for ax, (stage, points) in zip(grid[0], losses.items(), strict=False):
         steps, values = np.array(points).T
         width = max(1, len(values) // 50)
         smooth = np.convolve(values, np.ones(width) / width, mode="valid")
@@ -244,3 +250,32 @@ def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axe
     else:
         ax.legend(frameon=False, fontsize=7)
     return ax
+
+
+def copied_by_size(found: Mapping[str, Restoration]) -> Figure:
+    """Show how much of a painted defect is left after each round, a panel for each size.
+
+    Parameters
+    ----------
+    found : mapping of str to Restoration
+        As in `restoration`. What has a single depth is a dashed line: there is no second round.
+    """
+    sizes, colours = list(next(iter(found.values())).by_size), sns.color_palette("colorblind")
+    depths = range(1, 1 + max(len(one.copied_share) for one in found.values()))
+    figure, axes = subplots(
+        1, len(sizes), sharey=True, squeeze=False, figsize=(1.2 + 2.2 * len(sizes), 3.2)
+    )
+    for ax, size in zip(axes[0], sizes, strict=True):
+        for colour, (name, one) in zip(colours, found.items(), strict=False):
+            shares = one.by_size[size]["copied_share"]
+            label = DETECTOR_NAMES.get(name, name)
+            if len(shares) == 1:
+                ax.axhline(shares[0], color=colour, linestyle="--", label=label)
+            else:
+                ax.plot(depths[: len(shares)], shares, "o-", color=colour, label=label)
+        ax.set_title(f"{size} of the image", fontsize=9)
+        ax.set(xlabel="recursion depth n", ylim=(0, 1), xticks=depths)
+    axes[0][0].set_ylabel("share of the defect that is left")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    return figure

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.plotting.style import (
     COLOUR_MAP,
     Array,
-    NotebookFigure,
     bare,
     colour_bar,
     new_axes,
+    subplots,
     to_picture,
 )
 
@@ -78,6 +80,7 @@ def trajectory_strip(
     title: str = "",
     limits: tuple[float, float] | None = None,
     residual_top: float | None = None,
+    mask: Array | None = None,
 ) -> Figure:
     """Show the recursion: the reconstruction of every depth, what DPN adds, and the residuals.
 
@@ -98,6 +101,9 @@ def trajectory_strip(
     residual_top : float, optional
         Upper end of the residuals' colour scale, from the whole data set (see `residual_limit`);
         from these residuals by default.
+    mask : array, optional
+        (H, W) bool. Where it marks a defect, that is outlined, and two more rows show the last
+        reconstructions larger: at the defect, and at the most structured normal place.
 
     Returns
     -------
@@ -107,38 +113,73 @@ def trajectory_strip(
     """
     image, reconstructions = np.asarray(image), np.asarray(reconstructions)
     depths = reconstructions.shape[1]
-    residuals = np.abs(image[:, None] - reconstructions).mean(axis=0)  # (N, H, W)
     rows = [("reconstruction", reconstructions)]
     if enhanced is not None:
         rows.append(("with detail (DPN)", np.asarray(enhanced)))
+    places = _places(image, np.asarray(mask)) if mask is not None else {}
+    count = len(rows) + 1 + len(places)
     width = 1.5 * (depths + 1) + (0.9 if anomaly_map is None else 1.6)
-    figure = NotebookFigure(figsize=(width, 1.55 * (len(rows) + 1) + 0.3), layout="constrained")
-    grid = figure.subplots(len(rows) + 1, depths + 1, squeeze=False)
-    for row in grid[1:]:
+    figure, grid = subplots(count, depths + 1, squeeze=False, figsize=(width, 1.55 * count + 0.3))
+    for row in grid[1 : len(rows) + 1]:
         row[0].set_axis_off()
     bare(grid[0, 0], "image").imshow(to_picture(image))
+    if mask is not None:
+        _outline(grid[0, 0], mask)
     for row, (label, pictures) in zip(grid, rows, strict=False):
-        for depth in range(depths):
-            ax = bare(row[depth + 1], label=label if depth == 0 else "")
-            ax.imshow(to_picture(pictures[:, depth]))
+        _pictures(row[1:], pictures, label)
     for depth in range(depths):
         grid[0, depth + 1].set_title(f"n = {depth + 1}", fontsize=9)
+    residuals = np.abs(image[:, None] - reconstructions).mean(axis=0)  # (N, H, W)
     top = residual_limit(residuals) if residual_top is None else residual_top
-    for depth in range(depths):
-        ax = bare(grid[-1, depth + 1], label="residual" if depth == 0 else "")
-        ax.imshow(residuals[depth], cmap=COLOUR_MAP, vmin=0, vmax=top)
+    residual_row = grid[len(rows)]
+    for depth, residual in enumerate(residuals):
+        ax = bare(residual_row[depth + 1], label="residual" if depth == 0 else "")
+        ax.imshow(residual, cmap=COLOUR_MAP, vmin=0, vmax=top)
+    for row, (label, (down, across)) in zip(grid[len(rows) + 1 :], places.items(), strict=True):
+        bare(row[0], label=label).imshow(to_picture(image[:, down, across]))
+        _pictures(row[1:], rows[-1][1][:, :, down, across])
     # Beside all rows, so that every row gives way alike and the columns stay straight.
-    rows_in_all = len(grid)
-    last = rows_in_all - 1, rows_in_all
-    colour_bar(figure, 0, top, grid[:, 1:].flat, "|I $-$ I$_R$|, grey levels 0 to 1", row=last)
+    residual_place, map_place = (len(rows), count), (1, count)
+    unit = "|I $-$ I$_R$|, grey levels 0 to 1"
+    colour_bar(figure, 0, top, grid[:, 1:].flat, unit, row=residual_place)
     if anomaly_map is not None:
         low, high = limits or map_limits(np.asarray(anomaly_map))
         grid[1, 0].set_axis_on()
         heat_map(image, anomaly_map, low, high, grid[1, 0]).set_title("anomaly map", fontsize=9)
-        colour_bar(figure, low, high, grid[:, 0], "raw map", "left", row=(1, rows_in_all))
+        colour_bar(figure, low, high, grid[:, 0], "raw map", "left", row=map_place)
     if title:
         figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
+
+
+def _pictures(row: Sequence[Axes], pictures: np.ndarray, label: str = "") -> None:
+    """Show a sequence (3, N, H, W) in a row of axes."""
+    for depth, ax in enumerate(row):
+        bare(ax, label=label if depth == 0 else "").imshow(to_picture(pictures[:, depth]))
+
+
+def _places(image: np.ndarray, mask: np.ndarray) -> dict[str, tuple[slice, slice]]:
+    """Return where to look closer: the largest defect, and a normal place of the same size."""
+    if not mask.any():
+        return {}
+    numbers, _ = ndimage.label(mask)
+    down, across = ndimage.find_objects(numbers)[np.bincount(numbers.flat)[1:].argmax()]
+    extent = max(down.stop - down.start, across.stop - across.start)
+    side = min(max(2 * extent, min(mask.shape) // 5), *mask.shape)
+    edges = np.abs(np.gradient(image.mean(axis=0))).sum(axis=0)
+    structure = ndimage.uniform_filter(edges, side, mode="constant")
+    structure[ndimage.maximum_filter(mask, side)] = -1  # the square would touch the defect
+    centres = {
+        "the defect": ((down.start + down.stop) // 2, (across.start + across.stop) // 2),
+        "a normal place": np.unravel_index(structure.argmax(), mask.shape),
+    }
+    return {name: _square(centre, side, mask.shape) for name, centre in centres.items()}
+
+
+def _square(centre: Sequence[Any], side: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return a square around a centre, moved into the image."""
+    starts = [int(min(max(c - side // 2, 0), n - side)) for c, n in zip(centre, shape, strict=True)]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
 def detections(
@@ -160,8 +201,7 @@ def detections(
         Ends of the colour scale, from the whole data set; from ``maps`` by default.
     """
     low, high = limits or map_limits(np.stack([np.asarray(m) for m in maps]))
-    figure = NotebookFigure(figsize=(1.7 * len(images) + 1, 3.7), layout="constrained")
-    grid = figure.subplots(2, len(images), squeeze=False)
+    figure, grid = subplots(2, len(images), squeeze=False, figsize=(1.7 * len(images) + 1, 3.7))
     for column, (image, raw, mask, title) in enumerate(
         zip(images, maps, masks, titles, strict=True)
     ):
@@ -196,8 +236,8 @@ def gallery(
     """
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure = NotebookFigure(figsize=(1.7 * columns, 1.9 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, grid = subplots(rows, columns, squeeze=False, figsize=(1.7 * columns, 1.9 * rows))
+    grid = grid.ravel()
     for ax in grid[len(images) :]:
         ax.set_axis_off()
     for place, (ax, image, title) in enumerate(zip(grid, images, titles, strict=False)):
@@ -232,8 +272,7 @@ def compare_maps(
         What the numbers of the maps are, beside every colour bar: "spreads", for example.
     """
     count, rows = len(images), len(maps) + 1
-    figure = NotebookFigure(figsize=(1.6 * count + 1.2, 1.75 * rows), layout="constrained")
-    grid = figure.subplots(rows, count, squeeze=False)
+    figure, grid = subplots(rows, count, squeeze=False, figsize=(1.6 * count + 1.2, 1.75 * rows))
     for ax, image, mask, title in zip(grid[0], images, masks, titles, strict=True):
         bare(ax, title).imshow(to_picture(image))
         _outline(ax, mask)

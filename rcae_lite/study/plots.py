@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rcae_lite.plotting.curves import restoration as restoration_plane
-from rcae_lite.plotting.style import BASELINE, DEFECTIVE, NotebookFigure
+from rcae_lite.plotting.style import BASELINE, DEFECTIVE, subplots
 from rcae_lite.study.cost import QUANTITIES, Cost
 from rcae_lite.study.ladder import Rung
 from rcae_lite.study.restoration import RestorationTable
@@ -29,10 +29,7 @@ def ablation(table: Ablation) -> Figure:
     table : Ablation
         From `rcae_lite.ablate`.
     """
-    with sns.axes_style("whitegrid"):
-        height = 1.2 + 0.32 * len(table.rows)
-        figure = NotebookFigure(figsize=(8, height), layout="constrained")
-        axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = subplots(1, 2, sharey=True, figsize=(8, 1.2 + 0.32 * len(table.rows)))
     for place, (ax, metric) in enumerate(zip(axes, ("image_auroc", "pixel_auroc"), strict=True)):
         found = [table.values(row.label, metric) or [np.nan] for row in table.rows]
         levels = range(len(found))
@@ -57,9 +54,7 @@ def ladder(rungs: Sequence[Rung]) -> Figure:
     rungs : sequence of Rung
         From `rcae_lite.study.ladder.ladder`.
     """
-    with sns.axes_style("whitegrid"):
-        figure = NotebookFigure(figsize=(6, 0.8 + 0.3 * len(rungs)), layout="constrained")
-        ax = figure.subplots()
+    figure, ax = subplots(figsize=(6, 0.8 + 0.3 * len(rungs)))
     for level, rung in enumerate(rungs):
         control = not rung.name.startswith(("RcAE", "+"))
         colour = BASELINE if control else DEFECTIVE
@@ -81,9 +76,8 @@ def cost(table: Cost) -> Figure:
         From `rcae_lite.ablate`; a row of axes for each of its devices.
     """
     devices = table.devices
-    with sns.axes_style("whitegrid"):
-        figure = NotebookFigure(figsize=(9.5, 0.4 + 2.8 * len(devices)), layout="constrained")
-        axes = figure.subplots(len(devices), len(QUANTITIES), squeeze=False)
+    size = (9.5, 0.4 + 2.8 * len(devices))
+    figure, axes = subplots(len(devices), len(QUANTITIES), squeeze=False, figsize=size)
     for row, device in zip(axes, devices, strict=True):
         _cost_on(row, table.on(device))
         row[0].set_title(device, loc="left", fontsize=9)
@@ -119,11 +113,9 @@ def restoration(table: RestorationTable) -> Figure:
         From `rcae_lite.ablate`; its first seed is shown.
     """
     categories = list(dict.fromkeys(one.category for one in table.probed))
-    with sns.axes_style("whitegrid"):
-        size = (6.4 * len(categories), 3.4)
-        figure = NotebookFigure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(categories), squeeze=False)[0]
-    for ax, category in zip(axes, categories, strict=True):
+    count = len(categories)
+    figure, axes = subplots(1, count, squeeze=False, figsize=(6.4 * count, 3.4))
+    for ax, category in zip(axes[0], categories, strict=True):
         seed = table.probed[0].seed
         here = {o.label: o.found for o in table.probed if (o.category, o.seed) == (category, seed)}
         restoration_plane(here, ax)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import PATIENCE, wait_until
+from tests.notebooks.shortened import shorten
 
 SIDE = 32
 
@@ -41,15 +42,14 @@ for name in ("explorer", "painter"):
 
 
 TOUR = Path(__file__).parents[2] / "notebooks" / "08_explore_the_recursion.ipynb"
-FAST = "import os\nos.environ['RCAE_FAST'] = '1'"
 
 
 @pytest.fixture
 def tour(lab):
-    """Notebook 08 itself, in its fast mode; gives its name."""
+    """Notebook 08 itself, with the settings for tests; gives its name."""
     book = nbformat.read(TOUR, as_version=4)
-    for place, text in ((0, FAST), (len(book.cells) + 1, WATCH)):
-        book.cells.insert(place, nbformat.v4.new_code_cell(text))
+    shorten(book, TOUR.name[:2])
+    book.cells.append(nbformat.v4.new_code_cell(WATCH))
     nbformat.write(book, lab.folder / TOUR.name)
     return TOUR.name
 

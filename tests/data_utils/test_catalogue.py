@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_utils import DataError, diagnose, list_categories, open_category
-from data_utils.catalogue import locate
+from data_utils.catalogue import find_category, find_data, locate
 
 
 def test_categories_are_listed(mvtec_root: Path, visa_root: Path, folder_root: Path) -> None:
@@ -226,3 +226,58 @@ def test_the_fingerprint_follows_the_split(visa_root: Path) -> None:
         .replace("TMP", "train")
     )
     assert open_category(visa_root).fingerprint != before
+
+
+# What a lecture is about
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a notebook, and nobody has said where the data are."""
+    for name in ("RCAE_DATA", "RCAE_CATEGORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_any_data_a_lecture_is_about_synthetic_ones(beside: Path, capsys) -> None:
+    assert find_data() == ("synthetic", "washer")
+    assert find_data("bracket") == ("synthetic", "bracket")
+    said = capsys.readouterr().out
+    assert "category washer, of 6: washer, bracket" in said
+    assert "data: synthetic (no RCAE_DATA, and no folder data/ beside this notebook)" in said
+
+
+def test_a_folder_beside_the_notebook_is_found(beside: Path, mvtec_root: Path, capsys) -> None:
+    (beside / "data").symlink_to(mvtec_root)
+    category = find_category("can", size=32)
+    assert (category.name, category.format, category.size) == ("can", "mvtec", 32)
+    assert "data: data (beside this notebook)" in capsys.readouterr().out
+
+
+def test_the_environment_comes_first(
+    beside: Path, mvtec_root: Path, visa_root: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    (beside / "data").symlink_to(visa_root)
+    monkeypatch.setenv("RCAE_DATA", str(mvtec_root))
+    monkeypatch.setenv("RCAE_CATEGORY", "can")
+    assert find_data() == (str(mvtec_root), "can")
+    assert "(from RCAE_DATA)" in capsys.readouterr().out
+    assert find_data("lid") == (str(mvtec_root), "lid")  # what stands in the cell wins
+    monkeypatch.setenv("RCAE_DATA", str(mvtec_root / "can"))
+    assert find_category(size=32).fingerprint == open_category(mvtec_root, "can").fingerprint
+
+
+@pytest.mark.parametrize("name", ["RCAE_DATA", "RCAE_CATEGORY"])
+def test_what_the_environment_names_must_exist(
+    beside: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "nowhere")
+    with pytest.raises(DataError, match="nowhere"):
+        find_data()
+
+
+def test_a_folder_data_that_is_none_is_not_passed_over(beside: Path) -> None:
+    (beside / "data").mkdir()
+    with pytest.raises(DataError, match="no data set in a known layout"):
+        find_data()

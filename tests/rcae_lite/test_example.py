@@ -57,17 +57,25 @@ def test_the_category_it_knows_gets_the_shipped_detector(category):
     assert detector.trained["command"] == "python -m rcae_lite.example"
 
 
+@pytest.mark.parametrize("kind", ["rcae", "rcae_dpn"])
+def test_the_shipped_detector_stands_for_its_parts(kind, category):
+    assert (
+        example.detector_for(category, kind).rcae.depth == example.detector_for(category).rcae.depth
+    )
+
+
 def test_any_other_category_is_trained_on_once(tiny_category, tmp_path, monkeypatch):
     larger = dataclasses.replace(
         tiny_category, train=tiny_category.train.subset(range(12)), size=128, name="other"
     )
     larger.train.size, larger.train._images = 128, None
-    first = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
+    few = {"stages": tmp_path, "single_pass": {"steps": 3, "batch_size": 4}}
+    first = example.detector_for(larger, "single_pass", **few)
     assert isinstance(first, SinglePassDetector) and first.threshold is not None
     monkeypatch.setattr(
         "rcae_lite.training.trainer.train_stage", None
     )  # a second training would fail
-    second = example.detector_for(larger, "single_pass", fast=True, stages=tmp_path)
+    second = example.detector_for(larger, "single_pass", **few)
     image = larger.train.images()[:1] / 255
     residual = [d.trajectory(image).residuals for d in (first, second)]
     assert smooth(residual[0]).equal(smooth(residual[1]))

@@ -71,7 +71,7 @@ def report(folder, evaluation, *, images=(0, -1), losses=LOSSES, baseline=None) 
 def test_it_is_one_file_with_pictures_inside_and_described(tmp_path):
     page = report(tmp_path, make_evaluation())
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    assert page.links and all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert page.links and all(link.startswith("data:image/webp;base64,") for link in page.links)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     for image in page.images:
         assert image["alt"].strip()

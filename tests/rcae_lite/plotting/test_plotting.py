@@ -1,16 +1,20 @@
 """Plots show the numbers they are given, on one scale per figure, and leave no state behind."""
 
+import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from msgspec.structs import replace
+from PIL import Image
 
 from rcae_lite import plotting
 from rcae_lite.plotting.style import NORMAL
+from tests.overlaps import overlaps
 from tests.rcae_lite.evaluation.test_results import make_evaluation
 
 RNG = np.random.default_rng(0)
@@ -97,7 +101,7 @@ def test_every_row_of_maps_says_in_what_unit_it_is(unit):
 
 def test_a_perfect_reconstruction_can_be_drawn():
     perfect = np.repeat(IMAGE[:, None], 2, axis=1)
-    assert plotting.trajectory_strip(IMAGE, perfect)._repr_png_().startswith(b"\x89PNG")
+    assert plotting.trajectory_strip(IMAGE, perfect).to_webp().startswith(b"RIFF")
 
 
 def test_titles_are_not_formulas():
@@ -107,18 +111,87 @@ def test_titles_are_not_formulas():
         plotting.detections([IMAGE], [IMAGE[0]], [mask], [name]),
         plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS, title=name),
     ):
-        assert figure._repr_png_()
+        assert figure.to_webp()
 
 
-def test_histogram_counts_every_image_once_and_shows_the_threshold():
+def test_a_figure_shows_itself_sharply_and_in_words():
+    figure, ax = plotting.subplots(figsize=(4, 3))
+    ax.set(xlabel='steps "a"', ylabel="loss")
+    shown = figure._repr_html_()
+    assert 'style="width: 400px;' in shown and 'alt="loss over steps &quot;a&quot;"' in shown
+    with Image.open(io.BytesIO(figure.to_webp())) as picture:
+        assert picture.size == (800, 600)  # for sharp displays
+        assert picture.getpixel((0, 0))[3] == 0  # transparent, for a dark theme
+    assert to_rgb(ax.xaxis.label.get_color()) == to_rgb(plotting.INK)
+    assert plotting.heat_map(IMAGE, IMAGE[0], 0, 1).get_figure().description == "figure"
+
+
+@pytest.mark.parametrize("background", [(1, 1, 1), (0.067, 0.067, 0.067)])  # of JupyterLab's themes
+def test_text_is_legible_on_white_and_on_the_dark_theme(background):
+    light = [
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+        for r, g, b in (
+            [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+            for colour in (to_rgb(plotting.INK), background)
+        )
+    ]
+    assert (max(light) + 0.05) / (min(light) + 0.05) > 4  # WCAG asks for 3 in graphics
+
+
+def test_texts_that_lie_over_each_other_are_found():
+    figure, ax = plotting.subplots(figsize=(4, 3))
+    assert overlaps(figure) == []
+    ax.text(0.5, 0.5, "one")
+    ax.text(0.51, 0.5, "two")
+    ax.text(2, 0.5, "outside")
+    assert overlaps(figure) == ["'one' over 'two'", "'outside' leaves the figure"]
+
+
+def test_a_strip_of_scores_has_a_dot_for_every_image_and_the_threshold():
     evaluation = make_evaluation(40, 60)
-    ax = plotting.score_histogram(evaluation)
-    normal, defective = (sum(bar.get_height() for bar in part) for part in ax.containers)
-    assert (normal, defective) == (40, 60)
-    assert to_rgb(ax.containers[0][0].get_facecolor()) == pytest.approx(to_rgb(NORMAL))
-    (label,) = lines(ax)
-    assert lines(ax)[label][0, 0] == evaluation.threshold.value and "at most 5.0%" in label
-    plotting.score_histogram(make_evaluation(defective=0))
+    ax = plotting.score_strip(evaluation)
+    *dots, threshold = ax.get_lines()
+    assert [tick.get_text() for tick in ax.get_yticklabels()][0] == "good"
+    normal, defective = dots[0], dots[1:]
+    assert sorted(normal.get_xdata()) == sorted(evaluation.scores[evaluation.labels == 0])
+    assert sum(len(line.get_xdata()) for line in defective) == 60
+    assert len(set(normal.get_ydata())) == 40  # side by side: they can be counted
+    assert to_rgb(normal.get_color()) == pytest.approx(to_rgb(NORMAL))
+    assert threshold.get_xdata()[0] == evaluation.threshold.value
+    assert "at most 5.0%" in threshold.get_label()
+    assert len(plotting.score_strip(make_evaluation(defective=0)).get_lines()) == 2
+
+
+def test_a_strip_looks_closer_at_the_defect_and_at_a_normal_place_of_the_same_size():
+    image, mask = np.zeros((3, 40, 40)), np.zeros((40, 40), bool)
+    mask[4:8, 30:35], image[:, 4:8, 30:35] = True, 1
+    mask[20, 2] = True  # a smaller one
+    image[:, 20:, 10:12] = 0.5  # the structure of the part
+    steps = np.stack([image * 0.5, image * 0.2], axis=1)  # (3, N, H, W)
+    figure = plotting.trajectory_strip(image, steps, mask=mask)
+    assert overlaps(figure) == []
+    rows = {ax.get_ylabel(): ax.images[0].get_array() for ax in figure.axes if ax.images}
+    defect, normal = rows["the defect"], rows["a normal place"]
+    assert defect.shape == normal.shape == (10, 10, 3) and defect.sum() == 3 * 4 * 5
+    assert 0 < normal.max() <= 0.5  # with structure, without a defect
+    same = plotting.trajectory_strip(image, steps, mask=mask & False)
+    assert "the defect" not in [ax.get_ylabel() for ax in same.axes]
+    everywhere = plotting.trajectory_strip(image, steps, mask=mask | True)
+    assert {ax.images[0].get_array().shape[:2] for ax in everywhere.axes if ax.images} == {(40, 40)}
+
+
+def test_the_share_that_is_left_has_a_panel_for_every_size():
+    def found(*shares):
+        sizes = {"small": {"copied_share": shares}, "large": {"copied_share": shares[::-1]}}
+        return SimpleNamespace(copied_share=shares, by_size=sizes)
+
+    figure = plotting.copied_by_size({"rcae": found(0.9, 0.4, 0.1), "single_pass": found(0.3)})
+    assert [ax.get_title() for ax in figure.axes] == ["small of the image", "large of the image"]
+    small, large = map(lines, figure.axes)
+    assert small["RcAE"].tolist() == [[1, 0.9], [2, 0.4], [3, 0.1]]
+    assert large["RcAE"][:, 1].tolist() == [0.1, 0.4, 0.9]
+    assert set(small["single-pass autoencoder"][:, 1]) == {0.3}
+    assert figure.axes[0].get_ylim() == (0, 1) and overlaps(figure) == []
 
 
 def test_ladder_shows_the_residual_by_depth_and_both_detectors():
@@ -174,7 +247,7 @@ def test_maps_of_two_detectors_have_a_scale_each():
     assert (shown[2] == shown[4]).all() and (shown[4] == shown[5]).all()
     assert (shown[2] != shown[3]).any()
     assert [ax.get_ylabel() for ax in figure.axes[:6:2]] == ["image, true defect", "a", "b"]
-    assert plotting.compare_maps([IMAGE] * 2, masks, maps, ["x", "y"])._repr_png_()
+    assert plotting.compare_maps([IMAGE] * 2, masks, maps, ["x", "y"]).to_webp()
 
 
 def test_pixel_curves_are_the_residuals_of_the_named_pixels():
@@ -227,14 +300,14 @@ def test_loss_curves_have_a_panel_for_every_stage():
 
 def test_an_axes_that_is_given_is_drawn_into():
     first, second = Figure().subplots(1, 2)
-    assert plotting.score_histogram(make_evaluation(), first) is first and not second.lines
+    assert plotting.score_strip(make_evaluation(), first) is first and not second.lines
     assert plotting.heat_map(IMAGE, IMAGE[0], 0, 1, second) is second and second.images
 
 
 def test_no_figure_is_kept_by_pyplot():
     code = (
         "import sys; from rcae_lite import plotting; "
-        "plotting.loss_curves({'a': [(1, 1.0)]})._repr_png_(); "
+        "plotting.loss_curves({'a': [(1, 1.0)]}).to_webp(); "
         "plt = sys.modules.get('matplotlib.pyplot'); "
         "assert plt is None or not plt.get_fignums()"
     )

@@ -1,0 +1,48 @@
+"""Settings that let a lecture run in seconds, put into it from outside.
+
+A lecture's own settings stand in the cells tagged ``parameters``. What follows here is run after
+the last of them, as papermill would inject it.
+"""
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+FEW = "dict(steps=3, batch_size=4)"
+POOL = "pool_chunk=8, pool_chunks=1"
+PRESET = f"dict(rcae=dict({FEW}, half_size_steps=1), dpn={FEW}, crd=dict({FEW}, {POOL}))"
+EVERYWHERE = f"""\
+import functools
+
+from tests.overlaps import watch
+
+overlaps = watch()
+if "category" in globals():
+    train = category.train.subset(range(min(16, len(category.train))))
+    test = category.test.subset(range(0, len(category.test), 6))
+if "detector_for" in globals():
+    few = {PRESET} | dict(single_pass={FEW})
+    detector_for = functools.partial(detector_for, **few)
+"""
+OWN = {
+    "03": "STEPS = 3, 3",
+    "04": "STEPS = 3",
+    "05": f"OWN, STEPS = dict(images=16, steps=3), dict({FEW}, {POOL})",
+    "06": f"TRIED, options = 2, {PRESET}",
+    "07": "STEPS = 4\ntest = category.test.subset(range(0, len(category.test), 4))",
+    "08": "STEPS = 3",
+    "09": f"""budget |= dict(seeds=(0, 1), step_fraction=0.005, size=32)
+budget |= dict(rcae=dict(half_size_steps=0), crd=dict({POOL}, crop=0))""",
+    "10": f"photographs, options = (24, 4), {PRESET}",
+}
+
+
+def shorten(notebook: NotebookNode, number: str) -> None:
+    """Put the settings for the tests into a lecture, and a look at its figures at the end."""
+    places = [
+        place
+        for place, cell in enumerate(notebook.cells)
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    settings = EVERYWHERE + OWN.get(number, "")
+    notebook.cells.insert(places[-1] + 1, new_code_cell(settings))
+    notebook.cells.append(new_code_cell("assert not overlaps, overlaps"))
