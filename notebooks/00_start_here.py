@@ -76,6 +76,11 @@ plotting.gallery(
 #
 # Three networks were trained one after the other, on normal images only: **RcAE** rebuilds, **DPN**
 # brings detail back but not the defect, **CRD** reads the whole sequence of reconstructions.
+#
+# ![The image goes through RcAE, DPN and CRD to an anomaly map, a score and a threshold; below, what
+# each of the three stages of training learns](img/detector.svg)
+#
+# *A sketch: how far the scratch fades, and what comes back with the detail, is measured below.*
 
 # %%
 detector = detector_for(category)

@@ -139,6 +139,12 @@ class D(nn.Module):
 # The recursion is two loops. Deep images are small, and a layer on a map of 2 x 2 pixels has
 # nothing to see: so a round on a small image goes through fewer of the four layers. The weights are
 # the same.
+#
+# ![E compresses the image three times, to an eighth of its sides; from each compressed image D
+# leads back to full size, as often as E was applied](img/recursion.svg)
+#
+# *The recursion unrolled for N = 3. A sketch: section 5 measures how much of a defect goes, and
+# what goes with it.*
 
 # %%
 LAYERS = layers_at(128, N)

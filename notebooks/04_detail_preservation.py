@@ -270,6 +270,11 @@ plotting.copied_by_size(probed | controls)
 # removed the damage, the gradient still shows it, and adding it back costs. (The loss counts that
 # region once more, `dpn.mask_weight`. All of this is ours.)
 #
+# ![DPN sees the reconstruction and the edges it lacks, and adds a residual; below, training on
+# clean and on perturbed images, the clean image being the target of both](img/dpn.svg)
+#
+# *Above: what DPN sees and adds, as computed in section 1. Below: the two ways to train it.*
+#
 # We train two DPNs for the same few steps on the same frozen RcAE. RcAE's finished stage goes into
 # a folder where the training finds it, so that only DPN is trained.
 #

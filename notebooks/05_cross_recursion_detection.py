@@ -114,7 +114,15 @@ print(f"CRD: {detector.parameters()['crd']:,} parameters")
 # %% [markdown]
 # CRD learns many such kernels, over steps *and* places: `(1, 3, 3)` within each step, then
 # `(3, 1, 1)` across steps, on four levels of resolution. Only height and width are pooled; all
-# steps stay visible to the end, where one last kernel folds them into the map. Here is all of it.
+# steps stay visible to the end, where one last kernel folds them into the map.
+#
+# ![The image beside every enhanced reconstruction, the two kernels, and four levels with skips that
+# end in logits and a map](img/crd.svg)
+#
+# *What CRD sees, and what it does with it. Two more channels of ours are left out, the position
+# statistics: how far residual and colour are off what is normal at each place.*
+#
+# Here is all of it.
 
 
 # %%
