@@ -17,6 +17,7 @@ root_doc = "docs/index"
 include_patterns = [
     "docs/index.md",
     "docs/paper.md",
+    "docs/related.md",
     "docs/reference/*",
     "notebooks/*.ipynb",
     "notebooks/exercises/*.ipynb",

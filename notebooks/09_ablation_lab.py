@@ -247,7 +247,9 @@ predict.reveal("order", "yes" if last < every else "no")
 # | + DPN | 95.7 |
 # | + CRD | 98.9 |
 #
-# Ours: one category, a small training, several seeds.
+# Ours: one category, a small training, several seeds. Where PatchCore, EfficientAD, DRAEM and the
+# diffusion models stand beside it, and what we measured of them, is on [a page of its
+# own](../docs/related.md).
 
 # %%
 for row in table.rows:

@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from rcae_lite import config
 ROOT = Path(__file__).parent.parent
 PAGES = [page for folder in (".", "docs", "results") for page in (ROOT / folder).glob("*.md")]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RELATED = (ROOT / "docs/related.md").read_text(encoding="utf-8")
+REWRITTEN = "2026-11-28"  # the day of commit 52d7e0d, the recursion from the paper's full text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -49,3 +52,38 @@ def test_the_example_in_the_readme_runs(monkeypatch, tmp_path, capsys):
     for shape in re.findall(r"# (\(\d[\d, ]+\))(?::|$)", example, re.MULTILINE):
         assert f"torch.Size([{shape[1:-1]}])" in printed
     assert "image AUROC" in printed and (tmp_path / "scores.png").exists()
+
+
+INCLUDED = re.findall(r'```\{include\} \.\./(\S+)\n:start-after: "(.+)"\n```', RELATED)
+
+
+def test_related_work_shows_measured_tables_of_methods_that_it_explains():
+    assert len(INCLUDED) == RELATED.count("{include}") == 2
+    explained = re.findall(r"^\| \**(\w+)\** \(", RELATED, re.MULTILINE)
+    for name, heading in INCLUDED:
+        _, table = (ROOT / name).read_text(encoding="utf-8").split(heading)
+        assert "`python benchmarks/peers.py" in table and "code `" in table
+        measured = re.findall(r"^\| ([A-Z]\w+).* \| +[\d.]", table, re.MULTILINE)
+        assert len(measured) >= 3 and set(measured) <= set(explained), measured
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_related_work_says_which_code_its_tables_are_of():
+    """The day that the tables are measured anew, the warning has to go."""
+    older = []
+    for name, _ in INCLUDED:
+        (code,) = re.findall(r"code `(\w+)`", (ROOT / name).read_text(encoding="utf-8"))
+        command = ["git", "-C", str(ROOT), "show", "-s", "--format=%cs", code]
+        day = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        older.append(day < REWRITTEN)
+    assert all(older) == any(older), "one table is old, one is new: name the old one"
+    assert all(older) == ("measured before the recursion was rewritten" in RELATED)
+
+
+def test_related_work_has_a_source_for_every_method():
+    table, sources = RELATED.split("## Sources")
+    letters = re.findall(r"^- \((\w)\) ", sources, re.MULTILINE)
+    assert sorted(set(re.findall(r"\(([a-z])\)", table))) == letters
+    for source in sources.split("\n- ")[1:]:
+        assert re.search(r"arXiv \d{4}\.\d{5}\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)", source)
+        assert re.search(r"\b20\d\d\b", source) and source.count("*") == 2

@@ -24,6 +24,8 @@ RELEASED = (
     "LICENSE",
     "CITATION.cff",
     "docs/img",
+    "docs/related.md",
+    "notebooks/img",
     "results",
 )
 MINUTES = {"easy": 5, "medium": 12, "hard": 25}  # planned, for somebody who knows basic PyTorch

@@ -46,7 +46,7 @@ Sphinx(".", "docs", out, f"{out}/.doctrees", "html", options, None, warningiserr
 def site(tmp_path_factory):
     """The book: lecture 01 is run; the others count as executed, for they take minutes."""
     root = tmp_path_factory.mktemp("source")
-    for folder in ("docs", "notebooks"):
+    for folder in ("docs", "notebooks", "results"):
         shutil.copytree(ROOT / folder, root / folder)
     shutil.copy(ROOT / "README.md", root)
     kept = [f"notebooks/{path.name}" for path in LECTURES if path.stem[:2] != "01"]
