@@ -59,31 +59,33 @@ INCLUDED = re.findall(r'```\{include\} \.\./(\S+)\n:start-after: "(.+)"\n```', R
 
 def test_related_work_shows_measured_tables_of_methods_that_it_explains():
     assert len(INCLUDED) == RELATED.count("{include}") == 2
-    explained = re.findall(r"^\| \**(\w+)\** \(", RELATED, re.MULTILINE)
+    explained = re.findall(r"^\| \**(\w+)\** \|", RELATED, re.MULTILINE)
     for name, heading in INCLUDED:
         _, table = (ROOT / name).read_text(encoding="utf-8").split(heading)
         assert "`python benchmarks/peers.py" in table and "code `" in table
-        measured = re.findall(r"^\| ([A-Z]\w+).* \| +[\d.]", table, re.MULTILINE)
+        measured = re.findall(r"^\| ([A-Z]\w+)[^|]* \| +\d", table, re.MULTILINE)
         assert len(measured) >= 3 and set(measured) <= set(explained), measured
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_related_work_says_which_code_its_tables_are_of():
     """The day that the tables are measured anew, the warning has to go."""
     older = []
     for name, _ in INCLUDED:
         (code,) = re.findall(r"code `(\w+)`", (ROOT / name).read_text(encoding="utf-8"))
         command = ["git", "-C", str(ROOT), "show", "-s", "--format=%cs", code]
-        day = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        older.append(day < REWRITTEN)
+        shown = subprocess.run(command, check=False, capture_output=True, text=True)
+        if shown.returncode:
+            pytest.skip(f"commit {code} is not in this copy's history")
+        older.append(shown.stdout.strip() < REWRITTEN)
     assert all(older) == any(older), "one table is old, one is new: name the old one"
     assert all(older) == ("measured before the recursion was rewritten" in RELATED)
 
 
 def test_related_work_has_a_source_for_every_method():
     table, sources = RELATED.split("## Sources")
-    letters = re.findall(r"^- \((\w)\) ", sources, re.MULTILINE)
-    assert sorted(set(re.findall(r"\(([a-z])\)", table))) == letters
-    for source in sources.split("\n- ")[1:]:
-        assert re.search(r"arXiv \d{4}\.\d{5}\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)", source)
-        assert re.search(r"\b20\d\d\b", source) and source.count("*") == 2
+    methods = re.findall(r"^\| \**(\w+)\** \|", table, re.MULTILINE)[1:]  # without the head
+    cited = re.split(r"^- \*\*(\w+)\*\* ", sources, flags=re.MULTILINE)[1:]
+    assert cited[::2] == [*methods, "anomalib"]
+    for source in cited[1::2]:
+        assert re.search(r"\[arXiv (\d{4}\.\d{5})\]\(https://arxiv\.org/abs/\1\)", source), source
+        assert re.search(r"\b20\d\d\b", source) and source.count("*") == 2, source
