@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
@@ -108,7 +109,22 @@ def test_only_the_views_of_the_widgets_need_the_extra_lab():
         for path in sources(package)
         if OF_LAB & {name.split(".")[0] for name in imports(path)}
     }
-    assert asking == {"predictions.py", "views.py"}
+    assert asking == {"predictions.py", "quiz_view.py", "views.py"}
+
+
+@needs_git
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path):
+    pytest.importorskip("setuptools")
+    for name in (*PACKAGES, "pyproject.toml", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    build = "from setuptools.build_meta import build_wheel; build_wheel('wheel')"
+    result = run(sys.executable, "-c", build, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        missing = {*run("git", "ls-files", *PACKAGES).stdout.split()} - {*archive.namelist()}
+    assert not missing
 
 
 def test_imports_and_declared_dependencies_agree():

@@ -17,14 +17,16 @@ __all__ = [
     "RecursionExplorer",
     "ThresholdExplorer",
     "TrainingMonitor",
+    "quiz",
 ]
+HOMES = {"Predictions": "predictions", "quiz": "quiz_view"}  # of all others: "views"
 
 
 def __getattr__(name: str) -> Any:
     """Import the views when one of them is asked for, so that the page works without them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "predictions" if name == "Predictions" else "views"
+    module = HOMES.get(name, "views")
     try:
         return getattr(import_module(f"rcae_lite.widgets.{module}"), name)
     except ModuleNotFoundError as error:
