@@ -37,7 +37,7 @@ from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.example import detector_for
 from rcae_lite.study.restoration import probe_resizing
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -251,6 +251,12 @@ print({name: f"{seconds:.0f} s" for name, seconds in detector.trained["seconds"]
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("00")
+
+# %% [markdown]
 # ## Summary
 #
 # - The recursion turns one image into a *trajectory*; the anomaly is in how it develops.
@@ -258,6 +264,10 @@ predict.calibration()
 # - A score is the maximum of a map, a decision is a score above a threshold, and the threshold
 #   comes from normal images.
 # - Every figure has an interval: a test set this small does not support three digits.
+#
+# Where to go next: [01 Data and defects](01_data_and_defects.ipynb) looks at the data before any
+# network does. For the idea in its authors' words, read the abstract and the introduction of [the
+# paper](https://arxiv.org/abs/2512.11284).
 #
 # ## Exercises
 #

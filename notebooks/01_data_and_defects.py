@@ -37,7 +37,7 @@ from torch.nn import functional as F
 from data_utils import find_category
 from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -308,6 +308,12 @@ print(
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("01")
+
+# %% [markdown]
 # ## Summary
 #
 # - Training data are normal, test data are both, and no image is in both splits: check it.
@@ -315,6 +321,10 @@ predict.calibration()
 # - A mask is a set of pixels: not 0 is defective (of smoothed masks the brighter half), nearest if
 #   it must be resized at all.
 # - A method is worth its distance from the simplest detector, not from 0.5.
+#
+# Where to go next: [02 Why autoencoders copy defects](02_why_autoencoders_copy.ipynb) gives the
+# mean image a rival with layers. Section 5 of [07 Evaluate honestly](07_evaluate_honestly.ipynb)
+# shows what the resizing of a mask does to each metric.
 #
 # ## Exercises
 #

@@ -40,7 +40,7 @@ from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient, reconstruction_loss
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -333,6 +333,12 @@ plotting.residual_ladder(evaluation, single).get_figure()
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("02")
+
+# %% [markdown]
 # ## Summary
 #
 # - The loss knows normal images only; what happens to a defect is nobody's aim.
@@ -341,6 +347,9 @@ predict.calibration()
 #   compromise.
 # - A recursion gives a sequence instead, and a network that is trained to undo damage has a reason
 #   to forget it.
+#
+# Where to go next: [03 Recursion](03_recursion.ipynb) builds the network that is applied to its own
+# output. The paper's table of skips and shared weights shows how much hangs on each of the two.
 #
 # ## Exercises
 #

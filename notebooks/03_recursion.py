@@ -41,7 +41,7 @@ from rcae_lite.example import detector_for
 from rcae_lite.model.layers import layers_at
 from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.perturbations import perturb
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -525,6 +525,12 @@ plotting.residual_ladder(evaluation).get_figure()
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("03")
+
+# %% [markdown]
 # ## Summary
 #
 # - An encoder whose output is a valid input can be applied again; so can its decoder.
@@ -534,6 +540,10 @@ predict.calibration()
 # - The trajectory holds what no single depth has: *when* a region changes.
 # - Which depth separates best can depend on the defects, and normal images do not tell it. Notebook
 #   05 stops choosing.
+#
+# Where to go next: [04 Detail preservation](04_detail_preservation.ipynb) brings back what the deep
+# rounds lost. The whole network, with the trajectory in one batch per resolution, is
+# `rcae_lite/model/rcae.py`, a file to be read in one go.
 #
 # ## Exercises
 #

@@ -46,7 +46,7 @@ from rcae_lite.model.losses import gradient
 from rcae_lite.model.rcae import ConvAutoencoder
 from rcae_lite.study.restoration import probe_resizing
 from rcae_lite.training.checkpoint import StageStore
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -426,12 +426,22 @@ print(
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("04")
+
+# %% [markdown]
 # ## Summary
 #
 # - DPN outputs a residual; it sees the reconstruction and what it lacks of the image's *gradient*.
 # - PSNR and SSIM measure what it should do, the copied share what it must not do.
 # - On clean images every gradient is to be trusted. Only damage in the input teaches which not to.
 # - Detection decides: false alarms at an equal share of found defects.
+#
+# Where to go next: [05 Cross-recursion detection](05_cross_recursion_detection.ipynb) reads all
+# depths at once. The paper's method section claims that defects do not come back; read it beside
+# your figures of section 3.
 #
 # ## Exercises
 #

@@ -45,7 +45,7 @@ from rcae_lite.study import plots
 from rcae_lite.study.ladder import ladder
 from rcae_lite.training.checkpoint import StageStore
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -541,6 +541,12 @@ if not np.isnan(difference):
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("05")
+
+# %% [markdown]
 # ## Summary
 #
 # - CRD learns from painted anomalies with exact masks; what they lack, it may not find.
@@ -549,6 +555,10 @@ predict.calibration()
 # - A ladder with controls says which part did the work; a single figure for the whole does not.
 # - All steps are worth having where different defects vanish at different depths. Whether they do
 #   here is measured against chance, not by the number of different best depths.
+#
+# Where to go next: [06 Train on a category](06_train.ipynb) trains all three networks on your data.
+# Why overlapping intervals prove nothing is worked out in section 3 of [09 Ablation
+# lab](09_ablation_lab.ipynb).
 #
 # ## Exercises
 #

@@ -36,7 +36,7 @@ from data_utils import find_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.evaluation.thresholds import holdout_size
 from rcae_lite.training import checkpoint
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% [markdown]
 # ## 1. The data
@@ -304,6 +304,12 @@ for name, duration in detector.trained["seconds"].items():
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("06")
+
+# %% [markdown]
 # ## Summary
 #
 # - Three stages, three small networks; each sees normal images only, the later ones freeze the
@@ -311,6 +317,10 @@ predict.calibration()
 # - A training is a function of (preset, seed, data): count steps, not seconds, and draw the
 #   randomness of a step from its number. Then "resume" is exact, and can be asserted.
 # - The loop emits events; bars, curves and checkpoints listen.
+#
+# Where to go next: [07 Evaluate honestly](07_evaluate_honestly.ipynb) asks what the figures of your
+# training mean. Each stage, with its equation above the lines that minimise it, is in
+# `rcae_lite/training/stages.py`.
 #
 # ## Exercises
 #

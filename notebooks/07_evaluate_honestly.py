@@ -37,7 +37,7 @@ from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -465,6 +465,12 @@ for name in ("image_auroc", "pixel_auroc"):
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("07")
+
+# %% [markdown]
 # ## Summary
 #
 # - A figure without an interval and without its protocol is half a figure.
@@ -473,6 +479,10 @@ predict.calibration()
 # - Whatever is chosen on the test set is better on the test set. Measure it on a half that had no
 #   say.
 # - Enlarge maps, never shrink masks.
+#
+# Where to go next: [08 Explore the recursion](08_explore_the_recursion.ipynb) lets you drag the
+# threshold that was computed here. What its guarantee does and does not say is written down at the
+# top of `rcae_lite/evaluation/thresholds.py`.
 #
 # ## Exercises
 #

@@ -42,6 +42,7 @@ from rcae_lite.widgets import (
     RecursionExplorer,
     ThresholdExplorer,
     TrainingMonitor,
+    quiz,
 )
 
 # %% tags=["parameters"]
@@ -295,6 +296,12 @@ plotting.changes_by_depth(frames.changes[known] / 765, frames.masks[known]).get_
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("08")
+
+# %% [markdown]
 # ## Summary
 #
 # - One image becomes a trajectory. Depth trades detail against defects, and no depth suits all.
@@ -302,6 +309,10 @@ predict.calibration()
 # - What looks normal in colour, texture and place is invisible to a method that knows normality
 #   only through what it can rebuild.
 # - A threshold chosen on the test set flatters itself; the one from normal images has a bound.
+#
+# Where to go next: [09 Ablation lab](09_ablation_lab.ipynb) turns what you saw into experiments.
+# The paper's method section says what to expect of shallow and of deep rounds; compare it with your
+# answers to the tasks.
 #
 # ## Exercises
 #

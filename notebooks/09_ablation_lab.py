@@ -35,7 +35,7 @@ from data_utils import find_category, open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
 from rcae_lite.study import plots
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -278,12 +278,22 @@ assert 0.2 < alone < 0.3
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("09")
+
+# %% [markdown]
 # ## Summary
 #
 # - A row changes one thing, and says what else that changes: parameters, steps, data.
 # - Seeds give the spread of the training, the bootstrap gives that of the test images. A claim
 #   needs both; a paired comparison is the sharper one.
 # - Twelve comparisons at 95% bring a false success far more often than one. Decide beforehand.
+#
+# Where to go next: [10 Your own photographs](10_your_own_photographs.ipynb) leaves the prepared
+# data behind. The paper's ablation tables can be read anew now: ask of each row what else it
+# changes, and of how many seeds it is the mean.
 #
 # ## Exercises
 #

@@ -38,7 +38,7 @@ from data_utils.synthetic import draw
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.commands.prediction import predict_files
 from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # Your folder, with normal/ in it: data/ beside this notebook, or the environment variable
@@ -383,6 +383,12 @@ else:
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("10")
+
+# %% [markdown]
 # ## Summary
 #
 # - `normal/` is enough. `defective/` and `masks/` are for measuring, never for training.
@@ -390,6 +396,10 @@ predict.calibration()
 #   than any preset brings.
 # - The threshold is a promise about good parts; how many alarms are right depends on the line.
 # - Photograph normal and defective parts in the same session. A detector finds *whatever* differs.
+#
+# Where to go next: [11 GPU and beyond](11_gpu_and_beyond.ipynb) is for those whose parts need more
+# pixels than a laptop gives. What the promise rests on is section 2 of [07 Evaluate
+# honestly](07_evaluate_honestly.ipynb).
 #
 # ## Exercises
 #

@@ -41,7 +41,7 @@ from rcae_lite.example import detector_for
 from rcae_lite.model.losses import reconstruction_loss
 from rcae_lite.training.draws import generator_for
 from rcae_lite.training.pseudo_anomalies import VISIBLE
-from rcae_lite.widgets import Predictions
+from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -454,6 +454,12 @@ print(
 predict.calibration()
 
 # %% [markdown]
+# And a short quiz: click an option, and you see at once whether it is right, and why.
+
+# %%
+quiz("11")
+
+# %% [markdown]
 # ## Summary
 #
 # - One deep reconstruction is cheap; the whole trajectory costs a few times as much; resolution
@@ -462,6 +468,10 @@ predict.calibration()
 # - Averaging the gradients of equal parts is the gradient of the whole. Randomness that depends on
 #   the step alone lets ranks agree without talking.
 # - Independent trainings need a scheduler, not torchrun: joblib, on processes, dask or ray.
+#
+# Where to go next: this was the last lecture, so take your own photographs through [10 Your own
+# photographs](10_your_own_photographs.ipynb) with a larger preset. The paper's implementation
+# details stand beside ours in the preset `paper` of `rcae_lite/config.py`.
 #
 # ## Exercises
 #
