@@ -2,7 +2,7 @@
 
 ``OUT/student`` is a release of the kit with lectures and exercises; no line of a marked solution
 is in it. ``OUT/teacher`` has the notebooks with the solutions (nbgrader's "source" of an
-assignment), a plan with timings, the expected misconceptions and a rubric.
+assignment), a plan with timings, the expected misconceptions, the quizzes and a rubric.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import generate
 
 from data_utils import KitError
 from rcae_lite.exercises import EXERCISES
+from rcae_lite.exercises.quiz import FOLDER, QUIZZES
 from rcae_lite.storage.atomic import require_empty_folder, write_text
 
 RELEASED = (
@@ -57,6 +58,8 @@ easy, medium and hard exercise, {open} per open question. Points: 1, 2, 3, and 3
   out `../student`, which holds the same stubs.
 - [misconceptions.md](misconceptions.md): the mistakes to expect, as the checks recognise them.
 - [rubric.md](rubric.md): what the open questions are graded by.
+- [quizzes.md](quizzes.md): the quiz of each lecture, the right options ticked, and what each option
+  says of whoever chooses it.
 
 The checks help to learn; they do not supervise. The kit that students install holds reference code
 (`rcae_lite.model.losses.gradient`, for example), and a check accepts it as it accepts any right
@@ -96,6 +99,8 @@ def teacher(out: Path) -> None:
     write_text(out / "README.md", TEACH.format(plan=_plan(), **times))
     write_text(out / "misconceptions.md", _misconceptions())
     write_text(out / "rubric.md", RUBRIC + _model_answers())
+    quizzes = [(FOLDER / f"{name}.md").read_text(encoding="utf-8") for name in QUIZZES]
+    write_text(out / "quizzes.md", "\n".join(quizzes))
 
 
 def _checked(source: Path) -> list[str]:

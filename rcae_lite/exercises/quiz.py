@@ -21,7 +21,7 @@ from pathlib import Path
 
 from data_utils.errors import KitError
 
-__all__ = ["QUIZZES", "Option", "Question", "Quiz", "parse_quiz", "read_quiz"]
+__all__ = ["FOLDER", "QUIZZES", "Option", "Question", "Quiz", "parse_quiz", "read_quiz"]
 
 FOLDER = Path(__file__).with_name("quizzes")
 QUIZZES = sorted(path.stem for path in FOLDER.glob("*.md"))  # "00", "01", ...

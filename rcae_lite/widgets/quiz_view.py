@@ -13,7 +13,8 @@ __all__ = ["quiz"]
 
 STYLE = """<style>
 .rcae-quiz button { white-space: normal; text-align: left; line-height: 1.4; padding: 6px 12px; }
-.rcae-quiz pre { white-space: pre; overflow-x: auto; line-height: 1.3; }
+.rcae-quiz pre { white-space: pre; overflow-x: auto; line-height: 1.3; margin: 6px 12px; }
+.rcae-quiz > .widget-vbox { margin-bottom: 14px; }
 .rcae-quiz .widget-html-content { line-height: 1.5; max-width: 720px; }
 </style>"""
 
@@ -52,7 +53,8 @@ def _asked(state: Quiz, number: int, result: HTML) -> VBox:
     question = state.questions[number]
     asked = HTML(f"<b>{number + 1}. {escape(question.title)}</b><br>{_to_html(question.text)}")
     layout = Layout(width="100%", max_width="720px", height="auto")
-    buttons = [Button(description=option.text, layout=layout) for option in question.options]
+    labels = [re.sub("[`*]", "", option.text) for option in question.options]  # plain in a button
+    buttons = [Button(description=label, layout=layout) for label in labels]
     feedback = HTML(_status(""))
 
     def choose(button: Button) -> None:
@@ -77,8 +79,12 @@ def _status(text: str) -> str:
 
 
 def _to_html(text: str) -> str:
-    """Escape a text; `code` and fenced blocks become elements."""
+    """Escape a text; `code`, *emphasis* and fenced blocks become elements."""
     parts = escape(text).split("```")  # prose, block, prose, ...
-    parts[::2] = [re.sub(r"`(.+?)`", r"<code>\1</code>", part) for part in parts[::2]]
-    parts[1::2] = [f"<pre>{part.strip()}</pre>" for part in parts[1::2]]
+    for i, part in enumerate(parts):
+        if i % 2:
+            parts[i] = "<pre>" + part.strip("\n") + "</pre>"
+        else:
+            part = re.sub(r"\*(.+?)\*", r"<em>\1</em>", part)
+            parts[i] = re.sub(r"`(.+?)`", r"<code>\1</code>", part)
     return "".join(parts)

@@ -7,6 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from rcae_lite.exercises.quiz import read_quiz
 from tests.browser.conftest import PATIENCE, wait_until
 from tests.notebooks.shortened import shorten
 
@@ -213,3 +214,29 @@ def test_a_prediction_is_made_and_kept_in_jupyterlab(notebook, lab, shots):
     assert predictions()["03.gone"]["choice"] == "n = 2"
     assert predictions()["03.parameters"]["interval"][1] == 10
     page.screenshot(path=shots / "predictions.png")
+
+
+@pytest.mark.timeout(600)
+def test_a_quiz_answers_a_click_and_the_keyboard_in_jupyterlab(notebook, lab, shots):
+    asked = "from rcae_lite.widgets import quiz\nquiz('03')"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(asked)])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, lab.folder / "quiz.ipynb")
+    tab = notebook("quiz.ipynb")
+    page, box = tab.page, tab.page.locator(".rcae-quiz")
+    first = read_quiz("03").questions[0].options
+    right = next(option for option in first if option.right)
+
+    wrong = box.get_by_role("button", name=first[0].text.replace("`", ""))
+    wrong.click(timeout=PATIENCE)
+    box.get_by_role("status").filter(has_text="Not yet. " + first[0].feedback[:20]).wait_for()
+    page.keyboard.press("Tab")  # from the first option to the second, which is right
+    focused = box.locator("button:focus")
+    assert focused.inner_text() == right.text
+    page.keyboard.press("Enter")
+    box.get_by_role("status").filter(has_text="Right. " + right.feedback[:20]).wait_for()
+    box.get_by_role("status").filter(has_text="1 of 4 solved").wait_for()
+    for button in box.get_by_role("button").all():
+        held = button.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+        assert held, f"{button.inner_text()!r} is cut off"
+    box.screenshot(path=shots / "quiz.png")

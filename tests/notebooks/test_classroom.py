@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from rcae_lite.exercises import EXERCISES
+from rcae_lite.exercises.quiz import QUIZZES, read_quiz
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,7 @@ def test_the_teacher_finds_timings_misconceptions_and_a_rubric(packs, generator)
     rubric = (teacher / "rubric.md").read_text(encoding="utf-8")
     assert rubric.count("\n## ") == len(generator.SOLUTIONS) and "<!--" not in rubric
     assert len(list((teacher / "solutions").glob("*.ipynb"))) == len(generator.SOLUTIONS)
+    quizzes = (teacher / "quizzes.md").read_text(encoding="utf-8")
+    questions = [question for name in QUIZZES for question in read_quiz(name).questions]
+    assert all(f"## {question.title}\n" in quizzes for question in questions)
+    assert quizzes.count("- [x] ") == len(questions)

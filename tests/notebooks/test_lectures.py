@@ -50,6 +50,15 @@ def test_a_lecture_names_its_exercises(path):
             assert f"`{name}`" in asked, name
 
 
+@each
+def test_a_lecture_ends_with_its_quiz_and_says_where_to_go_next(path):
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+    assert f'quiz("{path.stem[:2]}")' == cells[-2] and cells[-1].startswith("## Summary\n")
+    summary = cells[-1].split("\n## Exercises\n")[0]
+    assert "\n\nWhere to go next: " in summary
+    assert "- [x]" not in prose(path)
+
+
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_links_lead_somewhere(path):
     for link in re.findall(r"\]\(([^)#\s]+)", prose(path)):
