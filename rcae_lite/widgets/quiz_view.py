@@ -13,6 +13,8 @@ __all__ = ["quiz"]
 
 STYLE = """<style>
 .rcae-quiz button { white-space: normal; text-align: left; line-height: 1.4; padding: 6px 12px; }
+.rcae-quiz button.mod-success { background: #1b6e3c; color: white; }
+.rcae-quiz button.mod-warning { background: #8a4b00; color: white; }
 .rcae-quiz pre { white-space: pre; overflow-x: auto; line-height: 1.3; margin: 6px 12px; }
 .rcae-quiz > .widget-vbox { margin-bottom: 14px; }
 .rcae-quiz .widget-html-content { line-height: 1.5; max-width: 720px; }
@@ -22,8 +24,9 @@ STYLE = """<style>
 def quiz(notebook: str) -> VBox:
     """Ask the questions of a lecture; a click on an option says at once whether it is right.
 
-    Options are buttons, so that they are reached with Tab and chosen with Enter or the space bar;
-    feedback is a status message, which screen readers announce.
+    Options are buttons, so that they are reached with Tab and chosen with Enter or the space bar
+    (the arrow keys of radio buttons would choose, and so answer, each one on the way); feedback is
+    a status message for screen readers.
 
     Parameters
     ----------
