@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from unittest import mock
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from rcae_lite.plotting.style import NotebookFigure
 
 SLACK = 0.5  # pixels: boxes that touch do not overlap
 
@@ -45,19 +48,35 @@ def labels_of_svg(page: Any, source: str, width: int) -> list[Label]:
 
 
 def labels_of_figure(figure: Figure) -> list[Label]:
-    """Draw a figure and measure its visible texts; the figure has to hold them."""
-    figure.draw_without_rendering()
-    frame = figure.bbox.extents
-    shown = [
-        text
-        for text in figure.findobj(Text)
-        if text.get_text().strip() and text.get_visible() and text.get_window_extent().width
-    ]
-    pixels = figure.dpi / 72
+    """Draw a figure and measure the texts that are drawn; the figure has to hold them."""
+    shown: list[Text] = []
+    draw = Text.draw
+
+    def remember(text: Text, renderer: Any) -> None:
+        draw(text, renderer)
+        if text.get_text().strip() and text.get_visible():
+            shown.append(text)
+
+    with mock.patch.object(Text, "draw", remember):
+        figure.draw_without_rendering()
+    frame, pixels = figure.bbox.extents, figure.dpi / 72
     return [
         Label(t.get_text(), t.get_window_extent().extents, frame, t.get_fontsize() * pixels)
         for t in shown
     ]
+
+
+def watch() -> list[str]:
+    """Look at every figure that a notebook shows from now on; return the faults, as they come."""
+    found, show = [], NotebookFigure._repr_html_
+
+    def looked_at(figure: NotebookFigure) -> str:
+        text = show(figure)
+        found.extend(f"{figure.description}: {fault}" for fault in faults(labels_of_figure(figure)))
+        return text
+
+    NotebookFigure._repr_html_ = looked_at  # type: ignore[method-assign]
+    return found
 
 
 def faults(labels: Sequence[Label]) -> list[str]:

@@ -250,8 +250,8 @@ def test_without_any_data_a_lecture_is_about_synthetic_ones(beside: Path, capsys
 
 def test_a_folder_beside_the_notebook_is_found(beside: Path, mvtec_root: Path, capsys) -> None:
     (beside / "data").symlink_to(mvtec_root)
-    category = find_category("can", size=32)
-    assert (category.name, category.format, category.size) == ("can", "mvtec", 32)
+    category = find_category("screw", size=32)
+    assert (category.name, category.format, category.size) == ("screw", "mvtec", 32)
     assert "data: data (beside this notebook)" in capsys.readouterr().out
 
 
@@ -260,12 +260,12 @@ def test_the_environment_comes_first(
 ) -> None:
     (beside / "data").symlink_to(visa_root)
     monkeypatch.setenv("RCAE_DATA", str(mvtec_root))
-    monkeypatch.setenv("RCAE_CATEGORY", "can")
-    assert find_data() == (str(mvtec_root), "can")
+    monkeypatch.setenv("RCAE_CATEGORY", "screw")
+    assert find_data() == (str(mvtec_root), "screw")
     assert "(from RCAE_DATA)" in capsys.readouterr().out
-    assert find_data("lid") == (str(mvtec_root), "lid")  # what stands in the cell wins
-    monkeypatch.setenv("RCAE_DATA", str(mvtec_root / "can"))
-    assert find_category(size=32).fingerprint == open_category(mvtec_root, "can").fingerprint
+    assert find_data("bottle") == (str(mvtec_root), "bottle")  # what stands in the cell wins
+    monkeypatch.setenv("RCAE_DATA", str(mvtec_root / "screw"))
+    assert find_category(size=32).fingerprint == open_category(mvtec_root, "screw").fingerprint
 
 
 @pytest.mark.parametrize("name", ["RCAE_DATA", "RCAE_CATEGORY"])

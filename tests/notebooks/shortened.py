@@ -13,7 +13,7 @@ PRESET = f"dict(rcae=dict({FEW}, half_size_steps=1), dpn={FEW}, crd=dict({FEW}, 
 EVERYWHERE = f"""\
 import functools
 
-from tests.overlaps import watch
+from tests.legible import watch
 
 overlaps = watch()
 if "category" in globals():

@@ -14,7 +14,7 @@ from PIL import Image
 
 from rcae_lite import plotting
 from rcae_lite.plotting.style import NORMAL
-from tests.overlaps import overlaps
+from tests.legible import faults, labels_of_figure
 from tests.rcae_lite.evaluation.test_results import make_evaluation
 
 RNG = np.random.default_rng(0)
@@ -138,15 +138,6 @@ def test_text_is_legible_on_white_and_on_the_dark_theme(background):
     assert (max(light) + 0.05) / (min(light) + 0.05) > 4  # WCAG asks for 3 in graphics
 
 
-def test_texts_that_lie_over_each_other_are_found():
-    figure, ax = plotting.subplots(figsize=(4, 3))
-    assert overlaps(figure) == []
-    ax.text(0.5, 0.5, "one")
-    ax.text(0.51, 0.5, "two")
-    ax.text(2, 0.5, "outside")
-    assert overlaps(figure) == ["'one' over 'two'", "'outside' leaves the figure"]
-
-
 def test_a_strip_of_scores_has_a_dot_for_every_image_and_the_threshold():
     evaluation = make_evaluation(40, 60)
     ax = plotting.score_strip(evaluation)
@@ -169,7 +160,7 @@ def test_a_strip_looks_closer_at_the_defect_and_at_a_normal_place_of_the_same_si
     image[:, 20:, 10:12] = 0.5  # the structure of the part
     steps = np.stack([image * 0.5, image * 0.2], axis=1)  # (3, N, H, W)
     figure = plotting.trajectory_strip(image, steps, mask=mask)
-    assert overlaps(figure) == []
+    assert not faults(labels_of_figure(figure))
     rows = {ax.get_ylabel(): ax.images[0].get_array() for ax in figure.axes if ax.images}
     defect, normal = rows["the defect"], rows["a normal place"]
     assert defect.shape == normal.shape == (10, 10, 3) and defect.sum() == 3 * 4 * 5
@@ -191,7 +182,7 @@ def test_the_share_that_is_left_has_a_panel_for_every_size():
     assert small["RcAE"].tolist() == [[1, 0.9], [2, 0.4], [3, 0.1]]
     assert large["RcAE"][:, 1].tolist() == [0.1, 0.4, 0.9]
     assert set(small["single-pass autoencoder"][:, 1]) == {0.3}
-    assert figure.axes[0].get_ylim() == (0, 1) and overlaps(figure) == []
+    assert figure.axes[0].get_ylim() == (0, 1) and not faults(labels_of_figure(figure))
 
 
 def test_ladder_shows_the_residual_by_depth_and_both_detectors():
