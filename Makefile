@@ -53,7 +53,7 @@ OUT ?= build/class
 class: $(LAB) ## write a student release and a teacher's pack into OUT
 	$(BIN)/python tools/classroom.py $(OUT)
 
-book: $(BOOK) ## run the notebooks, write the course as a web site: build/book/index.html
+book: $(BOOK) ## write the course as a web site: build/book/index.html
 	$(BIN)/sphinx-build -q -b html -c docs . build/book
 
 clean: ## remove caches and build products; keeps .venv and runs/

@@ -1,7 +1,7 @@
 """Sphinx: the course as a web site that needs no network; `make book` builds it.
 
-The root of the repository is the source, so that the lectures stand where they are. Each is run in
-a folder of its own and kept in a cache until it changes.
+The root of the repository is the source, so that the lectures stand where they are. What their
+cells show is in the notebooks (`python tools/execute.py`); nothing is run here.
 """
 
 from docutils import nodes
@@ -23,16 +23,8 @@ include_patterns = [
     "notebooks/exercises/*.ipynb",
 ]
 exclude_patterns = ["**/.ipynb_checkpoints", "notebooks/runs"]
-nb_execution_mode = "cache"
-nb_execution_excludepatterns = ["notebooks/exercises/*"]  # full of holes for the student to fill
-nb_execution_in_temp = True
-nb_execution_timeout = 1200
-nb_execution_raise_on_error = True
+nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict] = {}  # by default they come from a CDN
-nb_mime_priority_overrides = [  # live widgets need a kernel: their text is shown instead
-    ("html", "application/vnd.jupyter.widget-view+json", None),
-    ("html", "application/javascript", None),
-]
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3

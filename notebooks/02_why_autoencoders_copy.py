@@ -40,6 +40,7 @@ from rcae_lite import plotting
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.example import detector_for
 from rcae_lite.model.losses import gradient, reconstruction_loss
+from rcae_lite.study.verdict import verdict
 from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
@@ -328,6 +329,18 @@ for name, found in (("single pass", single), ("RcAE + DPN + CRD", evaluation)):
     print(f"{name:17} image AUROC {'-' if auroc is None else f'{100 * auroc.value:.1f}'}")
 print(f"copied share of a visible square: {share:.2f}; gradient kept: {100 * kept:.0f}%")
 plotting.residual_ladder(evaluation, single).get_figure()
+
+# %% [markdown]
+# **Verdict.** Each claim against what was measured here. A difference within the margin counts as
+# none; the margins are the same for all data.
+
+# %%
+verdict("one pass copies more than a quarter of a visible defect", share - 0.25, 0.05)
+verdict("one pass loses detail (share of the gradient)", 1 - kept.item(), 0.05)
+verdict("a faint defect is harder to tell than a strong one (AUROC)", strong - faint, 0.02)
+verdict("large squares are copied more than small ones", large - small, 0.05)
+once = copied_share(rebuild, normal, paint_square(normal, 16, 0.4)).item()
+verdict("the last round copies less than the single pass", once - shares[16][-1], 0.02)
 
 # %%
 predict.calibration()

@@ -3,14 +3,15 @@
 In ``notebooks/``, ``NN_name.py`` gives the lecture ``NN_name.ipynb``: links to Colab and Binder and
 a cell that installs the kit are put in. ``solutions/NN_name.py`` gives ``exercises/NN_name.ipynb``:
 what stands between the markers BEGIN SOLUTION and END SOLUTION is taken out, and the metadata for
-nbgrader are put in. A notebook is a function of its source alone: no outputs, and cell ids made
-from the cells' content, so that a change in one cell is a change in one cell of the diff.
+nbgrader are put in. A notebook is a function of its source alone, with cell ids made from their
+content, so that a change in one cell is a change in one cell of the diff. Only the outputs of a
+lecture come from elsewhere: `tools/execute.py` makes them, and they stay with their cells.
 """
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jupytext
@@ -51,9 +52,35 @@ class MarkerError(ValueError):
     """A solution that begins without ending, or ends without beginning."""
 
 
-def lecture(source: Path) -> str:
-    """Return the text of the notebook that belongs to a lecture's source."""
-    return _written(_with_start(jupytext.read(source, fmt="py:percent"), f"{source.stem}.ipynb"))
+def lecture(
+    source: Path,
+    outputs: Mapping[str, list[NotebookNode]] | None = None,
+    made_by: Mapping[str, str] | None = None,
+) -> str:
+    """Return the text of the notebook that belongs to a lecture's source.
+
+    With the outputs of its cells by their ids, and a note on what made them, if these are given
+    (`tools/execute.py` makes them).
+    """
+    notebook = _with_start(jupytext.read(source, fmt="py:percent"), f"{source.stem}.ipynb")
+    if made_by:
+        notebook.metadata["outputs"] = made_by
+    return _written(notebook, outputs or {})
+
+
+def code_of(notebook: NotebookNode) -> str:
+    """Return a digest of all code of a notebook: other code may show other things."""
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\n\n".join(cells).encode()).hexdigest()[:16]
+
+
+def kept(target: Path) -> tuple[dict[str, list[NotebookNode]], dict[str, str]]:
+    """Return the outputs of a notebook on disk by the ids of their cells, and what made them."""
+    if not target.exists():
+        return {}, {}
+    notebook = nbformat.read(target, as_version=4)
+    found = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+    return found, notebook.metadata.get("outputs", {})
 
 
 def solution(source: Path) -> str:
@@ -150,19 +177,24 @@ def _with_start(notebook: NotebookNode, target: str) -> NotebookNode:
     return notebook
 
 
-def _written(notebook: NotebookNode) -> str:
+def _written(
+    notebook: NotebookNode, outputs: Mapping[str, list[NotebookNode]] | None = None
+) -> str:
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         content = f"{cell.cell_type}\n{cell.source}"
         digest = hashlib.sha256(f"{content}\n{seen[content]}".encode()).hexdigest()
         seen[content] += 1  # two equal cells still get two ids
         cell["id"] = digest[:8]
+        if cell.cell_type == "code":
+            cell["outputs"] = (outputs or {}).get(cell.id, [])
     return jupytext.writes(notebook, fmt="ipynb")
 
 
-def pairs() -> dict[Path, str]:
-    """Every generated notebook and its text."""
-    lectures = {source.with_suffix(".ipynb"): lecture(source) for source in LECTURES}
+def pairs(*, outputs: bool = True) -> dict[Path, str]:
+    """Every generated notebook and its text; lectures keep the outputs that they have, or not."""
+    targets = [(source, source.with_suffix(".ipynb")) for source in LECTURES]
+    lectures = {t: lecture(source, *(kept(t) if outputs else ())) for source, t in targets}
     exercises = {
         FOLDER / "exercises" / f"{source.stem}.ipynb": exercise(source) for source in SOLUTIONS
     }

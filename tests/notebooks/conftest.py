@@ -14,3 +14,10 @@ def generator():
     import generate
 
     return generate
+
+
+@pytest.fixture(scope="session")
+def executor():
+    import execute
+
+    return execute

@@ -1,4 +1,4 @@
-"""Every notebook is what its source generates: format, ids, no outputs, stubs, grading."""
+"""Every notebook is what its source generates: format, ids, outputs, stubs, grading."""
 
 import json
 import re
@@ -38,16 +38,49 @@ def test_every_lecture_has_exercises():
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_notebook_is_valid_and_has_neither_outputs_nor_habits_of_one_machine(path):
+def test_a_notebook_is_valid_and_has_no_habits_of_one_machine(path):
     notebook = read(path)
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[0-9a-f]{8}", one) for one in ids)
+    assert "widgets" not in notebook.metadata
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            assert cell.outputs == [] and cell.execution_count is None
+            assert cell.execution_count is None
             assert not re.search(r"^\s*[!%]", cell.source, re.M), "shell magic"
             assert "num_workers" not in cell.source
+
+
+@pytest.mark.parametrize("source", LECTURES, ids=lambda path: path.stem)
+def test_a_lecture_shows_what_its_code_made(source, generator):
+    """Which code made the outputs is noted with them: a change of it asks for another execution."""
+    notebook = read(source.with_suffix(".ipynb"))
+    made_by, number = notebook.metadata.get("outputs", {}), source.name[:2]
+    again = f"run `python tools/execute.py {number}`"
+    assert made_by.get("code") == generator.code_of(notebook), again
+    assert made_by["command"] == f"python tools/execute.py {number}" and made_by["commit"]
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert any("<img" in out.get("data", {}).get("text/html", "") for out in outputs), again
+    for out in outputs:
+        assert out.get("name") != "stderr" and out.get("execution_count") is None
+        assert not [kind for kind in out.get("data", {}) if "widget" in kind]
+
+
+def test_other_code_asks_for_another_execution(generator, tmp_path):
+    source = tmp_path / "00_x.py"
+    source.write_text("# %% [markdown]\n# # Title\n\n# %%\na = 1\n\n# %%\nb = 2\n")
+    notebook = nbformat.reads(generator.lecture(source), as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    outputs = {cell.id: [nbformat.v4.new_output("stream", text="1")] for cell in cells[1:]}
+    made_by = {"code": generator.code_of(notebook)}
+    target = source.with_suffix(".ipynb")
+    target.write_text(generator.lecture(source, outputs, made_by))
+    source.write_text(source.read_text().replace("Title", "Other").replace("b = 2", "b = 3"))
+    found, note = generator.kept(target)
+    again = nbformat.reads(generator.lecture(source, found, note), as_version=4)
+    first, second = [cell.outputs for cell in again.cells if cell.cell_type == "code"][1:]
+    assert first == outputs[cells[1].id] and second == []  # what is unchanged keeps its outputs
+    assert again.metadata["outputs"]["code"] != generator.code_of(again)
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -81,7 +114,9 @@ def test_an_id_depends_on_its_own_cell_only(generator, tmp_path):
 
 @pytest.mark.parametrize("source", SOLUTIONS, ids=lambda path: path.stem)
 def test_an_exercise_holds_stubs_instead_of_answers(source, generator):
-    text = (NOTEBOOKS / "exercises" / f"{source.stem}.ipynb").read_text(encoding="utf-8")
+    path = NOTEBOOKS / "exercises" / f"{source.stem}.ipynb"
+    assert not any(cell.get("outputs") for cell in read(path).cells)
+    text = path.read_text(encoding="utf-8")
     hidden = generator.hidden_lines(source)
     assert hidden
     for line in hidden:

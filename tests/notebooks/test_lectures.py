@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
@@ -34,7 +35,7 @@ def test_a_lecture_says_what_it_costs_and_ends_as_all_of_them_do(path):
         assert f"\n## {heading}\n" in text, heading
     assert "Predict" in text and "Interpret" in text
     if "*Measured on a 2-core CPU: not yet" in text:
-        pytest.xfail("not measured yet: python tools/measure.py, on an idle machine")
+        pytest.xfail("not measured yet: python tools/execute.py, on an idle machine")
     measured = re.search(r"\*Measured on a 2-core CPU: ([\d.]+) minutes?, ([\d.]+) GB\.\*", text)
     assert measured, "no measured header"
     assert float(measured[1]) <= 10
@@ -94,20 +95,42 @@ def run(path, work, limit, *, short=True):
     return notebook, time.monotonic() - started
 
 
+def outputs_of(notebook):
+    return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
+
+
 @each
-def test_a_lecture_runs_from_top_to_bottom(path, tmp_path):
-    notebook, _ = run(path, tmp_path, 280)
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    shown = [out for out in outputs if "<img" in out.get("data", {}).get("text/html", "")]
-    assert len(shown) >= 1, "the plots must be shown, not only made"
+def test_a_lecture_runs_from_top_to_bottom_and_shows_what_stands_in_it(path, tmp_path, executor):
+    """Each cell gives outputs of the same kinds; the numbers are those of a short training."""
+    committed = outputs_of(nbformat.read(path, as_version=4))
+    ran = outputs_of(run(path, tmp_path, 280)[0])
+    assert any(
+        "<img" in out.get("data", {}).get("text/html", "") for o in ran.values() for out in o
+    )
+    for cell, outputs in committed.items():
+        assert executor.kinds(executor.shown(ran[cell])) == executor.kinds(outputs), cell
+
+
+def numbers(outputs):
+    """All numbers that are printed, but for those of the clock: lines with a unit of time."""
+    lines = [line for out in outputs for line in out.get("text", "").splitlines()]
+    clock = re.compile(r"\d (s|ms|seconds|minutes|hours|images/s)\b|per second|times as fast")
+    timeless = " ".join(line for line in lines if not clock.search(line))
+    return [float(number) for number in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", timeless)]
 
 
 @each
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_lecture_runs_at_full_size(path, monkeypatch, tmp_path):
+def test_a_lecture_shows_the_same_numbers_at_full_size(path, monkeypatch, tmp_path, executor):
+    """Another machine rounds otherwise: a tenth of each number, or of the unit, is allowed."""
     monkeypatch.delenv("OMP_NUM_THREADS")
-    _, seconds = run(path, tmp_path, 1500, short=False)
+    committed = outputs_of(nbformat.read(path, as_version=4))
+    notebook, seconds = run(path, tmp_path, 1500, short=False)
+    for cell, outputs in outputs_of(notebook).items():
+        now, then = numbers(executor.shown(outputs)), numbers(committed[cell])
+        assert len(now) == len(then), cell
+        np.testing.assert_allclose(now, then, rtol=0.1, atol=0.1, err_msg=cell)
     print(f"\n{path.stem}: {seconds / 60:.1f} minutes")
 
 
