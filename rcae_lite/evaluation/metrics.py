@@ -30,7 +30,14 @@ from rcae_lite.evaluation.curves import (
     pixel_curve,
 )
 
-__all__ = ["auroc_difference", "image_auroc", "image_f1_max", "image_metrics", "pixel_metrics"]
+__all__ = [
+    "auroc_difference",
+    "auroc_resamples",
+    "image_auroc",
+    "image_f1_max",
+    "image_metrics",
+    "pixel_metrics",
+]
 
 
 # -- image metrics -------------------------------------------------------------------------------
@@ -108,15 +115,35 @@ def auroc_difference(
     resamples, seed
         As in `image_metrics`.
     """
-    draws = _draws(labels, resamples, seed)
 
     def of_the_draws(detector: Sequence[np.ndarray]) -> np.ndarray:
-        return np.mean([resampled_image_metrics(labels, s, draws)[0] for s in detector], axis=0)
+        draws = [auroc_resamples(labels, s, resamples=resamples, seed=seed) for s in detector]
+        return np.mean(draws, axis=0)
 
     def mean(detector: Sequence[np.ndarray]) -> float:
         return float(np.mean([image_auroc(labels, scores) for scores in detector]))
 
     return percentile_interval(mean(ours) - mean(others), of_the_draws(ours) - of_the_draws(others))
+
+
+def auroc_resamples(
+    labels: np.ndarray, scores: np.ndarray, *, resamples: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Compute the image AUROC on every resample of the test images: (resamples,).
+
+    The resamples depend on the labels and the seed alone. So the difference of what two detectors
+    get is paired, and kept resamples compare any two of many detectors.
+
+    Parameters
+    ----------
+    labels : array
+        (M,) in {0, 1}, of both classes.
+    scores : array
+        (M,) raw scores.
+    resamples, seed
+        As in `image_metrics`.
+    """
+    return resampled_image_metrics(labels, scores, _draws(labels, resamples, seed))[0]
 
 
 def _draws(labels: np.ndarray, resamples: int, seed: int) -> np.ndarray:

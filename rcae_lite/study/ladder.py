@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,46 +14,135 @@ from torch import Tensor
 from data_utils import ImageSet, KitError
 from rcae_lite.baselines import SinglePassDetector, resize_trajectory
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.evaluation.bootstrap import Interval
-from rcae_lite.evaluation.metrics import auroc_difference, image_metrics
+from rcae_lite.evaluation.bootstrap import Interval, percentile_interval
+from rcae_lite.evaluation.curves import check_finite
+from rcae_lite.evaluation.metrics import auroc_resamples, image_auroc
 from rcae_lite.evaluation.scoring import smooth
 
-__all__ = ["Rung", "ladder", "mean_image_maps"]
+__all__ = ["SOURCES", "Ladder", "Parts", "Rung", "ladder", "mean_image_maps"]
+
+SOURCES = ("mean image", "single pass", "resizing", "RcAE")
+SHOWN = (2, 10)  # normal and defective images, at most, whose maps are kept
 
 _FLOOR = 0.01  # of the spread, in grey levels 0 to 1
 _BATCH = 8
 
 
-@dataclass(frozen=True)
-class Rung:
-    """What one more part of the method gives.
+class Parts(NamedTuple):
+    """Which parts work together.
 
     Parameters
     ----------
-    name : str
-        Of the part that is added, or of the control.
+    source : str
+        What rebuilds the image, one of `SOURCES`; all but "RcAE" are controls.
+    depth : int
+        n of the last reconstruction; 0 where the source has no depth.
+    dpn, crd, statistics : bool
+        Whether DPN, CRD and the position statistics come on top.
+    """
+
+    source: str
+    depth: int = 0
+    dpn: bool = False
+    crd: bool = False
+    statistics: bool = False
+
+    def __str__(self) -> str:
+        depth = [f"{self.source}, n = {self.depth}" if self.depth else self.source]
+        return " ".join(depth + [f"+ {name}" for name in self.added])
+
+    @property
+    def added(self) -> list[str]:
+        """What comes on top, in words."""
+        on = {"DPN": self.dpn, "CRD": self.crd, "position statistics": self.statistics}
+        return [name for name, is_on in on.items() if is_on]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What some parts of the method give together.
+
+    Parameters
+    ----------
+    parts : Parts
+        All that work together.
+    scores : np.ndarray
+        (M,) of all test images: the highest values of the smoothed maps.
     maps : Tensor
-        (M, H, W), smoothed; an image's score is its highest value.
+        (K, H, W) float16, smoothed, of `Ladder.images`.
     auroc : Interval
         Image AUROC with its 95% interval.
+    resampled : np.ndarray
+        Image AUROC on every bootstrap resample of the test images, the same ones for all rungs.
     gain : Interval or None
         Over the rung before, paired on the same images; None where it builds on none.
     """
 
-    name: str
+    parts: Parts
+    scores: np.ndarray
     maps: Tensor
     auroc: Interval
+    resampled: np.ndarray
     gain: Interval | None
 
     @property
-    def scores(self) -> np.ndarray:
-        """(M,)."""
-        return _scores(self.maps)
+    def name(self) -> str:
+        """On the ladder: of the part that was added last, or of the control."""
+        return f"+ {self.parts.added[-1]}" if self.parts.added else str(self.parts)
+
+    def over(self, other: Rung) -> Interval:
+        """Return AUROC minus another rung's, paired: no network runs, nothing is drawn again."""
+        difference = self.auroc.value - other.auroc.value
+        return percentile_interval(difference, self.resampled - other.resampled)
+
+
+@dataclass(frozen=True)
+class Ladder(Sequence[Rung]):
+    """A sequence of rungs, and whatever else was measured on the way.
+
+    Parameters
+    ----------
+    measured : dict of Parts to Rung
+        Every combination: the rungs, and resizing and DPN at each depth.
+    depth : int
+        N.
+    labels : np.ndarray
+        (M,) of all test images.
+    shown : list of int
+        Places in the test set of the images whose maps are kept: 2 normal and 10 defective ones
+        where there are as many, evenly spaced.
+    images : ImageSet
+        These images.
+    """
+
+    measured: dict[Parts, Rung]
+    depth: int
+    labels: np.ndarray
+    shown: list[int]
+    images: ImageSet
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The controls, RcAE at each depth, and one part after the other on top of depth N."""
+        return [rung for parts, rung in self.measured.items() if self._on_ladder(parts)]
+
+    def _on_ladder(self, parts: Parts) -> bool:
+        plain = parts.source == "RcAE" and not parts.added
+        return plain or parts.depth in (0, self.depth)
+
+    def __len__(self) -> int:
+        return len(self.rungs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rungs[index]
+
+    def __iter__(self) -> Iterator[Rung]:
+        return iter(self.rungs)
 
 
 def ladder(
     detector: RcAEDetector, single_pass: SinglePassDetector, train: ImageSet, test: ImageSet
-) -> list[Rung]:
+) -> Ladder:
     """Score the test images by the controls, then by the method, one part after the other.
 
     CRD is one network, trained with the position statistics among its inputs; its rung leaves out
@@ -69,7 +161,7 @@ def ladder(
 
     Returns
     -------
-    list of Rung
+    Ladder
         The mean image, the single pass, resizing without a network; RcAE at each depth; DPN, CRD,
         and position statistics where the detector has them.
 
@@ -84,18 +176,22 @@ def ladder(
             "the test set has one class only; a ladder needs normal and defective images"
         )
     images, depth = test.images() / 255, detector.config.rcae.depth
-    controls = {
-        "mean image": smooth(mean_image_maps(train.images() / 255, images)),
-        "single pass": single_pass.predict(images).anomaly_map,
-        "resizing": smooth((images - resize_trajectory(images, depth)[:, :, -1]).abs().mean(dim=1)),
-    }
-    method = _method_maps(detector, images)
-    rungs = [_rung(labels, name, maps, None) for name, maps in controls.items()]
-    before = None
-    for name, maps in method.items():
-        rungs.append(_rung(labels, name, maps, before if name.startswith("+") else None))
-        before = maps
-    return rungs
+    simple = mean_image_maps(train.images() / 255, images)
+    shown, scores, maps = _shown(labels), defaultdict(list), defaultdict(list)
+    for places in torch.arange(len(images)).split(_BATCH):
+        raw = {Parts("mean image"): simple[places]}
+        raw |= _maps_of(detector, single_pass, images[places])
+        for parts, one in raw.items():
+            smoothed = smooth(one.float().cpu())
+            scores[parts].append(smoothed.flatten(1).amax(dim=1).double())
+            maps[parts].append(smoothed[torch.isin(places, shown)].half())
+    measured: dict[Parts, Rung] = {}
+    for parts, found in scores.items():
+        below = _without_last(parts)
+        before = measured[below] if below else None
+        rung = _rung(labels, parts, torch.cat(found).numpy(), torch.cat(maps[parts]), before)
+        measured[parts] = rung
+    return Ladder(measured, depth, labels, shown.tolist(), test.subset(shown.tolist()))
 
 
 def mean_image_maps(train: Tensor, images: Tensor) -> Tensor:
@@ -116,32 +212,50 @@ def mean_image_maps(train: Tensor, images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _method_maps(detector: RcAEDetector, images: Tensor) -> dict[str, Tensor]:
-    parts = [_maps_of(detector, part) for part in images.split(_BATCH)]
-    return {name: smooth(torch.cat([part[name] for part in parts])) for name in parts[0]}
-
-
-def _maps_of(detector: RcAEDetector, images: Tensor) -> dict[str, Tensor]:
+def _maps_of(
+    detector: RcAEDetector, single_pass: SinglePassDetector, images: Tensor
+) -> dict[Parts, Tensor]:
     """Follow the recursion: the residual at every depth, after DPN, and what CRD makes of it."""
-    trajectory = detector.trajectory(images)
-    assert trajectory.enhanced is not None
-    plain = trajectory.residuals  # (B, N, H, W)
-    maps = {f"RcAE, n = {n + 1}": plain[:, n] for n in range(plain.shape[1])}
-    maps["+ DPN"] = (trajectory.images - trajectory.enhanced[:, :, -1]).abs().mean(dim=1)
-    maps["+ CRD"] = detector.surprise(trajectory, statistics=False)
+    depth = detector.config.rcae.depth
+    found = detector.trajectory(images)
+    assert found.enhanced is not None
+    resized = (images.unsqueeze(2) - resize_trajectory(images, depth)).abs().mean(dim=1)
+    enhanced = (found.images.unsqueeze(2) - found.enhanced).abs().mean(dim=1)  # (B, N, H, W)
+    steps = [(n + 1, n) for n in range(depth)]
+    maps = {Parts("single pass"): single_pass.trajectory(images).residuals[:, -1]}
+    maps |= {Parts("resizing", n): resized[:, at] for n, at in steps}
+    maps |= {Parts("RcAE", n): found.residuals[:, at] for n, at in steps}
+    maps |= {Parts("RcAE", n, dpn=True): enhanced[:, at] for n, at in steps}
+    whole = Parts("RcAE", depth, dpn=True, crd=True)
+    maps[whole] = detector.surprise(found, statistics=False)
     if detector.crd.statistics is not None:
-        maps["+ position statistics"] = detector.surprise(trajectory)
-    return {name: one.float().cpu() for name, one in maps.items()}
+        maps[whole._replace(statistics=True)] = detector.surprise(found)
+    return maps
 
 
-def _rung(labels: np.ndarray, name: str, maps: Tensor, before: Tensor | None) -> Rung:
-    auroc = image_metrics(labels, _scores(maps))["image_auroc"]
-    assert auroc is not None
-    gain = (
-        auroc_difference(labels, [_scores(maps)], [_scores(before)]) if before is not None else None
-    )
-    return Rung(name, maps, auroc, gain)
+def _shown(labels: np.ndarray) -> Tensor:
+    """Choose images of both classes, evenly spaced: the defects of a kind lie side by side."""
+    chosen = []
+    for label, most in enumerate(SHOWN):
+        places = np.flatnonzero(labels == label)
+        spaced = np.linspace(0, len(places) - 1, min(most, len(places)))
+        chosen += places[spaced.astype(int)].tolist()
+    return torch.tensor(sorted(chosen))
 
 
-def _scores(maps: Tensor) -> np.ndarray:
-    return maps.flatten(1).amax(dim=1).double().numpy()
+def _without_last(parts: Parts) -> Parts | None:
+    """Take the part off that was added last; None where nothing was."""
+    last = len(parts.added) - 1  # they are added in this order
+    if last < 0:
+        return None
+    return Parts(parts.source, parts.depth, *(place < last for place in range(3)))
+
+
+def _rung(
+    labels: np.ndarray, parts: Parts, scores: np.ndarray, maps: Tensor, before: Rung | None
+) -> Rung:
+    check_finite(scores, f"the image scores of {parts}")
+    resampled = auroc_resamples(labels, scores)
+    auroc = percentile_interval(image_auroc(labels, scores), resampled)
+    rung = Rung(parts, scores, maps, auroc, resampled, None)
+    return replace(rung, gain=rung.over(before)) if before else rung

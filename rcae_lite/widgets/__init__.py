@@ -11,6 +11,7 @@ from typing import Any
 from data_utils.errors import KitError
 
 __all__ = [
+    "ComponentLadder",
     "DefectPainter",
     "ModelComparison",
     "Predictions",
@@ -19,7 +20,8 @@ __all__ = [
     "TrainingMonitor",
     "quiz",
 ]
-HOMES = {"Predictions": "predictions", "quiz": "quiz_view"}  # of all others: "views"
+# Of all others: "views".
+HOMES = {"ComponentLadder": "ladder", "Predictions": "predictions", "quiz": "quiz_view"}
 
 
 def __getattr__(name: str) -> Any:

@@ -240,3 +240,58 @@ def test_a_quiz_answers_a_click_and_the_keyboard_in_jupyterlab(notebook, lab, sh
         held = button.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
         assert held, f"{button.inner_text()!r} is cut off"
     box.screenshot(path=shots / "quiz.png")
+
+
+LADDER = """
+import json, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from data_utils import open_category
+from rcae_lite.example import load_example
+from rcae_lite.study.ladder import ladder
+from rcae_lite.widgets import ComponentLadder
+category = open_category("synthetic", size=128)
+test = category.test.subset(range(0, len(category.test), 4))
+found = ladder(load_example(), load_example("single_pass"), category.train, test)
+def table(rung):
+    differences = {str(p): str(rung.over(other)) for p, other in found.measured.items()}
+    return {"auroc": str(rung.auroc), "differences": differences}
+text = json.dumps({str(parts): table(rung) for parts, rung in found.measured.items()})
+Path("ladder.json").write_text(text)
+ComponentLadder(found)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_parts_are_ticked_on_and_off_in_jupyterlab(notebook, lab, shots):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LADDER)])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, lab.folder / "ladder.ipynb")
+    page = notebook("ladder.ipynb").page
+    table = page.locator("table.rcae-ladder")
+    table.wait_for(timeout=PATIENCE)
+    measured = json.loads((lab.folder / "ladder.json").read_text())
+
+    def shows(now, reference):
+        """Wait for the table to say what these two give, in the kernel's figures."""
+        table.get_by_text(now, exact=True).wait_for()
+        table.get_by_text(f"compared with: {reference}", exact=True).wait_for()
+        text = table.inner_text().replace("+0", "0").replace("\t", " ")
+        assert measured[now]["auroc"] in text and measured[reference]["auroc"] in text
+        assert measured[now]["differences"][reference] in text
+
+    dpn, crd = page.get_by_label("DPN"), page.get_by_label("CRD")
+    shows("RcAE, n = 3", "single pass")
+    assert crd.is_disabled() and page.get_by_text("tick DPN first").is_visible()
+    pictures = page.locator("div.rcae-ladder img")
+    before = pictures.nth(2).get_attribute("src")
+    dpn.focus()
+    page.keyboard.press("Space")
+    shows("RcAE, n = 3 + DPN", "single pass")
+    assert pictures.nth(2).get_attribute("src") != before
+    page.get_by_role("button", name="the reference").click()
+    shows("RcAE, n = 3 + DPN", "RcAE, n = 3 + DPN")
+    crd.check()
+    shows("RcAE, n = 3 + DPN + CRD", "RcAE, n = 3 + DPN")
+    assert dpn.is_disabled()
+    page.locator(".jp-OutputArea-output", has=table).screenshot(path=shots / "ladder.png")

@@ -24,7 +24,8 @@ def test_the_rungs_are_what_the_detectors_give(rungs, tiny_detector, tiny_catego
     found, single = rungs
     test, images = tiny_category.test, tiny_category.test.images() / 255
     depth = tiny_detector.config.rcae.depth
-    names = ["mean image", "single pass", "resizing", *(f"RcAE, n = {n + 1}" for n in range(depth))]
+    names = ["mean image", "single pass", f"resizing, n = {depth}"]
+    names += [*(f"RcAE, n = {n + 1}" for n in range(depth))]
     assert list(found)[: 3 + depth + 2] == [*names, "+ DPN", "+ CRD"]
     evaluation = tiny_detector.evaluate(test)
     for n, auroc in enumerate(evaluation.residual_auroc_by_depth, start=1):
