@@ -376,6 +376,46 @@ figure
 # nearly all draws give an AUROC of 1 the interval ends there, and the rule bends.)
 
 # %% [markdown]
+# ### Two detectors on the same images
+#
+# Here is the ladder of notebook 05 again, with an interval on every rung. Do two rungs differ? It
+# is tempting to look whether their intervals overlap. But both were judged on the *same* images:
+# draw these again, the same ones for both, and look at the difference of the two AUROCs. That is
+# the paired interval.
+#
+# **Predict:** of the pairs of rungs whose intervals overlap, are some apart in the paired interval?
+
+# %%
+predict.choice("overlap", ["none", "some"])
+
+# %%
+from itertools import combinations
+
+from rcae_lite.study import plots
+from rcae_lite.study.ladder import ladder
+
+rungs = ladder(detector, detector_for(category, "single_pass"), category.train, test)
+plots.ladder(rungs)
+
+# %%
+overlapping, apart = 0, []
+for a, b in combinations(rungs, 2):
+    if a.auroc.low <= b.auroc.high and b.auroc.low <= a.auroc.high:
+        overlapping, gain = overlapping + 1, b.over(a)
+        if not gain.low <= 0 <= gain.high:
+            apart.append(f"{b.parts} over {a.parts}: {gain.value:+.3f}")
+pairs = len(rungs) * (len(rungs) - 1) // 2
+print(f"intervals overlap: {overlapping} of {pairs} pairs; {len(apart)} of these are apart, paired")
+print("\n".join(apart))
+predict.reveal("overlap", "some" if apart else "none")
+
+# %% [markdown]
+# **Interpret:** a single interval says how far *one* figure moves with the test images. What is
+# hard about an image is often hard for both detectors, and cancels in their difference. So a
+# comparison needs the interval of the difference; overlapping intervals prove nothing. (And whoever
+# looks at many pairs finds some apart by chance: notebook 09.)
+
+# %% [markdown]
 # ## 5. What resizing a mask does
 #
 # The network works at 128 x 128, the masks are larger. The protocol enlarges the *map* and leaves

@@ -20,6 +20,7 @@ from rcae_lite.widgets.state.ladder import LadderState
 __all__ = ["ComponentLadder"]
 
 SWITCHES = {"dpn": "DPN", "crd": "CRD", "statistics": "position statistics"}
+BESIDE_LABELS = {"width": "max-content", "margin": "2px 12px 2px 108px"}
 BAR = 220  # pixels, the width of an interval's axis
 NOW, REFERENCE = "#d55e00", "#8c8c8c"
 
@@ -38,25 +39,27 @@ class ComponentLadder(VBox):
     ----------
     state : LadderState
         The same in plain Python.
+    controls : dict of str to Widget
+        Whose values are the state's, by the same names.
     """
 
     def __init__(self, ladder: Ladder) -> None:
         self.state = LadderState(ladder)
-        self._controls = self._make_controls()
+        self.controls = self._make_controls()
         self._reasons = {name: HTML() for name in ("source", "depth", *SWITCHES)}
         self._shown = HTML()
         pin = Button(description="make the current one the reference", layout={"width": "auto"})
         pin.on_click(lambda _: self._pin())
-        for name, control in self._controls.items():
+        for name, control in self.controls.items():
             control.observe(lambda change, name=name: self._set(name, change.new), "value")
-        rows = [HBox([self._controls[name], reason]) for name, reason in self._reasons.items()]
-        rows.append(HBox([self._controls["reference"], pin]))
-        super().__init__([*rows, self._controls["image"], self._shown])
+        rows = [HBox([self.controls[name], reason]) for name, reason in self._reasons.items()]
+        rows.append(HBox([self.controls["reference"], pin]))
+        super().__init__([*rows, self.controls["image"], self._shown])
         self._update()
 
     def _make_controls(self) -> dict[str, Any]:
         values, choices = self.state.values, self.state.choices
-        wide = {"style": {"description_width": "90px"}}
+        wide = {"style": {"description_width": "104px"}, "layout": {"width": "max-content"}}
         images = self.state.ladder.images
         names = [
             f"{defect} {PurePath(path).name}"
@@ -67,29 +70,30 @@ class ComponentLadder(VBox):
             "depth": IntSlider(min=1, max=choices["depth"][-1], description="depth n", **wide),
         }
         for name, text in SWITCHES.items():
-            controls[name] = Checkbox(description=text, style={"description_width": "0px"})
+            controls[name] = Checkbox(description=text, indent=False, layout=BESIDE_LABELS)
         parts = [(str(one), one) for one in choices["reference"]]
         controls["reference"] = Dropdown(options=parts, description="compared with", **wide)
         pictures = [(name, index) for index, name in enumerate(names)]
         controls["image"] = Dropdown(options=pictures, description="test image", **wide)
+        controls["source"].style.button_width = "auto"
         for name, control in controls.items():
             control.value = values[name]
         return controls
 
     def _pin(self) -> None:
-        self._controls["reference"].value = self.state.current.parts
+        self.controls["reference"].value = self.state.current.parts
 
     def _set(self, name: str, value: Any) -> None:
         try:
             self.state.set(name, value)
         except KitError:  # two quick clicks: the second came before its control was closed
-            self._controls[name].value = self.state.values[name]
+            self.controls[name].value = self.state.values[name]
         self._update()
 
     def _update(self) -> None:
         closed = self.state.closed()
         for name, reason in self._reasons.items():
-            self._controls[name].disabled = name in closed
+            self.controls[name].disabled = name in closed
             reason.value = f"<i>{closed.get(name, '')}</i>"
         self._shown.value = self._table() + self._pictures()
 
@@ -138,10 +142,12 @@ def _row(
     def at(value: float) -> str:
         return f"{BAR * (value - low) / (high - low):.1f}"
 
-    mark = at(0.0 if sign else 0.5)
+    middle = 0.0 if sign else 0.5
+    mark = at(middle)
     bar = (
         f'<svg width="{BAR}" height="14" role="img" aria-label="{found}">'
         f'<line x1="{mark}" x2="{mark}" y1="0" y2="14" stroke="currentColor" opacity="0.4"/>'
+        f'<text x="{mark}" y="11" dx="3" font-size="9" fill="currentColor">{middle:g}</text>'
         f'<line x1="{at(found.low)}" x2="{at(found.high)}" y1="7" y2="7" stroke="{colour}" '
         f'stroke-width="4" opacity="0.5"/>'
         f'<circle cx="{at(found.value)}" cy="7" r="5" fill="{colour}"/></svg>'
