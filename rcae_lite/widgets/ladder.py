@@ -53,21 +53,24 @@ class ComponentLadder(VBox):
         for name, control in self.controls.items():
             control.observe(lambda change, name=name: self._set(name, change.new), "value")
         rows = [HBox([self.controls[name], reason]) for name, reason in self._reasons.items()]
+        label = '<div style="width: 106px; text-align: right">rebuilt by</div>'
+        rows[0].children = (HTML(label), *rows[0].children)
         rows.append(HBox([self.controls["reference"], pin]))
         super().__init__([*rows, self.controls["image"], self._shown])
         self._update()
 
     def _make_controls(self) -> dict[str, Any]:
         values, choices = self.state.values, self.state.choices
-        wide = {"style": {"description_width": "104px"}, "layout": {"width": "max-content"}}
+        style = {"description_width": "104px"}
+        wide = {"style": style, "layout": {"width": "max-content"}}
         images = self.state.ladder.images
         names = [
             f"{defect} {PurePath(path).name}"
             for defect, path in zip(images.defects, images.paths, strict=True)
         ]
         controls = {
-            "source": ToggleButtons(options=SOURCES, description="rebuilt by", **wide),
-            "depth": IntSlider(min=1, max=choices["depth"][-1], description="depth n", **wide),
+            "source": ToggleButtons(options=SOURCES, layout={"width": "max-content"}),
+            "depth": IntSlider(min=1, max=choices["depth"][-1], description="depth n", style=style),
         }
         for name, text in SWITCHES.items():
             controls[name] = Checkbox(description=text, indent=False, layout=BESIDE_LABELS)
@@ -106,7 +109,8 @@ class ComponentLadder(VBox):
             _row(f"compared with: {reference.parts}", reference.auroc, low, 1, REFERENCE),
             _row(f"difference: {state.verdict()}", state.difference(), low - 1, 1 - low, NOW, "+"),
         ]
-        head = "<tr><th></th><th>image AUROC</th><th>95% interval</th><th></th></tr>"
+        head = "<tr><th></th><th>image AUROC</th><th>95% interval</th>"
+        head += "<th><small>mark: 0.5 (chance), no difference</small></th></tr>"
         return f'<table class="rcae-ladder">{STYLE}{head}{"".join(rows)}</table>'
 
     def _pictures(self) -> str:
@@ -142,12 +146,10 @@ def _row(
     def at(value: float) -> str:
         return f"{BAR * (value - low) / (high - low):.1f}"
 
-    middle = 0.0 if sign else 0.5
-    mark = at(middle)
+    mark = at(0.0 if sign else 0.5)
     bar = (
         f'<svg width="{BAR}" height="14" role="img" aria-label="{found}">'
         f'<line x1="{mark}" x2="{mark}" y1="0" y2="14" stroke="currentColor" opacity="0.4"/>'
-        f'<text x="{mark}" y="11" dx="3" font-size="9" fill="currentColor">{middle:g}</text>'
         f'<line x1="{at(found.low)}" x2="{at(found.high)}" y1="7" y2="7" stroke="{colour}" '
         f'stroke-width="4" opacity="0.5"/>'
         f'<circle cx="{at(found.value)}" cy="7" r="5" fill="{colour}"/></svg>'
