@@ -25,6 +25,8 @@
 # *Measured on a 2-core CPU: 2.5 minutes, 1.4 GB.*
 
 # %%
+from itertools import combinations
+
 import numpy as np
 import seaborn as sns
 import torch
@@ -37,6 +39,8 @@ from rcae_lite.evaluation import curves
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size
 from rcae_lite.example import detector_for
+from rcae_lite.study import plots
+from rcae_lite.study.ladder import ladder
 from rcae_lite.widgets import Predictions, quiz
 
 # %% tags=["parameters"]
@@ -389,11 +393,6 @@ figure
 predict.choice("overlap", ["none", "some"])
 
 # %%
-from itertools import combinations
-
-from rcae_lite.study import plots
-from rcae_lite.study.ladder import ladder
-
 rungs = ladder(detector, detector_for(category, "single_pass"), category.train, test)
 plots.ladder(rungs)
 

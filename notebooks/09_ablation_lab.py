@@ -34,8 +34,11 @@ from scipy.stats import chi2
 from data_utils import find_category, open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
+from rcae_lite.example import detector_for
 from rcae_lite.study import plots
-from rcae_lite.widgets import Predictions, quiz
+from rcae_lite.study.ladder import Parts, ladder
+from rcae_lite.study.verdict import verdict
+from rcae_lite.widgets import ComponentLadder, Predictions, quiz
 
 # %% tags=["parameters"]
 # The data. Another category: find_category("bracket"). Your own images: a folder data/ beside this
@@ -69,37 +72,27 @@ predict.choice("steps_up", [0, 1, 2, 3])
 # does it gain, and which does it lose?
 
 # %%
-from rcae_lite.example import detector_for
-from rcae_lite.study.ladder import Parts, ladder
-from rcae_lite.widgets import ComponentLadder
-
-if 0 < category.test.labels.sum() < len(category.test):
-    detector, single = detector_for(category), detector_for(category, "single_pass")
-    rungs = ladder(detector, single, category.train, category.test)
-else:
-    rungs = None
-    print(f"{category.name} has one kind of test images: there is nothing to rank")
-ComponentLadder(rungs) if rungs else None
+detector, single = detector_for(category), detector_for(category, "single_pass")
+rungs = ladder(detector, single, train, test)
+ComponentLadder(rungs)
 
 # %% [markdown]
 # And the verdict on the claim, step by step, with the control of the same depth last:
 
 # %%
-if rungs:
-    deep = Parts("RcAE", rungs.depth)
-    enhanced, up = deep._replace(dpn=True), 0
-    pairs = {
-        "RcAE over a single pass": (deep, Parts("single pass")),
-        "DPN over RcAE": (enhanced, deep),
-        "CRD over DPN": (enhanced._replace(crd=True), enhanced),
-        "RcAE over resizing": (deep, deep._replace(source="resizing")),
-    }
-    for step, (new, old) in pairs.items():
-        gain = rungs.measured[new].over(rungs.measured[old])
-        verdict = "holds" if gain.low > 0 else "opposite" if gain.high < 0 else "not told apart"
-        print(f"{step:24} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]: {verdict}")
-        up += verdict == "holds" and step != "RcAE over resizing"
-    predict.reveal("steps_up", up)
+deep = Parts("RcAE", rungs.depth)
+enhanced, up = deep._replace(dpn=True), 0
+pairs = {
+    "RcAE over a single pass": (deep, Parts("single pass")),
+    "DPN over RcAE": (enhanced, deep),
+    "CRD over DPN": (enhanced._replace(crd=True), enhanced),
+    "RcAE over resizing": (deep, deep._replace(source="resizing")),
+}
+for step, (new, old) in pairs.items():
+    gain = rungs.measured[new].over(rungs.measured[old])
+    verdict(f"{step} (image AUROC, paired)", gain.value, (gain.high - gain.low) / 2)
+    up += gain.low > 0 and step != "RcAE over resizing"
+predict.reveal("steps_up", up)
 
 # %% [markdown]
 # **Interpret:** this ladder speaks about *one* trained detector and one category. It says which of

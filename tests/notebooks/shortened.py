@@ -1,7 +1,7 @@
 """Settings that let a lecture run in seconds, put into it from outside.
 
-A lecture's own settings stand in the cells tagged ``parameters``. What follows here is run after
-the last of them, as papermill would inject it.
+A lecture's own settings stand in the cells tagged ``parameters``. What is said here is run after
+the first and after the last of them, as papermill would inject it.
 """
 
 from nbformat import NotebookNode
@@ -43,6 +43,6 @@ def shorten(notebook: NotebookNode, number: str) -> None:
         for place, cell in enumerate(notebook.cells)
         if "parameters" in cell.metadata.get("tags", [])
     ]
-    settings = EVERYWHERE + OWN.get(number, "")
-    notebook.cells.insert(places[-1] + 1, new_code_cell(settings))
+    notebook.cells.insert(places[-1] + 1, new_code_cell(OWN.get(number, "")))
+    notebook.cells.insert(places[0] + 1, new_code_cell(EVERYWHERE))
     notebook.cells.append(new_code_cell("assert not overlaps, overlaps"))
