@@ -33,8 +33,14 @@ test-full: lint ## lint, then all tests, the long ones too
 test-browser: $(DEV) ## only the tests of the widgets in a real browser (needs Chromium)
 	$(BIN)/python -m pytest -m browser tests/browser
 
-lab: $(LAB) ## open JupyterLab on notebooks/
-	$(BIN)/jupyter-lab notebooks
+# Lectures and exercises only: their sources, the solutions and what they leave behind are hidden. In
+# a container one is root, which Jupyter has to be told.
+HIDDEN := *.py solutions img predictions.json __pycache__
+LAB_OPTIONS = $(foreach name,$(HIDDEN),--ContentsManager.hide_globs='$(name)') \
+    $(if $(filter 0,$(shell id -u)),--allow-root)
+
+lab: $(LAB) ## open JupyterLab on notebooks/00_start_here.ipynb
+	$(BIN)/jupyter-lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
 lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and JavaScript (with Node)
 	$(BIN)/python -m ruff check .

@@ -112,6 +112,21 @@ assert np.isclose(by_hand, evaluation.metrics["image_auroc"].value)
 print(f"{gaps.size} pairs, {np.mean(gaps > 0):.4f} in the right order")
 
 # %% [markdown]
+# Behind the numbers stand curves, which move the threshold through all values. The dot is the one
+# threshold that the detector was calibrated with (section 2). ROC and precision-recall count
+# images, PRO counts connected defects and pixels, and AU-PRO is the area that is shown.
+
+# %%
+figure, axes = plotting.subplots(1, 3, figsize=(10, 3.2))
+plotting.roc_curve(evaluation, ax=axes[0])
+plotting.precision_recall_curve(evaluation, axes[1])
+plotting.pro_curve(evaluation, ax=axes[2])
+figure
+
+# %% [markdown]
+# **Interpret:** which of the three would look worse with ten times as many normal images, all other
+# things equal? Ask of each axis what it is divided by.
+#
 # F1 weighs the two mistakes in one number: twice the hits, divided by the alarms and the defects
 # together. F1-max is the best of all thresholds.
 

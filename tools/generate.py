@@ -30,6 +30,7 @@ REPOSITORY = re.search(
 )[1]
 LECTURES = sorted(FOLDER.glob("[0-9]*.py"))
 SOLUTIONS = sorted((FOLDER / "solutions").glob("[0-9]*.py"))
+TITLE = re.compile(r"^(## \d+ · .+)$", re.MULTILINE)  # of an exercise
 
 # The first code cell of every notebook: it runs before any other cell can load PyTorch, wherever
 # the kernel was started: `make lab`, Colab, Binder, an editor, a student's own JupyterLab.
@@ -94,10 +95,16 @@ def solution(source: Path) -> str:
     return _written(_with_start(notebook, f"exercises/{source.stem}.ipynb"))
 
 
-def exercise(source: Path) -> str:
-    """Return the student's notebook: `solution` with a stub in the place of every answer."""
+def exercise(source: Path, *, link: bool = True) -> str:
+    """Return the student's notebook: `solution` with a stub in the place of every answer.
+
+    With a link to the solution below the title of each exercise, or without.
+    """
     notebook = nbformat.reads(solution(source), as_version=4)
+    below = rf"\1\n\n*Stuck? [Its solution](../solutions/{source.name}).*" if link else r"\1"
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = TITLE.sub(below, cell.source)
         cell.source = stubbed(cell.source, f"{source.name}, cell {cell.id}")
     return _written(notebook)
 
@@ -191,12 +198,17 @@ def _written(
     return jupytext.writes(notebook, fmt="ipynb")
 
 
-def pairs(*, outputs: bool = True) -> dict[Path, str]:
-    """Every generated notebook and its text; lectures keep the outputs that they have, or not."""
+def pairs(*, release: bool = False) -> dict[Path, str]:
+    """Every generated notebook and its text.
+
+    Lectures keep the outputs that they have, and exercises lead to their solutions; not so in a
+    release for students, who are to predict before they look.
+    """
     targets = [(source, source.with_suffix(".ipynb")) for source in LECTURES]
-    lectures = {t: lecture(source, *(kept(t) if outputs else ())) for source, t in targets}
+    lectures = {t: lecture(source, *(() if release else kept(t))) for source, t in targets}
     exercises = {
-        FOLDER / "exercises" / f"{source.stem}.ipynb": exercise(source) for source in SOLUTIONS
+        FOLDER / "exercises" / f"{source.stem}.ipynb": exercise(source, link=not release)
+        for source in SOLUTIONS
     }
     return lectures | exercises
 

@@ -8,6 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from sklearn import metrics
 
 from data_utils.samples import GOOD
 from rcae_lite.config import DETECTOR_NAMES
@@ -21,6 +22,7 @@ __all__ = [
     "copied_by_size",
     "loss_curves",
     "pixel_curves",
+    "precision_recall_curve",
     "pro_curve",
     "residual_ladder",
     "residuals_by_depth",
@@ -172,6 +174,26 @@ def roc_curve(
     if x is not None and y is not None:
         ax.plot(x, y, "o", color=INK, label="threshold from normals")
         ax.legend(frameon=False, loc="lower right", fontsize=8)
+    return ax
+
+
+def precision_recall_curve(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
+    """Show precision over recall of images, with the operating point of the threshold.
+
+    The dotted line is what guessing has: the share of defective images.
+    """
+    ax = new_axes(ax)
+    labels, scores = evaluation.labels, evaluation.scores
+    precision, recall, _ = metrics.precision_recall_curve(labels, scores)
+    label = DETECTOR_NAMES[evaluation.provenance.detector]
+    ax.plot(recall, precision, color=DEFECTIVE, label=label, drawstyle="steps-post")
+    ax.axhline(labels.mean(), color=INK, linestyle=":", label="guessing")
+    alarms = scores > evaluation.threshold.value
+    if alarms.any():
+        point = labels[alarms].sum() / labels.sum(), labels[alarms].mean()
+        ax.plot(*point, "o", color=INK, label="threshold from normals", clip_on=False)
+    ax.set(xlabel="recall (images)", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
+    ax.legend(frameon=False, loc="lower left", fontsize=8)
     return ax
 
 

@@ -123,6 +123,10 @@ def test_an_exercise_holds_stubs_instead_of_answers(source, generator):
         assert json.dumps(line)[1:-1] not in text, line
     assert text.count("raise NotImplementedError") >= text.count('check(\\"')
     assert "SOLUTION" not in text
+    cells = read(path).cells
+    titles = [line for cell in cells for line in re.findall(r"^## \d.+", cell.source, re.M)]
+    assert text.count(f"[Its solution](../solutions/{source.name})") == len(titles) >= 2
+    assert "Its solution" not in generator.exercise(source, link=False)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,16 @@ def test_curves_are_those_of_the_evaluation(name):
         assert lines(ax)["threshold from normals"].tolist() == [point]
 
 
+def test_precision_over_recall_and_where_the_threshold_is():
+    evaluation = make_evaluation(40, 60)
+    shown = lines(plotting.precision_recall_curve(evaluation))
+    alarms = evaluation.scores > evaluation.threshold.value
+    hits = (alarms & (evaluation.labels == 1)).sum()
+    assert shown["threshold from normals"].tolist() == [[hits / 60, hits / alarms.sum()]]
+    assert set(shown["guessing"][:, 1]) == {0.6}
+    assert shown["RcAE + DPN + CRD"][0].tolist() == [1, 0.6]  # everything is an alarm
+
+
 def test_without_a_data_set_the_residuals_of_a_strip_set_its_scale():
     figure = plotting.trajectory_strip(IMAGE, RECONSTRUCTIONS)
     shown = {
