@@ -26,7 +26,7 @@
 # *Measured on a 2-core CPU: not yet.*
 
 # %%
-import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -288,14 +288,13 @@ ways = {
     "clean (the paper)": {"perturbed": 0.0, "mask_weight": 0.0},
     "half perturbed (ours)": {"perturbed": 0.5, "mask_weight": 1.0},
 }
-compared = {"RcAE alone": plain_found}
+stages, compared = Path("runs") / "04-stages", {"RcAE alone": plain_found}
 for name, way in ways.items():
     config = detector.config.updated({"dpn": way | {"steps": STEPS}})
     new = EnhancedResidualDetector(config, seed=detector.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        key = keys_of(EnhancedResidualDetector, config, detector.seed, train)["rcae"]
-        StageStore(folder).save(key, "rcae", detector.snapshot(), detector.rcae)
-        new.fit(train, callbacks=[], stages=folder)
+    key = keys_of(EnhancedResidualDetector, config, detector.seed, train)["rcae"]
+    StageStore(stages).save(key, "rcae", detector.snapshot(), detector.rcae)
+    new.fit(train, callbacks=[], stages=stages)  # RcAE is loaded, and DPN the next time
     compared[f"DPN, {name}"] = new.restoration(train)["rcae_dpn"]
 
 # %%
