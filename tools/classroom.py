@@ -117,7 +117,7 @@ def _plan() -> str:
     for source in generate.SOLUTIONS:
         lecture = generate.FOLDER / source.name
         measured = re.search(
-            r"\*Measured on a 2-core CPU: ([\d.]+) minutes?",
+            r"\*Measured on .+ CPU: ([\d.]+) minutes?",
             lecture.read_text("utf-8") if lecture.exists() else "",
         )
         runs = measured[1] if measured else "-"

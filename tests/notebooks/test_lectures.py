@@ -17,6 +17,9 @@ from tests.notebooks.shortened import shorten
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LECTURES = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+HEADER = re.compile(
+    r"\*Measured on (?:a 2-core|one core of a) CPU: ([\d.]+) minutes?, [\d.]+ GB\.\*"
+)
 EVERY = sorted(NOTEBOOKS.rglob("*.ipynb"))
 HEADINGS = ("What the paper says, what we measured here", "Summary", "Exercises")
 
@@ -34,9 +37,9 @@ def test_a_lecture_says_what_it_costs_and_ends_as_all_of_them_do(path):
     for heading in HEADINGS:
         assert f"\n## {heading}\n" in text, heading
     assert "Predict" in text and "Interpret" in text
-    if "*Measured on a 2-core CPU: not yet" in text:
+    if " CPU: not yet.*" in text:
         pytest.xfail("not measured yet: python tools/execute.py, on an idle machine")
-    measured = re.search(r"\*Measured on a 2-core CPU: ([\d.]+) minutes?, ([\d.]+) GB\.\*", text)
+    measured = HEADER.search(text)
     assert measured, "no measured header"
     assert float(measured[1]) <= 10
 
