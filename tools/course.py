@@ -4,16 +4,15 @@
     python tools/course.py path/to/mvtec bottle
     python tools/course.py path/to/mvtec bottle 03 05    # some lectures
 
-The lectures run one after the other in one folder, so that each finds the stages that an earlier
-one has trained. What was measured is kept in results/course.json, a category at a time, and
-results/course.md is written anew from it.
+The lectures run one after the other in runs/course/CATEGORY, so that each finds the stages that an
+earlier one has trained; delete that folder to measure afresh. What was measured is kept in
+results/course/measured.json, and results/course/README.md is written anew from it.
 """
 
 import json
 import os
 import re
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.provenance import code_version
 from rcae_lite.study.summary import markdown_table
 
-RESULTS = generate.ROOT / "results"
+RESULTS = generate.ROOT / "results" / "course"
 VERDICT = re.compile(r"^Verdict: (.+): (holds|not here|opposite) (\(.+\))$", re.MULTILINE)
 
 
@@ -74,7 +73,7 @@ def main(data: str = "", category: str = "", *numbers: str) -> None:
     if data:
         os.environ |= {"RCAE_DATA": os.path.abspath(data), "RCAE_CATEGORY": category}
     name = find_data()[1]
-    kept = RESULTS / "course.json"
+    kept = RESULTS / "measured.json"
     found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     command = "python tools/course.py" + (f" {Path(data).name} {category}" if data else "")
     threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
@@ -84,13 +83,14 @@ def main(data: str = "", category: str = "", *numbers: str) -> None:
         "machine": f"{threads} threads",
         "lectures": found.get(name, {}).get("lectures", {}),
     }
-    with tempfile.TemporaryDirectory() as work:
-        for number in numbers or [path.name[:2] for path in generate.LECTURES]:
-            one["lectures"][number] = measure(number, Path(work))
-            print(number, one["lectures"][number])
-            found[name] = one
-            write_text(kept, json.dumps(found, indent=1) + "\n")
-            write_text(RESULTS / "course.md", table(found))
+    work = generate.ROOT / "runs" / "course" / name
+    work.mkdir(parents=True, exist_ok=True)
+    for number in numbers or [path.name[:2] for path in generate.LECTURES]:
+        one["lectures"][number] = measure(number, work)
+        print(number, one["lectures"][number], flush=True)
+        found[name] = one
+        write_text(kept, json.dumps(found, indent=1) + "\n")
+        write_text(RESULTS / "README.md", table(found))
 
 
 if __name__ == "__main__":
