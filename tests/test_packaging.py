@@ -109,7 +109,7 @@ def test_only_the_views_of_the_widgets_need_the_extra_lab():
         for path in sources(package)
         if OF_LAB & {name.split(".")[0] for name in imports(path)}
     }
-    assert asking == {"predictions.py", "quiz_view.py", "views.py"}
+    assert asking == {"ladder_view.py", "predictions.py", "quiz_view.py", "views.py"}
 
 
 @needs_git

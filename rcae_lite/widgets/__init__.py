@@ -21,7 +21,7 @@ __all__ = [
     "quiz",
 ]
 # Of all others: "views".
-HOMES = {"ComponentLadder": "ladder", "Predictions": "predictions", "quiz": "quiz_view"}
+HOMES = {"ComponentLadder": "ladder_view", "Predictions": "predictions", "quiz": "quiz_view"}
 
 
 def __getattr__(name: str) -> Any:
