@@ -182,8 +182,9 @@ count = sum(map(torch.numel, ours.parameters()))
 print(f"the same as the kit's CRD, up to rounding: {count:,} weights")
 
 # %% [markdown]
-# Now train one yourself, in a minute or so, from nothing: it sees what the paper's CRD sees, the
-# image and the enhanced reconstructions, and learns where pieces were painted over.
+# Now train one yourself, in a minute or so, from nothing: it sees the image beside the enhanced
+# reconstructions, as the paper's CRD does, and (ours, as in the kit) how far the two differ. It
+# learns where pieces were painted over.
 #
 # **Predict:** after so short a training, will its image AUROC beat that of the plain residual?
 
@@ -194,9 +195,11 @@ predict.choice("own", ["yes", "no"])
 
 # %%
 def both(images):
-    """The image beside each enhanced reconstruction: (B, 3, H, W) to (B, 6, N, H, W)."""
+    """Image, enhanced reconstructions, differences: (B, 3, H, W) to (B, 9, N, H, W)."""
     enhanced = torch.cat([detector.trajectory(part).enhanced for part in images.split(8)])
-    return torch.cat([images.to(enhanced).unsqueeze(2).expand_as(enhanced), enhanced], dim=1) - 0.5
+    repeated = images.to(enhanced).unsqueeze(2).expand_as(enhanced)
+    difference = 4 * (enhanced - repeated).abs()  # brought to the spread of the others
+    return torch.cat([repeated - 0.5, enhanced - 0.5, difference], dim=1)
 
 
 normal_images = train.images()[: OWN["images"]] / 255
@@ -205,7 +208,7 @@ painted, masks = add_pseudo_anomalies(normal_images, generator, probability=0.8)
 volumes = both(painted)
 
 # %%
-own = CRD(6, volumes.shape[2], 8).to(volumes)
+own = CRD(9, volumes.shape[2], 8).to(volumes)
 optimiser = torch.optim.Adam(own.parameters(), lr=3e-3)
 for _ in range(OWN["steps"]):
     chosen = torch.randint(len(volumes), (8,), generator=generator)
