@@ -208,6 +208,7 @@ painted, masks = add_pseudo_anomalies(normal_images, generator, probability=0.8)
 volumes = both(painted)
 
 # %%
+torch.manual_seed(0)
 own = CRD(9, volumes.shape[2], 8).to(volumes)
 optimiser = torch.optim.Adam(own.parameters(), lr=3e-3)
 for _ in range(OWN["steps"]):
