@@ -131,7 +131,8 @@ def score_strip(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     The dashed line is the threshold from held-out normal images: what lies to its right is an
     alarm. Dots are moved up and down so that they can be counted.
     """
-    kinds = sorted({image.defect for image in evaluation.images}, key=lambda kind: kind != GOOD)
+    found = dict.fromkeys(image.defect for image in evaluation.images)
+    kinds = sorted(found, key=lambda kind: kind != GOOD)  # the others stay in their order
     ax = new_axes(ax, (5.6, 1.2 + 0.42 * len(kinds)))
     for level, kind in enumerate(kinds):
         scores = np.array([image.score for image in evaluation.images if image.defect == kind])

@@ -21,4 +21,3 @@ def verdict(claim: str, difference: float, margin: float, unit: str = "") -> Non
     """
     word = "holds" if difference > margin else "opposite" if difference < -margin else "not here"
     print(f"Verdict: {claim}: {word} ({difference:+.3g}{unit}, margin {margin:g}{unit})")
-    return word
