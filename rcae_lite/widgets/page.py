@@ -57,13 +57,25 @@ def write_page(
     return write_parts(path, parts, title, entry="page.js")
 
 
-def write_parts(path: str | Path, parts: Sequence[Tree], title: str, *, entry: str) -> Path:
-    """Write a page whose module ``entry`` is given some parts: trees as of `State.data`."""
+def write_parts(
+    path: str | Path,
+    parts: Sequence[Tree],
+    title: str,
+    *,
+    entry: str,
+    body: str = "",
+    looks: str = "",
+) -> Path:
+    """Write a page whose module ``entry`` is given some parts: trees as of `State.data`.
+
+    ``body`` is HTML for its main element in place of a heading, ``looks`` more of a style sheet.
+    """
     page = render(
         "rcae_lite.widgets",
         "page.html.j2",
         title=title,
-        style=style(),
+        body=body,
+        style=style() + looks,
         module=module(entry),
         widgets=json.dumps(pack_for_page(list(parts))).replace("<", "\\u003c"),
     )

@@ -13,6 +13,7 @@ import re
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pooch
@@ -24,9 +25,10 @@ from rcae_lite.commands.export import export_onnx, require_extra
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets.packing import source
 from rcae_lite.widgets.page import open_images, write_parts
+from rcae_lite.widgets.state.base import Tree
 from rcae_lite.widgets.state.painter import PainterState
 
-__all__ = ["RUNTIME", "paint_run", "write_paint_page"]
+__all__ = ["RUNTIME", "engine", "paint_run", "write_paint_page"]
 
 RUNTIME = "onnxruntime-web-1.30.0"
 _ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/{RUNTIME}.tgz"
@@ -54,23 +56,36 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     KitError
         If the runtime cannot be fetched, or as `rcae_lite.commands.export.export_onnx`.
     """
-    require_extra()  # before anything is fetched
-    script, wasm = _runtime()
+    inside = engine({"detector": detector})
     state = PainterState(detector, image)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "detector.onnx"
-        export_onnx(detector, file)
-        model = file.read_bytes()
     data = state.data() | {"can": []}  # random defects and files need Python
     values = state.values | {"result": state.result()}
-    engine = {
+    part = {"kind": "painter", "data": data, "values": values, "engine": inside}
+    return write_parts(path, [part], title, entry="paint.js")
+
+
+def engine(detectors: Mapping[str, Detector]) -> Tree:
+    """Pack the runtime and some detectors, by name, for ``engine.js``.
+
+    Raises
+    ------
+    KitError
+        If the runtime cannot be fetched, or as `rcae_lite.commands.export.export_onnx`.
+    """
+    require_extra()  # before anything is fetched
+    script, wasm = _runtime()
+    models = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, detector in detectors.items():
+            file = Path(folder) / f"{name}.onnx"
+            export_onnx(detector, file)
+            models[name] = _packed(file.read_bytes())
+    return {
         "worker": f"{_as_classic_script(script)}\n{source('worker.js')}",
         "wasm": _packed(wasm),
-        "model": _packed(model),
+        "models": models,
         "visible": VISIBLE * 255,
     }
-    part = {"kind": "painter", "data": data, "values": values, "engine": engine}
-    return write_parts(path, [part], title, entry="paint.js")
 
 
 def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:

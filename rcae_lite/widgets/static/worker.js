@@ -1,17 +1,19 @@
-// Runs the detector off the main thread, so that painting never waits. A classic script, after
-// onnxruntime-web, which leaves its names in self.ort.
+// Runs detectors off the main thread, so that painting never waits. A classic script, after
+// onnxruntime-web, which leaves its names in self.ort. `engine.js` is at the other end.
 /* global ort */
-let session = null;
+const sessions = {};
 
-async function start({ wasm, model }) {
+async function start({ number, wasm, models }) {
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1; // threads need headers that file:// does not have
-  session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
-  return { ready: true };
+  for (const [name, model] of Object.entries(models)) {
+    sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  }
+  return { number };
 }
 
-async function detect({ number, images, shape }) {
-  const outputs = await session.run({ images: new ort.Tensor("float32", images, shape) });
+async function detect({ number, model, images, shape }) {
+  const outputs = await sessions[model].run({ images: new ort.Tensor("float32", images, shape) });
   const read = (name) => outputs[name]?.data ?? null;
   return {
     number,
@@ -25,5 +27,6 @@ async function detect({ number, images, shape }) {
 let queue = Promise.resolve(); // one thing at a time
 self.onmessage = ({ data }) => {
   const answer = () => (data.wasm ? start(data) : detect(data));
-  queue = queue.then(answer).catch((error) => ({ error: String(error) })).then((found) => self.postMessage(found));
+  const failed = (error) => ({ number: data.number, error: String(error) });
+  queue = queue.then(answer).catch(failed).then((found) => self.postMessage(found));
 };
