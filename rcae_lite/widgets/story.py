@@ -27,7 +27,7 @@ from rcae_lite.widgets.state.frames import COLOURS, to_bytes
 __all__ = ["TITLE", "story_run", "write_story_page"]
 
 TITLE = "The Forgetting Machine"
-_STRANGE = ("#d22828", "#2346d2", "#e6c81e", "#c828b4", "#1ea03c")  # one of them is in no picture
+_STRANGE = ("#d22828", "#2346d2", "#c828b4", "#1ea03c")  # one of them is in no picture
 _LIGHT, _DARK = "#fafafa", "#191919"
 
 

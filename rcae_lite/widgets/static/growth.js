@@ -2,7 +2,7 @@
 // A curve over the rounds that grows to where the slider stands.
 import { shape } from "./dom.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [210, 112, 34, 26, 10, 18];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [216, 112, 34, 40, 10, 18];
 
 /**
  * Where a curve over the rounds stands between two of them: on the straight line.
@@ -38,10 +38,10 @@ export function growth({ colour, lines, t, depth, top, text, alt }) {
     return [
       shape("path", { class: "story-ahead", d: path(values, last) }),
       shape("path", { class: quiet ? "story-quiet" : "story-grown", d: path(values, end) }),
-      name ? shape("text", { x: x(last) + 4, y: y(values[last]) + 3.5 }, name) : null,
       quiet ? null : shape("circle", { class: "story-dot", cx: x(end), cy: y(at(values, end)), r: 4 }),
     ];
   });
+  const names = apart(lines.filter(({ name }) => name).map(({ values, name }) => ({ x: x(values.length - 1) + 6, y: y(values[values.length - 1]) + 3.5, name })));
   const grid = [0, top / 2, top].flatMap((value) => [
     shape("line", { class: "rcae-grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
     shape("text", { x: LEFT - 5, y: y(value) + 3.5, "text-anchor": "end" }, text(value)),
@@ -50,5 +50,15 @@ export function growth({ colour, lines, t, depth, top, text, alt }) {
     shape("text", { x: x(n), y: HEIGHT - 4, "text-anchor": "middle" }, String(n)),
   );
   const attributes = { class: `story-growth ${colour}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": alt };
-  return shape("svg", attributes, ...grid, ...rounds, ...drawn.filter(Boolean));
+  return shape("svg", attributes, ...grid, ...rounds, ...drawn.filter(Boolean), ...names);
+}
+
+/** Names beside the ends of their lines, pushed up where they would cover each other. @param {{x: number, y: number, name: string | undefined}[]} ends */
+function apart(ends) {
+  /** @type {Record<number, number>} */
+  const taken = {};
+  return ends.sort((a, b) => b.y - a.y).map(({ x, y, name }) => {
+    taken[x] = Math.min(y, (taken[x] ?? Infinity) - 10);
+    return shape("text", { class: "story-name", x, y: taken[x] }, name);
+  });
 }

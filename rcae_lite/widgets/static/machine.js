@@ -99,8 +99,30 @@ export class Machine {
     const inside = (/** @type {number} */ middle, /** @type {number} */ side) =>
       Math.min(side - this.lens, Math.max(0, middle - this.lens / 2));
     const defect = largest ? { row: inside(largest.row, height), column: inside(largest.column, width) } : null;
-    const edge = edgeWindow(this.structured, mask, height, width, this.lens);
+    const edge = edgeWindow(this.structured, mask, defect, height, width, this.lens);
     return { painted, mask, strokes, defect, edge, networks: {}, verdicts: {} };
+  }
+
+  /**
+   * An experiment: strokes of some kinds, each at each of as many places, so that the place counts
+   * for nothing. What is found is the mean over the places; null where a stroke cannot be seen.
+   * @param {(turn: number) => Uint8Array} painted the picture with kind k at place (k + turn) % kinds
+   * @param {number} kinds
+   * @returns {Promise<Record<string, {strokes: number[][], error: number[]}> | null>}
+   */
+  async experiment(painted, kinds) {
+    /** @type {Found[]} */
+    const all = [];
+    for (let turn = 0; turn < kinds; turn += 1) await this.look(painted(turn), (found) => (all[turn] = found), () => false);
+    if (all.some((found) => found.strokes.length !== kinds)) return null;
+    const mean = (/** @type {number[][]} */ rows) => rows[0].map((_, n) => rows.reduce((sum, row) => sum + row[n], 0) / rows.length);
+    const ofKind = (/** @type {string} */ name, /** @type {number} */ kind) =>
+      mean(all.map((found, turn) => found.networks[name].strokes[(kind + turn) % kinds]));
+    const entries = Object.keys(all[0].networks).map((name) => [
+      name,
+      { strokes: Array.from({ length: kinds }, (_, kind) => ofKind(name, kind)), error: mean(all.map((found) => found.networks[name].error)) },
+    ]);
+    return Object.fromEntries(entries);
   }
 
   /** @param {Found} found @param {Float32Array} planes @param {Record<string, Float32Array>} trajectories */

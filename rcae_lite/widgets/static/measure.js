@@ -160,23 +160,26 @@ export function strokesOf(mask, height, width) {
     found.push({ mask: one, count, row: Math.round(rows / count), column: Math.round(columns / count) });
   }
   const largest = found.sort((a, b) => b.count - a.count).slice(0, 4);
-  return largest.sort((a, b) => a.row - b.row || a.column - b.column);
+  const line = (/** @type {{row: number}} */ { row }) => Math.round((8 * row) / height);
+  return largest.sort((a, b) => line(a) - line(b) || a.column - b.column);
 }
 
 /**
  * Where a window of the picture holds the most structure and nothing painted.
  * @param {Uint8Array} structured
  * @param {Uint8Array} mask
+ * @param {{row: number, column: number} | null} away first pixel of a window that it may not touch
  * @param {number} height
  * @param {number} width
  * @param {number} side of the window
  * @returns {{row: number, column: number}} its first pixel
  */
-export function edgeWindow(structured, mask, height, width, side) {
+export function edgeWindow(structured, mask, away, height, width, side) {
   let best = { row: 0, column: 0, value: -Infinity };
   for (let row = 0; row + side <= height; row += 2) {
     for (let column = 0; column + side <= width; column += 2) {
-      let value = 0;
+      const touches = away && Math.abs(away.row - row) < side && Math.abs(away.column - column) < side;
+      let value = touches ? -1000 : 0;
       for (let r = row; r < row + side; r += 1) {
         for (let at = r * width + column; at < r * width + column + side; at += 1) value += structured[at] - 1000 * mask[at];
       }

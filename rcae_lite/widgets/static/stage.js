@@ -7,6 +7,7 @@ import { at, growth } from "./growth.js";
 /** @typedef {import("./machine.js").Found} Found */
 
 export const NETWORKS = { rcae: "RcAE", dpn: "RcAE + DPN", single: "Single pass", resize: "Plain resizing" };
+const SHORT = { rcae: "RcAE", dpn: "+ DPN", single: "single", resize: "resize" };
 const VIEWS = { picture: "Copy", difference: "Difference" };
 export const INKS = { scratch: "scratch", strange: "a strange colour", own: "the picture's own light colour" };
 const DIFFERENCE = 255; // sum over the channels that gets the last colour
@@ -97,7 +98,7 @@ export class Stage {
         "div",
         { class: "story-readings" },
         reading("Stroke still there", "defect", this.curves.copied),
-        reading("Part off by, grey levels", "part", this.curves.error),
+        reading("Part off by", "part", this.curves.error),
         element("figure", { class: "story-reading story-alarm" }, element("figcaption", {}, "Alarm map"), element("div", {}, this.map.canvas), this.bar),
       ),
       this.verdict,
@@ -135,13 +136,14 @@ export class Stage {
   draw(found, sheet, painting) {
     const { model, data } = this;
     const { width, depth } = data;
-    const rounds = found?.networks[model.get("network")];
+    const fresh = painting || found?.painted === sheet; // else it is of another picture
+    const rounds = fresh ? found?.networks[model.get("network")] : undefined;
     const t = painting || !rounds ? 0 : Math.min(model.get("t"), rounds.frames.length - 1);
     const words = roundName(t, rounds ? rounds.frames.length - 1 : depth);
     const low = Math.floor(t);
     const copy = t && rounds ? fade(rounds.frames[low], rounds.frames[Math.ceil(t)], t - low) : sheet;
     const network = NETWORKS[model.get("network")];
-    const difference = model.get("view") === "difference" && !painting && found;
+    const difference = model.get("view") === "difference" && !painting && fresh && found;
     const shown = difference ? lookup(distance(found.painted, copy), 0, DIFFERENCE, this.colours) : copy;
     this.main.show(shown, width, { row: 0, column: 0 }, difference ? `how far the copy by ${network} is from the picture, ${words}` : `${network}, ${words}`);
     this.badge.textContent = difference ? `picture − copy, n = ${short(t)}` : `n = ${t.toFixed(Number.isInteger(t) ? 0 : 1)}`;
@@ -175,18 +177,18 @@ export class Stage {
     const off = `off by ${grey(at(rounds.error, t))}`;
     this.defect.show(shown, width, found.defect ?? nothing, `the stroke under the magnifier: ${left}`);
     this.edge.show(shown, width, found.edge, `an edge of the part under the magnifier: ${off} grey levels`);
-    this.captions.defect.replaceChildren("the stroke: ", element("b", {}, left));
-    this.captions.edge.replaceChildren("the part: ", element("b", {}, off));
+    this.captions.defect.replaceChildren(long("the stroke: "), element("b", {}, left));
+    this.captions.edge.replaceChildren(long("the part: "), element("b", {}, off));
   }
 
   /** @param {Found} found @param {import("./machine.js").Rounds} rounds @param {number} t */
   drawCurves(found, rounds, t) {
     const { depth } = this.data;
-    const others = Object.values(found.networks).filter((other) => other !== rounds);
-    const quiet = (/** @type {string} */ key) => others.flatMap((other) => (other[key] ? [{ values: other[key], quiet: true }] : []));
+    const others = Object.entries(found.networks).filter(([, other]) => other !== rounds);
+    const quiet = (/** @type {string} */ key) => others.flatMap(([name, other]) => (other[key] ? [{ values: other[key], name: SHORT[name], quiet: true }] : []));
     const many = rounds.strokes.length > 1;
     const strokes = many ? rounds.strokes.map((values, i) => ({ values, name: String(i + 1), quiet: true })) : quiet("copied");
-    const lead = rounds.copied ? [{ values: rounds.copied }] : [];
+    const lead = rounds.copied ? [{ values: rounds.copied, name: many ? "all" : SHORT[this.model.get("network")] }] : [];
     const said = rounds.copied ? rounds.copied.map((share, n) => `n = ${n}: ${percent(share)}`).join(", ") : "nothing is painted";
     this.curves.copied.replaceChildren(
       growth({ colour: "defect", lines: [...strokes, ...lead], t, depth, top: 1, text: percent, alt: `share of the stroke that is left, ${said}` }),
@@ -194,7 +196,7 @@ export class Stage {
     const top = 5 * Math.ceil(Math.max(...Object.values(found.networks).flatMap(({ error }) => error)) / 5) || 5;
     const errors = rounds.error.map((level, n) => `n = ${n}: ${grey(level)}`).join(", ");
     this.curves.error.replaceChildren(
-      growth({ colour: "part", lines: [...quiet("error"), { values: rounds.error }], t, depth, top, text: (value) => short(value), alt: `error at the part's edges and texture in grey levels, ${errors}` }),
+      growth({ colour: "part", lines: [...quiet("error"), { values: rounds.error, name: SHORT[this.model.get("network")] }], t, depth, top, text: (value) => short(value), alt: `error at the part's edges and texture in grey levels, ${errors}` }),
     );
   }
 
@@ -239,9 +241,14 @@ export class Stage {
   }
 }
 
+/** Words that a narrow stage leaves out. @param {string} text */
+function long(text) {
+  return element("span", { class: "story-long" }, text);
+}
+
 /** @param {string} title @param {string} colour @param {HTMLElement} body */
 function reading(title, colour, body) {
-  return element("figure", { class: `story-reading ${colour}` }, element("figcaption", {}, title), body);
+  return element("figure", { class: `story-reading ${colour}` }, element("figcaption", {}, title, colour === "part" ? long(", grey levels") : null), body);
 }
 
 /** Radio buttons in a row, tied to the model. @param {any} model @param {string} name @param {string} label @param {Record<string, string>} options */
@@ -251,7 +258,7 @@ function choice(model, name, label, options) {
   const update = () => inputs.forEach((input) => (input.checked = input.value === model.get(name)));
   model.on(`change:${name}`, update);
   update();
-  const labels = inputs.map((input) => element("label", {}, input, element("span", {}, options[input.value])));
+  const labels = inputs.map((input) => element("label", {}, input, element("span", { "data-short": SHORT[input.value] ?? null }, options[input.value])));
   return element("fieldset", { class: "story-choice" }, element("legend", {}, label), ...labels);
 }
 

@@ -5,6 +5,7 @@ import { grey, NETWORKS, percent } from "./stage.js";
 
 /**
  * @typedef {import("./machine.js").Found} Found
+ * @typedef {Record<string, {strokes: number[][], error: number[]}>} Test
  * @typedef {{network: string, t: number, view: string, preset: string}} Setting
  */
 
@@ -19,10 +20,13 @@ export const SETTINGS = {
   alarm: { network: "dpn", t: Infinity, view: "difference", preset: "scratch" },
 };
 
+const TESTED = ["thin, strange colour", "thick, strange colour", "thin, own colour", "thick, own colour"];
+
 /** Call back with the step that is being read. @param {HTMLElement} el @param {(step: string) => void} entered */
 export function watchSteps(el, entered) {
-  const narrow = matchMedia("(max-width: 899px)");
-  const middle = narrow.matches ? "-72% 0px -27% 0px" : "-45% 0px -54% 0px"; // under the stage, or beside it
+  const stage = /** @type {HTMLElement} */ (el.querySelector(".story-stage"));
+  const above = stage.offsetWidth > 0.9 * innerWidth && getComputedStyle(stage).position === "sticky";
+  const line = Math.round(above ? stage.offsetHeight + 0.2 * (innerHeight - stage.offsetHeight) : 0.45 * innerHeight);
   const observer = new IntersectionObserver(
     (entries) => {
       for (const { target, isIntersecting } of entries) {
@@ -32,9 +36,10 @@ export function watchSteps(el, entered) {
         entered(/** @type {HTMLElement} */ (target).dataset.step ?? "");
       }
     },
-    { rootMargin: middle },
+    { rootMargin: `-${line}px 0px -${innerHeight - line - 1}px 0px` },
   );
   el.querySelectorAll("[data-step]").forEach((step) => observer.observe(step));
+  addEventListener("resize", () => (observer.disconnect(), watchSteps(el, entered)), { once: true });
 }
 
 const last = (/** @type {number[]} */ values) => values[values.length - 1];
@@ -44,7 +49,7 @@ const both = (/** @type {number[]} */ shares) => shares.map(percent).join(" and 
 /**
  * The sentences by name; an empty one is not shown.
  * @param {Found} found what is on the stage
- * @param {Found | null} test the four test strokes
+ * @param {Test | null} test what the test strokes came to
  * @param {any} data
  * @returns {Record<string, string>}
  */
@@ -64,7 +69,7 @@ export function sentences(found, test, data) {
     first: test ? order(test) : "",
     yours: found.strokes.length > 1 ? extremes(found) : "",
     blur: test ? blind(test) : "",
-    single: test?.networks.single ? hard(test) : "",
+    single: test?.single ? hard(test) : "",
     alarm: dpn.seen
       ? `At n = ${data.depth}, copy and picture differ by ${grey(last(dpn.seen))} grey levels inside the ${stroke}, and by ${grey(last(dpn.background))} where the part has edges and texture.`
       : nothing,
@@ -80,16 +85,14 @@ function returned(before, after, stroke) {
   return after > before ? `But some of the ${stroke} comes back with the detail: ${b} instead of ${a}.` : `Of the ${stroke} less is left, too: ${b} instead of ${a}.`;
 }
 
-/** Of the four test strokes: which go first? @param {Found} test */
+/** Of the test strokes: which go first? @param {Test} test */
 function order(test) {
-  const [a, b, c, d] = test.networks.rcae.strokes.map((values) => values[1]); // thin, thick strange; thin, thick own
+  const [a, b, c, d] = test.rcae.strokes.map((values) => values[1]); // thin, thick strange; thin, thick own
   const colour = mean([a, b]) < mean([c, d])
-    ? `What looks strange goes first: one round leaves ${both([a, b])} of the strokes in a colour the part never has, but ${both([c, d])} of those in its own.`
-    : `Here the strange colour does not go first: one round leaves ${both([a, b])} of it, and ${both([c, d])} of the part's own.`;
-  const size = a < b && c < d
-    ? ` In either colour the thin stroke goes before the thick one.`
-    : ` Thin before thick holds for ${Number(a < b) + Number(c < d)} of the 2 colours.`;
-  return colour + size;
+    ? `What looks strange goes first: one round leaves ${both([a, b])} of the strokes in a colour that the picture never has, but ${both([c, d])} of those in its own.`
+    : `Here the strange colour does not go first: one round leaves ${both([a, b])} of it, and ${both([c, d])} of the picture's own.`;
+  const size = { 2: "In both colours, thin goes before thick.", 1: "Thin goes before thick in one colour only.", 0: "Thin does not go before thick." };
+  return `${colour} ${size[Number(a < b) + Number(c < d)]}`;
 }
 
 /** Of the strokes on the stage: the first and the last to go. @param {Found} found */
@@ -99,18 +102,20 @@ function extremes(found) {
   return `On your picture stroke ${left.indexOf(low) + 1} goes first (${percent(low)} left after one round), stroke ${left.indexOf(high) + 1} last (${percent(high)}).`;
 }
 
-/** What resizing makes of colour. @param {Found} test */
+/** What resizing makes of colour. @param {Test} test */
 function blind(test) {
-  const thin = (/** @type {string} */ name) => [0, 2].map((stroke) => test.networks[name].strokes[stroke][1]);
-  return `Of the two thin test strokes, strange and familiar, one halving leaves ${both(thin("resize"))}; one round of RcAE leaves ${both(thin("rcae"))}. Resizing only asks how small a thing is. The network also asks whether it belongs there.`;
+  const thin = (/** @type {string} */ name) => [0, 2].map((kind) => test[name].strokes[kind][1]);
+  const [strange, own] = thin("resize");
+  const same = Math.abs(strange - own) < 0.05 ? "Resizing cannot tell them apart. " : "";
+  return `Take the thin test strokes, one in a strange colour, one in the picture's own. Halving once and enlarging leaves ${both([strange, own])} of them. ${same}One round of RcAE leaves ${both(thin("rcae"))}.`;
 }
 
-/** What the single pass makes of stroke and part. @param {Found} test */
+/** What the single pass makes of stroke and part. @param {Test} test */
 function hard(test) {
-  const { single, dpn } = test.networks;
-  const [left, off, other] = [last(single.copied ?? [0]), last(single.error), last(dpn.error)];
-  const worse = off > other ? `but is off by ${grey(off)} grey levels on the part, against ${grey(other)}` : `and is off by ${grey(off)} grey levels on the part, against ${grey(other)}`;
-  return `The single pass leaves ${percent(left)} of the test strokes, ${worse} for RcAE + DPN.`;
+  const { single, dpn } = test;
+  const left = percent(mean(single.strokes.map(last)));
+  const [off, other] = [grey(last(single.error)), grey(last(dpn.error))];
+  return `The single pass leaves ${left} of the test strokes, and its copy is off by ${off} grey levels where the part has edges and texture. After all rounds of RcAE + DPN it is ${percent(mean(dpn.strokes.map(last)))}, and ${other} grey levels.`;
 }
 
 /** @param {Found} found */
@@ -122,14 +127,14 @@ function judged({ verdicts: { detector, single }, strokes }) {
   return text + fooled + other;
 }
 
-/** The tables by name: head and rows. @param {Found} found @param {Found | null} test @param {any} data @param {string[]} names of the test strokes */
-export function tables(found, test, data, names) {
+/** The tables by name: head and rows. @param {Found} found @param {Test | null} test @param {any} data */
+export function tables(found, test, data) {
   const rounds = Array.from({ length: data.depth }, (_, n) => n + 1);
   const all = Object.keys(NETWORKS).filter((name) => found.networks[name]);
   return {
     first: test && {
       head: ["left after", ...rounds.map((n) => `n = ${n}`)],
-      rows: names.map((name, i) => [name, ...rounds.map((n) => percent(test.networks.rcae.strokes[i][n]))]),
+      rows: TESTED.map((name, kind) => [name, ...rounds.map((n) => percent(test.rcae.strokes[kind][n]))]),
     },
     blur: {
       head: ["after the last round", "stroke left", "part off by"],

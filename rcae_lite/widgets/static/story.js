@@ -15,18 +15,16 @@ const SCRATCH = [[0.42, 0.21], [0.3, 0.31], [0.27, 0.43]]; // rows and columns, 
 const THIN = 3 / 128;
 const THICK = 7 / 128;
 
-/** Strokes to start from: ink, width as a share of the height, points. @type {Record<string, [string, number, number[][]][]>} */
+const PLACES = [[[0.2, 0.36], [0.32, 0.26]], [[0.2, 0.64], [0.32, 0.74]], [[0.68, 0.26], [0.8, 0.36]], [[0.68, 0.74], [0.8, 0.64]]];
+
+/** Strokes to start from: ink, width as a share of the height. @type {[string, number][]} */
+const KINDS = [["strange", THIN], ["strange", THICK], ["own", THIN], ["own", THICK]];
+/** And their points. @type {Record<string, [string, number, number[][]][]>} */
 const PRESETS = {
   scratch: [["scratch", THIN, SCRATCH]],
-  four: [
-    ["strange", THIN, [[0.2, 0.36], [0.32, 0.26]]],
-    ["strange", THICK, [[0.2, 0.64], [0.32, 0.74]]],
-    ["own", THIN, [[0.68, 0.26], [0.8, 0.36]]],
-    ["own", THICK, [[0.68, 0.74], [0.8, 0.64]]],
-  ],
-  large: [["strange", 0.2, [[0.62, 0.3], [0.74, 0.42]]]],
+  four: KINDS.map(([ink, size], kind) => [ink, size, PLACES[kind]]),
+  large: [["strange", 0.2, [[0.68, 0.3], [0.76, 0.38]]]],
 };
-const NAMES = ["1 thin, strange", "2 thick, strange", "3 thin, own colour", "4 thick, own colour"];
 
 class Story {
   /** @param {HTMLElement} el @param {any} data @param {Machine} machine */
@@ -41,7 +39,7 @@ class Story {
     this.waiting = null;
     this.busy = true;
     this.then = () => {}; // once the picture has been looked at
-    this.history = new History(this.painted("scratch"));
+    this.history = new History(this.painted(PRESETS.scratch));
     const act = {
       play: () => (this.timer ? this.stop() : this.play()),
       undo: () => this.travel("undo"),
@@ -55,10 +53,10 @@ class Story {
 
   // -- pictures ------------------------------------------------------------------------------
 
-  /** The picture with a preset painted on it. @param {string} name */
-  painted(name) {
+  /** The picture with strokes on it. @param {[string, number, number[][]][]} strokes */
+  painted(strokes) {
     const { height, width, original, inks } = this.data;
-    return PRESETS[name].reduce((picture, [ink, size, points]) => {
+    return strokes.reduce((picture, [ink, size, points]) => {
       const brush = { size: Math.max(1, Math.round(size * height)), hardness: 0.8, opacity: 1 };
       const stroke = new Stroke(picture, height, width, flat(inks[ink]), brush);
       for (const [row, column] of points) stroke.to({ row: Math.round(row * height), column: Math.round(column * width) });
@@ -105,16 +103,25 @@ class Story {
     const error = await this.machine.begin(this.data.original.values);
     if (error) return this.say(`The networks cannot run in this browser: ${error}`);
     this.preset = preset;
-    await this.machine.look(this.painted("four"), (found) => (this.test = found), () => false);
+    this.test = null;
     this.busy = false;
-    this.ask(this.history.present);
+    await this.ask(this.history.present);
+    this.experiment();
+  }
+
+  /** Let each kind of test stroke be everywhere once. */
+  async experiment() {
+    const turned = (/** @type {number} */ turn) =>
+      this.painted(KINDS.map(([ink, size], kind) => [ink, size, PLACES[(kind + turn) % KINDS.length]]));
+    this.test = await this.machine.experiment(turned, KINDS.length);
+    this.write();
   }
 
   /** Have a picture looked at; of those that come meanwhile only the last. @param {Uint8Array} picture */
   ask(picture) {
     this.waiting = picture;
     this.draw();
-    if (!this.busy) this.next();
+    return this.busy ? undefined : this.next();
   }
 
   async next() {
@@ -127,12 +134,12 @@ class Story {
       this.say(String(error));
     }
     this.busy = false;
-    this.next();
+    await this.next();
   }
 
   /** @param {import("./machine.js").Found} found */
   show(found) {
-    const { el, data, stage } = this;
+    const { el, stage } = this;
     this.found = found;
     this.say("");
     this.draw();
@@ -141,8 +148,13 @@ class Story {
     if (this.stroke || this.waiting) return;
     this.then();
     this.then = () => {};
-    fill(el, sentences(found, this.test, data), tables(found, this.test, data, NAMES));
+    this.write();
     el.dataset.ready = "true";
+  }
+
+  /** Write what was measured into the text. */
+  write() {
+    if (this.found) fill(this.el, sentences(this.found, this.test, this.data), tables(this.found, this.test, this.data));
   }
 
   /** @param {string} text */
@@ -260,7 +272,7 @@ class Story {
   /** Paint a preset and play it. @param {string} name */
   present(name) {
     this.restart();
-    this.take(this.painted(name), name);
+    this.take(this.painted(PRESETS[name]), name);
   }
 
   /** Back to the picture; its rounds are played as soon as they are known. */
@@ -279,7 +291,7 @@ class Story {
     if (!this.preset || this.preset === preset) return go();
     this.stop();
     this.model.set("t", 0);
-    this.take(this.painted(preset), preset);
+    this.take(this.painted(PRESETS[preset]), preset);
     this.then = go;
   }
 
