@@ -81,7 +81,7 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	@touch $(BASE) $(LAB) $(DEV)
 
 $(BOOK): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install -e ".[lab,book]"
+	$(BIN)/python -m pip install -e ".[lab,book,export]"
 	@touch $(BASE) $(LAB) $(BOOK)
 
 # An environment without pip is half made (Debian leaves one behind): it is taken away again.

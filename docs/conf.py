@@ -4,10 +4,15 @@ The root of the repository is the source, so that the lectures stand where they 
 cells show is in the notebooks (`python tools/execute.py`); nothing is run here.
 """
 
+import sys
+from pathlib import Path
+
 from docutils import nodes
 from latex2mathml.converter import convert
 
+from data_utils import KitError
 from rcae_lite import __version__
+from rcae_lite.widgets.story import story_of_example
 
 project = "RcAE Lite"
 author = "The RcAE Lite authors"
@@ -51,7 +56,21 @@ def _mathml(display: str):
     return visit
 
 
+def write_story(app) -> None:
+    """Put The Forgetting Machine on the front; without the extra `export` say why it is missing."""
+    if not app.config.story:
+        return
+    try:
+        story_of_example(Path(app.outdir) / "story.html")
+    except KitError as error:
+        print(f"the book has no story page: {error}", file=sys.stderr)
+    else:
+        app.tags.add("story")
+
+
 def setup(app) -> None:
-    """Draw formulas without MathJax."""
+    """Draw formulas without MathJax; the option ``story`` is off where minutes count."""
+    app.add_config_value("story", True, "html")
+    app.connect("builder-inited", write_story)
     app.add_node(nodes.math, override=True, html=(_mathml("inline"), None))
     app.add_node(nodes.math_block, override=True, html=(_mathml("block"), None))

@@ -109,9 +109,10 @@ def _predict(args: argparse.Namespace) -> int:
 def _explore(args: argparse.Namespace) -> None:
     from rcae_lite.widgets.page import explore_run
     from rcae_lite.widgets.paint import paint_run
+    from rcae_lite.widgets.story import story_run
 
-    if args.paint:
-        page = paint_run(args.run, args.images, args.out)
+    if args.paint or args.story:
+        page = (paint_run if args.paint else story_run)(args.run, args.images, args.out)
     else:
         page = explore_run(args.run, args.images, args.out, device=args.device)
     print(f"{page}: {page.stat().st_size / 2**20:.1f} MiB, opens in any browser")
@@ -341,8 +342,12 @@ def _parser() -> argparse.ArgumentParser:
     detector(explore)
     explore.add_argument("images", metavar="IMAGE_OR_FOLDER", nargs="+", type=Path)
     explore.add_argument("--out", metavar="PAGE", type=Path, required=True)
-    explore.add_argument(
+    inside = explore.add_mutually_exclusive_group()
+    inside.add_argument(
         "--paint", action="store_true", help="put the detector itself inside, to paint on one image"
+    )
+    inside.add_argument(
+        "--story", action="store_true", help="the same as a story to pass on: what is forgotten?"
     )
     device(explore)
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from data_utils import KitError
+from data_utils import KitError, open_category
 from data_utils.html import render
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands.export import require_extra
 from rcae_lite.detector import RcAEDetector
-from rcae_lite.example import SHIPPED
+from rcae_lite.example import SHIPPED, load_example
 from rcae_lite.widgets.packing import source
 from rcae_lite.widgets.page import open_images, write_parts
 from rcae_lite.widgets.paint import engine
 from rcae_lite.widgets.state.base import Tree
 from rcae_lite.widgets.state.frames import COLOURS, to_bytes
 
-__all__ = ["TITLE", "story_run", "write_story_page"]
+__all__ = ["TITLE", "story_of_example", "story_run", "write_story_page"]
 
 TITLE = "The Forgetting Machine"
 _STRANGE = ("#d22828", "#2346d2", "#c828b4", "#1ea03c")  # one of them is in no picture
@@ -85,7 +85,7 @@ def write_story_page(
 
 
 def story_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
-    """Write the page for the detector of a run and one image, with the run's baseline if it has one.
+    """Write the page for the detector of a run, its baseline if it has one, and one image.
 
     Parameters
     ----------
@@ -116,6 +116,15 @@ def story_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     known = (folder / "detector.json").exists()
     single = SinglePassDetector.load(folder, device="cpu") if known else None
     return write_story_page(detector, pictures[0], out, single)
+
+
+def story_of_example(out: str | Path) -> Path:
+    """Write the page for the detectors that ship with the kit and an image of their category."""
+    detector, single = (load_example(kind, device="cpu") for kind in ("full", "single_pass"))
+    assert isinstance(detector, RcAEDetector) and isinstance(single, SinglePassDetector)
+    name, size = detector.trained["category"], detector.config.size
+    image = open_category("synthetic", name, size=size).test[1].image.as_subclass(Tensor)
+    return write_story_page(detector, image, out, single)
 
 
 def _inks(original: np.ndarray) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """`make book`: the site builds without a warning and can be read without a network."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from data_utils import KitError
 
 pytest.importorskip("myst_nb", reason="the extra `book` is not installed")
 pytest.importorskip("sphinx_book_theme")
@@ -19,7 +23,7 @@ LECTURES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 def site(tmp_path_factory):
     """The book, as `make book` builds it; a warning is an error."""
     out = tmp_path_factory.mktemp("book") / "site"
-    command = ["-q", "-W", "-b", "html", "-d", out.parent / "doctrees", "-c", "docs", ".", out]
+    command = ["-q", "-W", "-D", "story=0", "-b", "html", "-d", out.parent / "doctrees", "-c", "docs", ".", out]
     subprocess.run([sys.executable, "-m", "sphinx", *command], cwd=ROOT, check=True)
     return out
 
@@ -52,6 +56,23 @@ def test_formulas_are_drawn_by_the_browser_itself(site):
     assert pages.count("<math") > 20 and not re.search("<script[^>]*mathjax", pages.lower())
     exercises = (site / "notebooks/exercises/03_recursion.html").read_text(encoding="utf-8")
     assert not re.search(r"\$I_R\^n", exercises)
+
+
+def test_the_front_has_the_story_page_where_it_can_be_written(monkeypatch, tmp_path, capsys):
+    conf = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    write = conf["write_story"]
+
+    def refuse(path):
+        raise KitError("no onnx here")
+
+    app = SimpleNamespace(config=SimpleNamespace(story=True), outdir=tmp_path, tags=set())
+    monkeypatch.setitem(write.__globals__, "story_of_example", refuse)
+    write(app)
+    assert "no story page: no onnx here" in capsys.readouterr().err and not app.tags
+    monkeypatch.setitem(write.__globals__, "story_of_example", lambda path: path.write_text("page"))
+    write(app)
+    assert (tmp_path / "story.html").read_text() == "page" and app.tags == {"story"}
+    assert 'href="../story.html"' in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.browser

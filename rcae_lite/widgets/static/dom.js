@@ -27,7 +27,11 @@ export function root(el, label) {
   return node;
 }
 
-/** A labelled slider tied to a number of the model; `text(value)` is what stands beside it. */
+/**
+ * A labelled slider tied to a number of the model; `text(value)` is what stands beside it.
+ * @param {{model: any, name: string, label: string, low: number, high: number, step?: number,
+ *   text?: (value: number) => string}} options
+ */
 export function slider({ model, name, label, low, high, step = 1, text = String }) {
   const reading = element("output", { class: "rcae-reading" });
   const input = element("input", {

@@ -31,7 +31,6 @@ export class Machine {
    * @param {{height: number, width: number, depth: number, threshold: number, single: number | null}} data
    */
   constructor(engine, data) {
-    Object.assign(this, data);
     this.engine = engine;
     this.data = data;
     this.lens = 2 * Math.round(data.height / 10); // side of the windows under the magnifiers

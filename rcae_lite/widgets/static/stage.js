@@ -26,9 +26,10 @@ class Picture {
   /** @param {Uint8Array} rgb (H, W, 3) @param {number} width of it @param {{row: number, column: number}} from @param {string} alt */
   show(rgb, width, from, alt) {
     const picture = this.context.createImageData(this.canvas.width, this.canvas.height);
+    const pixels = new Uint32Array(picture.data.buffer);
     for (let y = 0, to = 0; y < this.canvas.height; y += 1) {
-      for (let x = 0, i = 3 * ((from.row + y) * width + from.column); x < this.canvas.width; x += 1, i += 3, to += 4) {
-        picture.data.set([rgb[i], rgb[i + 1], rgb[i + 2], 255], to);
+      for (let x = 0, i = 3 * ((from.row + y) * width + from.column); x < this.canvas.width; x += 1, i += 3, to += 1) {
+        pixels[to] = (255 << 24) | (rgb[i + 2] << 16) | (rgb[i + 1] << 8) | rgb[i];
       }
     }
     this.context.putImageData(picture, 0, 0);
@@ -58,7 +59,9 @@ export class Stage {
    * @param {{play: () => void, undo: () => void, clear: () => void, open: (file: File) => void}} act
    */
   constructor(place, data, colours, model, act) {
-    Object.assign(this, { data, colours, model });
+    this.data = data;
+    this.colours = colours;
+    this.model = model;
     const { height, width } = data;
     const lens = 2 * Math.round(height / 10);
     this.lens = lens;
@@ -99,7 +102,7 @@ export class Stage {
         { class: "story-readings" },
         reading("Stroke still there", "defect", this.curves.copied),
         reading("Part off by", "part", this.curves.error),
-        element("figure", { class: "story-reading story-alarm" }, element("figcaption", {}, "Alarm map"), element("div", {}, this.map.canvas), this.bar),
+        element("figure", { class: "story-reading story-alarm" }, element("figcaption", {}, "Alarm", long(" map")), element("div", {}, this.map.canvas), this.bar),
       ),
       this.verdict,
       this.status,

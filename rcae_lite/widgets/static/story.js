@@ -29,7 +29,9 @@ const PRESETS = {
 class Story {
   /** @param {HTMLElement} el @param {any} data @param {Machine} machine */
   constructor(el, data, machine) {
-    Object.assign(this, { el, data, machine });
+    this.el = el;
+    this.data = data;
+    this.machine = machine;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.model = new LocalModel({ t: 0, network: "rcae", view: "picture", ink: "scratch", size: Math.max(1, Math.round(THIN * data.height)) });
     this.found = null;
@@ -309,7 +311,7 @@ class Story {
     const extend = (/** @type {{row: number, column: number}} */ at) => {
       if (!this.stroke) return;
       this.stroke.to(at);
-      this.ask(this.stroke.picture.slice());
+      this.draw();
     };
     const end = () => {
       if (!this.stroke) return;
