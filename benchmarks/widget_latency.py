@@ -29,6 +29,7 @@ from rcae_lite.widgets.paint import write_paint_page
 from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
 from rcae_lite.widgets.state.painter import PainterState
+from rcae_lite.widgets.story import story_of_example
 
 STROKES = 100
 PATIENCE = 300_000  # milliseconds
@@ -50,11 +51,18 @@ SLIDER = """async () => {
 # How long until the detector in the page has answered a painted image.
 STROKE = """async () => {
     const main = document.querySelector("main");
-    const stage = document.querySelector('canvas[data-panel="paint"]').parentElement;
+    const stage = document.querySelector(
+        'canvas[data-panel="paint"], canvas[data-panel="main"]').parentElement;
+    const picture = (event) => event.detail.painted ?? event.detail.picture;
     const times = [];
+    let [last, answer] = [null, () => {}];
+    main.addEventListener("rcae-result", (event) => {
+        if (picture(event) !== last) answer();  // else more about the stroke before
+        last = picture(event);
+    });
     for (let i = 0; i < 12; i += 1) {
-        const answered = new Promise((resolve) =>
-            main.addEventListener("rcae-result", resolve, {once: true}));
+        const answered = new Promise((resolve) => (answer = resolve));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         const box = stage.getBoundingClientRect();
         const at = {clientX: box.left + box.width * (0.2 + 0.05 * i),
                     clientY: box.top + 0.5 * box.height, bubbles: true, button: 0, pointerId: 1};
@@ -66,6 +74,18 @@ STROKE = """async () => {
         times.push(performance.now() - start);
     }
     return times;
+}"""
+
+# Frames a second while the story's rounds are played.
+MORPH = """async () => {
+    const play = document.querySelector(".story-play");
+    const frame = () => new Promise(requestAnimationFrame);
+    while (play.title === "pause") await frame();
+    play.click();
+    const start = performance.now();
+    let frames = 0;
+    for (; performance.now() - start < 3000; frames += 1) await frame();
+    return [(1000 * frames) / (performance.now() - start)];
 }"""
 
 
@@ -138,6 +158,9 @@ def main() -> None:
         paint = write_paint_page(detector, images[0], Path(folder) / "paint.html", "paint")
         size = paint.stat().st_size / 1e6
         stroke = in_chromium(paint, STROKE)
+        story = story_of_example(Path(folder) / "story.html")
+        in_story, (rate,) = in_chromium(story, STROKE), in_chromium(story, MORPH)
+        story_size = story.stat().st_size / 1e6
     without_python = "stroke to map without Python (`rcae explore --paint`, Chromium, one thread)"
 
     print(f"""# Latencies of the widgets at 128x128, N = 5
@@ -153,7 +176,10 @@ def main() -> None:
 | slider to frame in Chromium (five canvases) | {milliseconds(slider)} |
 | creation of RecursionExplorer with 50 images ({sent / 1e6:.0f} MB of frames) | {creation:.1f} s |
 | {without_python} | {milliseconds(stroke)} |
-| size of that page | {size:.1f} MB |""")
+| size of that page | {size:.1f} MB |
+| the same in `rcae explore --story`, of the shipped detectors | {milliseconds(in_story)} |
+| frames a second while its rounds are played | {rate:.0f} |
+| size of that page | {story_size:.1f} MB |""")
 
 
 if __name__ == "__main__":

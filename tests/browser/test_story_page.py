@@ -20,6 +20,7 @@ from rcae_lite.widgets.story import write_story_page
 from tests.browser.conftest import PATIENCE, wait_until
 
 SIDE = 32
+pytestmark = pytest.mark.timeout(900)  # two models are exported
 AXE = "axe-core-4.10.3"
 AXE_SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
 
@@ -116,7 +117,8 @@ def test_every_figure_is_the_one_that_the_kit_measures(
         share = copied_share(restored, of_clean, painted, clean, mask).tolist()
         error = error_outside(restored, clean, mask, structured=True).tolist()
         assert found[name]["copied"] == pytest.approx([1, *share], abs=2e-3), name
-        assert found[name]["error"] == pytest.approx([0, *error], abs=0.02), name
+        # An 8-bit picture has ties where the structured fifth ends, and each side breaks them its way.
+        assert found[name]["error"] == pytest.approx([0, *error], rel=2e-2), name
     detection = tiny_detector.predict(painted)
     anomaly_map = read(tab, "map", np.float32).reshape(SIDE, SIDE)
     np.testing.assert_allclose(anomaly_map, detection.anomaly_map[0].numpy(), atol=1e-3)
@@ -179,7 +181,7 @@ def test_play_goes_through_all_rounds_and_pauses(page):
     tab.page.keyboard.press("Home")
     wait_until(lambda: t(tab) == 0, "back at the picture")
     tab.page.get_by_label("play the rounds").click()
-    tab.page.wait_for_function("document.querySelector('[data-control=t]').value > 0.3")
+    wait_until(lambda: t(tab) > 0.3, "the rounds are played")
     tab.page.get_by_label("pause").click()
     stopped = t(tab)
     tab.page.wait_for_timeout(400)

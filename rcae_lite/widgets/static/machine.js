@@ -44,13 +44,13 @@ export class Machine {
     this.structured = structuredPixels(this.clean, height, width);
     const { trajectories, error } = await this.ask("detector", this.clean);
     const single = await this.askSingle(this.clean);
-    this.ofClean = { ...trajectories, ...single?.trajectories };
+    this.ofClean = { ...this.resized(this.clean), ...trajectories, ...single?.trajectories };
     return error;
   }
 
   /** Send planes through a detector. @param {string} model @param {Float32Array} planes */
   async ask(model, planes) {
-    const { height, width, depth, threshold, single } = this.data;
+    const { height, width, threshold, single } = this.data;
     const answer = await this.engine.ask(model, planes, height, width);
     if (answer.error) return { trajectories: {}, error: answer.error };
     const verdict = { map: answer.map, score: answer.score, threshold: model === "single" ? Number(single) : threshold };
@@ -58,8 +58,14 @@ export class Machine {
     const trajectories =
       model === "single"
         ? { single: answer.reconstructions }
-        : { rcae: answer.reconstructions, dpn: /** @type {Float32Array} */ (answer.enhanced), resize: resizeTrajectory(planes, height, width, depth) };
+        : { rcae: answer.reconstructions, dpn: /** @type {Float32Array} */ (answer.enhanced) };
     return { trajectories, verdict };
+  }
+
+  /** @param {Float32Array} planes @returns {Record<string, Float32Array>} */
+  resized(planes) {
+    const { height, width, depth } = this.data;
+    return { resize: resizeTrajectory(planes, height, width, depth) };
   }
 
   /** @param {Float32Array} planes */
@@ -76,9 +82,11 @@ export class Machine {
    */
   async look(painted, show, hurry) {
     const planes = toPlanes(painted);
-    const first = await this.ask("detector", planes);
-    if (!first.verdict) throw new Error(first.error);
+    const asked = this.ask("detector", planes); // in the worker; meanwhile:
     const found = this.found(painted);
+    this.measure(found, planes, this.resized(planes));
+    const first = await asked;
+    if (!first.verdict) throw new Error(first.error);
     this.measure(found, planes, first.trajectories);
     found.verdicts.detector = first.verdict;
     show(found);
