@@ -117,7 +117,7 @@ def test_every_figure_is_the_one_that_the_kit_measures(
         share = copied_share(restored, of_clean, painted, clean, mask).tolist()
         error = error_outside(restored, clean, mask, structured=True).tolist()
         assert found[name]["copied"] == pytest.approx([1, *share], abs=2e-3), name
-        # An 8-bit picture has ties where the structured fifth ends, and each side breaks them its way.
+        # 8 bits leave ties where the structured fifth ends; each side breaks them its way
         assert found[name]["error"] == pytest.approx([0, *error], rel=2e-2), name
     detection = tiny_detector.predict(painted)
     anomaly_map = read(tab, "map", np.float32).reshape(SIDE, SIDE)
@@ -189,7 +189,7 @@ def test_play_goes_through_all_rounds_and_pauses(page):
     tab.page.locator('[data-control="t"]').focus()
     tab.page.keyboard.press(" ")
     wait_until(lambda: t(tab) == 3, "the last round")
-    assert tab.page.get_by_label("play the rounds").count() == 1
+    tab.page.get_by_label("play the rounds").wait_for()
 
 
 def test_a_stroke_changes_picture_curves_and_map_and_can_be_undone(page):
