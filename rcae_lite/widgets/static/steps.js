@@ -58,7 +58,7 @@ export function sentences(found, test, data) {
   const [stroke, is] = found.strokes.length > 1 ? ["strokes", "are"] : ["stroke", "is"];
   const nothing = "Nothing is painted now. Paint on the picture.";
   return {
-    round: `Right now: off by ${grey(rcae.error[1])} of 255 grey levels after one round, where the part has edges and texture.`,
+    round: `After one round the copy is off by ${grey(rcae.error[1])} grey levels where the part has edges and texture (black to white is 255).`,
     stroke: rcae.copied ? `After one round ${percent(rcae.copied[1])} of your ${stroke} ${is} left.` : nothing,
     rounds: rcae.copied
       ? `From 1 round to ${data.depth}, what is left of the ${stroke} goes from ${percent(rcae.copied[1])} to ${percent(last(rcae.copied))}; the part's error from ${grey(rcae.error[1])} to ${grey(last(rcae.error))} grey levels.`
@@ -74,7 +74,7 @@ export function sentences(found, test, data) {
       ? `At n = ${data.depth}, copy and picture differ by ${grey(last(dpn.seen))} grey levels inside the ${stroke}, and by ${grey(last(dpn.background))} where the part has edges and texture.`
       : nothing,
     verdict: judged(found),
-    short: test ? order(test) : "",
+    short: test ? shortly(test) : "",
   };
 }
 
@@ -93,6 +93,13 @@ function order(test) {
     : `Here the strange colour does not go first: one round leaves ${both([a, b])} of it, and ${both([c, d])} of the picture's own.`;
   const size = { 2: "In both colours, thin goes before thick.", 1: "Thin goes before thick in one colour only.", 0: "Thin does not go before thick." };
   return `${colour} ${size[Number(a < b) + Number(c < d)]}`;
+}
+
+/** The same in a few words. @param {Test} test */
+function shortly(test) {
+  const [a, b, c, d] = test.rcae.strokes.map((values) => values[1]);
+  const strange = mean([a, b]) < mean([c, d]) ? "what looks strange, before what looks like the part" : "here, what looks like the part, before what looks strange";
+  return strange + (a < b && c < d ? "; and what is thin, before what is thick." : ".");
 }
 
 /** Of the strokes on the stage: the first and the last to go. @param {Found} found */
