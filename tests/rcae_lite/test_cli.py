@@ -438,6 +438,8 @@ def test_explore_writes_one_page_with_all_that_the_run_has(data, tmp_path, capsy
     image = data / "ring/test/good"
     line = refused(capsys, "explore", tmp_path / "run", image, "--out", page, "--paint")
     assert "4 images; --paint takes one" in line
+    line = refused(capsys, "explore", tmp_path / "run", image, "--out", page, "--story")
+    assert "4 images; --story takes one" in line
     assert "is a folder" in refused(capsys, "explore", tmp_path / "run", image, "--out", tmp_path)
 
 

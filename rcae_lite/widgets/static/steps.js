@@ -59,7 +59,7 @@ export function sentences(found, test, data) {
   const nothing = "Nothing is painted now. Paint on the picture.";
   return {
     round: `After one round the copy is off by ${grey(rcae.error[1])} grey levels where the part has edges and texture (black to white is 255).`,
-    stroke: rcae.copied ? `After one round ${percent(rcae.copied[1])} of your ${stroke} ${is} left.` : nothing,
+    stroke: rcae.copied ? `After one round ${percent(rcae.copied[1])} of the ${stroke} ${is} left.` : nothing,
     rounds: rcae.copied
       ? `From 1 round to ${data.depth}, what is left of the ${stroke} goes from ${percent(rcae.copied[1])} to ${percent(last(rcae.copied))}; the part's error from ${grey(rcae.error[1])} to ${grey(last(rcae.error))} grey levels.`
       : nothing,
