@@ -14,6 +14,9 @@ from data_utils import KitError
 from rcae_lite import __version__
 from rcae_lite.widgets.story import story_of_example
 
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import write_widgets
+
 project = "RcAE Lite"
 author = "The RcAE Lite authors"
 release = __version__
@@ -21,6 +24,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 root_doc = "docs/index"
 include_patterns = [
     "docs/index.md",
+    "docs/live.md",
     "docs/paper.md",
     "docs/related.md",
     "docs/reference/*",
@@ -56,8 +60,12 @@ def _mathml(display: str):
     return visit
 
 
-def write_story(app) -> None:
-    """Put The Forgetting Machine on the front; without the extra `export` say why it is missing."""
+def write_pages(app) -> None:
+    """Put the widgets into a page, and The Forgetting Machine on the front.
+
+    Without the extra `export` say why the latter is missing.
+    """
+    write_widgets(Path(app.outdir) / "widgets.html")
     if not app.config.story:
         return
     try:
@@ -71,6 +79,6 @@ def write_story(app) -> None:
 def setup(app) -> None:
     """Draw formulas without MathJax; the option ``story`` is off where minutes count."""
     app.add_config_value("story", True, "html")
-    app.connect("builder-inited", write_story)
+    app.connect("builder-inited", write_pages)
     app.add_node(nodes.math, override=True, html=(_mathml("inline"), None))
     app.add_node(nodes.math_block, override=True, html=(_mathml("block"), None))

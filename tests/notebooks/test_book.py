@@ -23,8 +23,9 @@ LECTURES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 def site(tmp_path_factory):
     """The book, as `make book` builds it; a warning is an error."""
     out = tmp_path_factory.mktemp("book") / "site"
-    command = ["-q", "-W", "-D", "story=0", "-b", "html", "-d", out.parent / "doctrees", "-c", "docs", ".", out]
-    subprocess.run([sys.executable, "-m", "sphinx", *command], cwd=ROOT, check=True)
+    options = ["-q", "-W", "-D", "story=0", "-b", "html", "-d", out.parent / "doctrees"]
+    command = [sys.executable, "-m", "sphinx", *options, "-c", "docs", ".", out]
+    subprocess.run(command, cwd=ROOT, check=True)
     return out
 
 
@@ -60,7 +61,8 @@ def test_formulas_are_drawn_by_the_browser_itself(site):
 
 def test_the_front_has_the_story_page_where_it_can_be_written(monkeypatch, tmp_path, capsys):
     conf = runpy.run_path(str(ROOT / "docs" / "conf.py"))
-    write = conf["write_story"]
+    write = conf["write_pages"]
+    monkeypatch.setitem(write.__globals__, "write_widgets", lambda path: path.write_text("alive"))
 
     def refuse(path):
         raise KitError("no onnx here")
@@ -72,6 +74,7 @@ def test_the_front_has_the_story_page_where_it_can_be_written(monkeypatch, tmp_p
     monkeypatch.setitem(write.__globals__, "story_of_example", lambda path: path.write_text("page"))
     write(app)
     assert (tmp_path / "story.html").read_text() == "page" and app.tags == {"story"}
+    assert (tmp_path / "widgets.html").read_text() == "alive"
     assert 'href="../story.html"' in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
