@@ -28,7 +28,7 @@
 # - measure which share of a defect a network copies,
 # - explain why neither a wide nor a narrow bottleneck is the answer.
 #
-# *Measured on a 2-core CPU: not yet.*
+# *Measured on one core of a CPU: 2.5 minutes, 1.2 GB.*
 
 # %%
 import seaborn as sns

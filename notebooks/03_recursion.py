@@ -23,7 +23,7 @@
 # - say why RcAE is trained on damaged images, and what it learns without them,
 # - tell forgetting from blurring, by two measures that need no real defect.
 #
-# *Measured on a 2-core CPU: not yet.*
+# *Measured on one core of a CPU: 5 minutes, 2.6 GB.*
 
 # %%
 import numpy as np

@@ -23,7 +23,7 @@
 # - say why clean training images teach it to bring defects back,
 # - decide by false alarms whether it was worth it.
 #
-# *Measured on a 2-core CPU: not yet.*
+# *Measured on one core of a CPU: 6 minutes, 2.6 GB.*
 
 # %%
 from pathlib import Path

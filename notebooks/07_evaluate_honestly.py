@@ -22,7 +22,7 @@
 # - put an interval on every figure,
 # - recognise leakage, and the harm that resizing a mask does.
 #
-# *Measured on a 2-core CPU: 2.5 minutes, 1.4 GB.*
+# *Measured on one core of a CPU: 8.5 minutes, 1.4 GB.*
 
 # %%
 from itertools import combinations
