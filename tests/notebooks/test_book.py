@@ -86,7 +86,9 @@ def test_every_page_opens_in_a_browser_without_a_request_to_the_outside(site, br
     outside, wrong, pictures = [], [], 0
     page.on(
         "request",
-        lambda r: outside.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
+        lambda r: (
+            outside.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None
+        ),
     )
     page.on("requestfailed", lambda r: wrong.append(r.url))
     page.on("pageerror", lambda error: wrong.append(str(error)))
