@@ -549,8 +549,7 @@ if kinds:
     chosen = worth(families) - np.quantile(chance, 0.95)
     verdict("a depth for each family is worth more than chance (AUROC)", chosen, 0)
 for name, gain in gains.items() if rungs else ():
-    doubt = (gain.high - gain.low) / 2
-    verdict(f"{name} helps (image AUROC, paired)", gain.value, doubt)
+    verdict(f"{name} helps (image AUROC, paired)", gain.value, gain.doubt)
 
 # %%
 predict.calibration()

@@ -90,7 +90,7 @@ pairs = {
 }
 for step, (new, old) in pairs.items():
     gain = rungs.measured[new].over(rungs.measured[old])
-    verdict(f"{step} (image AUROC, paired)", gain.value, (gain.high - gain.low) / 2)
+    verdict(f"{step} (image AUROC, paired)", gain.value, gain.doubt)
     up += gain.low > 0 and step != "RcAE over resizing"
 predict.reveal("steps_up", up)
 

@@ -24,6 +24,11 @@ class Interval(Struct, frozen=True):
     low: float
     high: float
 
+    @property
+    def doubt(self) -> float:
+        """How far the interval reaches from its value towards 0, and beyond it if it holds 0."""
+        return self.value - self.low if self.value > 0 else self.high - self.value
+
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 

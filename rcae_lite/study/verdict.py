@@ -20,4 +20,4 @@ def verdict(claim: str, difference: float, margin: float, unit: str = "") -> Non
         Of both.
     """
     word = "holds" if difference > margin else "opposite" if difference < -margin else "not here"
-    print(f"Verdict: {claim}: {word} ({difference:+.3g}{unit}, margin {margin:g}{unit})")
+    print(f"Verdict: {claim}: {word} ({difference:+.3g}{unit}, margin {margin:.3g}{unit})")
