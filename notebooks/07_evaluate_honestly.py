@@ -381,11 +381,14 @@ ax.loglog(list(widths), list(widths.values()), "o-", color=plotting.NORMAL, labe
 ax.loglog(
     list(widths),
     [widths[64] * (64 / n) ** 0.5 for n in widths],
-    "k--",
+    "--",
+    color=plotting.INK,
     linewidth=1,
     label=r"proportional to $1 / \sqrt{n}$",
 )
-ax.set(xlabel="test images", ylabel="width of the 95% interval of image AUROC")
+ax.set(xlabel="test images", ylabel="width of the 95% interval")
+ax.set_xticks(list(widths), [str(n) for n in widths])
+ax.minorticks_off()
 ax.legend(frameon=False)
 figure
 

@@ -197,7 +197,7 @@ narrower = width["paired"] < width["unpaired"]
 predict.reveal("paired", "narrower" if narrower else "wider")
 
 # %%
-figure, ax = plotting.subplots(figsize=(5.6, 2.6))
+figure, ax = plotting.subplots(figsize=(7, 2.6))
 colours = (plotting.BASELINE, plotting.DEFECTIVE)
 for shift, (kind, ends), colour in zip((0, -0.12), intervals.items(), colours, strict=True):
     low, high = np.transpose(ends)
@@ -206,7 +206,7 @@ for shift, (kind, ends), colour in zip((0, -0.12), intervals.items(), colours, s
 ax.axvline(0, color=plotting.INK, linewidth=1)
 ax.set_yticks(range(len(pairs)), [f"{first} to {second}" for first, second in pairs])
 ax.set(xlabel="gain in image AUROC (points), seed 0")
-ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=2)
 figure
 
 # %% [markdown]

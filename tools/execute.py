@@ -31,9 +31,12 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 def shown(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Keep what a reader of the page sees: no progress bars, no warnings, words for a widget."""
-    kept = []
+    kept: list[NotebookNode] = []
     for output in outputs:
         if output.output_type == "stream" and output.name == "stderr":
+            continue
+        if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:
+            kept[-1].text += output.text
             continue
         output = nbformat.from_dict(output)
         data = output.get("data", {})
@@ -76,6 +79,8 @@ def run(source: Path) -> str:
         sys.exit(f"{source.name} has no line {HEADER.pattern}; put one below its title")
     source.write_text(HEADER.sub(line, text, count=1), encoding="utf-8")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for out in (out for cell in code for out in cell.outputs if "text" in out):
+        out.text = out.text.replace(f"{work}/", "")  # of the folder that was made for it
     outputs = {cell.id: shown(cell.outputs) for cell in code}
     made_by = {
         "command": f"python tools/execute.py {source.name[:2]}",

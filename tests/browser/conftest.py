@@ -187,7 +187,7 @@ def lab(browser, tmp_path_factory) -> Iterator[Lab]:
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options],
         cwd=folder,
-        env=os.environ | own | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | own | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
