@@ -187,7 +187,9 @@ def lab(browser, tmp_path_factory) -> Iterator[Lab]:
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *options],
         cwd=folder,
-        env=os.environ | own | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ
+        | own
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=log,
         stderr=subprocess.STDOUT,
     )
