@@ -156,15 +156,16 @@ def find_data(name: str | None = None) -> tuple[str, str]:
     DataError
         As `locate`.
     """
-    data, why = os.environ.get("RCAE_DATA") or "data", "beside this notebook"
-    if os.environ.get("RCAE_DATA"):
-        why = "from RCAE_DATA"
-    elif not Path(data).exists():
+    data, why = os.environ.get("RCAE_DATA"), "from RCAE_DATA"
+    if not data and Path("data").exists():
+        data, why = "data", "beside this notebook"
+    elif not data:
         data, why = SYNTHETIC, "no RCAE_DATA, and no folder data/ beside this notebook"
-    place = locate(data, name or os.environ.get("RCAE_CATEGORY"))
-    name = name or os.environ.get("RCAE_CATEGORY") or place.categories[0]
+    name = name or os.environ.get("RCAE_CATEGORY")
+    place = locate(data, name)
+    name = place.choose(name or place.categories[0])
     others = f", of {len(place.categories)}: {', '.join(place.categories)}"
-    print(f"category {place.choose(name)}{others if len(place.categories) > 1 else ''}")
+    print(f"category {name}{others if len(place.categories) > 1 else ''}")
     print(f"data: {data} ({why})")
     return data, name
 

@@ -59,6 +59,7 @@ STEPS = {"steps": 120, "pool_chunks": 6}  # of each of the two that are compared
 # %%
 detector = detector_for(category)
 images = test.images() / 255
+residuals = torch.cat([detector.trajectory(part).residuals.cpu() for part in images.split(8)])
 
 # %% [markdown]
 # ## 1. Pseudo-anomalies
@@ -231,11 +232,9 @@ plotting.detections(
 
 # %%
 if 0 < test.labels.sum() < len(test):
-    deepest = torch.cat(
-        [detector.trajectory(part).residuals[:, -1].cpu() for part in images.split(8)]
-    )
     own_auroc, plain_auroc = (
-        roc_auc_score(test.labels, smooth(m).flatten(1).amax(dim=1)) for m in (maps, deepest)
+        roc_auc_score(test.labels, smooth(m).flatten(1).amax(dim=1))
+        for m in (maps, residuals[:, -1])
     )
     print(f"image AUROC: our CRD {own_auroc:.3f}, plain residual {plain_auroc:.3f}")
     predict.reveal("own", "yes" if own_auroc > plain_auroc else "no")
@@ -246,9 +245,7 @@ if 0 < test.labels.sum() < len(test):
 # the same part.
 
 # %%
-top = plotting.residual_limit(
-    torch.cat([detector.trajectory(part).residuals.cpu() for part in images.split(8)])
-)
+top = plotting.residual_limit(residuals)
 detection = detector.predict(images)
 limits = map_limits(detection.anomaly_map.numpy())
 plotting.trajectory_strip(
@@ -402,7 +399,6 @@ plotting.compare_maps(
 predict.number("worth", "of the AUROC", 0, 0.3)
 
 # %%
-residuals = torch.cat([detector.trajectory(part).residuals.cpu() for part in images.split(8)])
 by_depth = smooth(residuals).flatten(2).amax(dim=2)  # (B, N)
 good, bad = by_depth[test.labels == 0], by_depth[test.labels == 1]
 names = [defect for defect, label in zip(test.defects, test.labels) if label]

@@ -116,14 +116,11 @@ def _plan() -> str:
     ]
     for source in generate.SOLUTIONS:
         lecture = generate.FOLDER / source.name
-        measured = re.search(
-            r"\*Measured on .+ CPU: ([\d.]+) minutes?",
-            lecture.read_text("utf-8") if lecture.exists() else "",
-        )
-        runs = measured[1] if measured else "-"
+        measured = generate.HEADER.search(lecture.read_text("utf-8") if lecture.exists() else "")
+        runs = (measured and measured[1]) or "-"
         chosen = [EXERCISES[name] for name in _checked(source)]
         planned = READING + OPEN_QUESTION + sum(MINUTES[one.level] for one in chosen)
-        planned += round(float(runs)) if measured else 0
+        planned += 0 if runs == "-" else round(float(runs))
         points = 3 + sum(one.points for one in chosen)
         rows.append(f"| {source.stem} | {runs} | {planned} | {len(chosen)} + 1 open | {points} |")
     return "\n".join(rows)

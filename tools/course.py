@@ -13,12 +13,10 @@ import json
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
+import execute
 import generate
-import nbformat
-from nbclient import NotebookClient
 
 from data_utils import find_data
 from rcae_lite.storage.atomic import write_text
@@ -32,10 +30,7 @@ VERDICT = re.compile(r"^Verdict: (.+): (holds|not here|opposite) (\(.+\))$", re.
 def measure(number: str, work: Path) -> dict[str, object]:
     """Run a lecture; return its minutes and what it says of each claim."""
     (source,) = (path for path in generate.LECTURES if path.name.startswith(number))
-    notebook = nbformat.reads(generate.lecture(source), as_version=4)
-    started = time.monotonic()
-    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": work}}).execute()
-    minutes = (time.monotonic() - started) / 60
+    notebook, minutes = execute.execute(source, work)
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     said = "".join(out.text for out in outputs if out.get("name") == "stdout")
     return {"minutes": round(minutes, 1), "verdicts": VERDICT.findall(said)}

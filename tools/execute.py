@@ -10,7 +10,6 @@ run side by side: then the minutes are those of one core.
 """
 
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from nbformat import NotebookNode
 
 from rcae_lite.storage.provenance import code_version
 
-HEADER = re.compile(r"\*Measured on .+ CPU: .+\*")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -52,22 +50,18 @@ def shown(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return kept
 
 
-def kinds(outputs: list[NotebookNode]) -> list[str]:
-    """Name what each output is: "stdout", or the type of what is displayed."""
-    return [
-        output.name if output.output_type == "stream" else "+".join(sorted(output.data))
-        for output in outputs
-    ]
+def execute(source: Path, work: Path) -> tuple[NotebookNode, float]:
+    """Run a lecture in a folder; return it with its outputs, and the minutes it took."""
+    notebook = nbformat.reads(generate.lecture(source), as_version=4)
+    started = time.monotonic()
+    NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": work}}).execute()
+    return notebook, (time.monotonic() - started) / 60
 
 
 def run(source: Path) -> str:
     """Run a lecture, write its notebook and header; return the header."""
-    notebook = nbformat.reads(generate.lecture(source), as_version=4)
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
-        client = NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": work}})
-        client.execute()
-    minutes = (time.monotonic() - started) / 60
+        notebook, minutes = execute(source, Path(work))
     # The largest child is the kernel. Linux counts in KiB.
     gigabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
     duration = f"{max(1, round(2 * minutes)) / 2:g}"  # to half a minute
@@ -75,9 +69,9 @@ def run(source: Path) -> str:
     cores = "one core of a" if os.environ.get("OMP_NUM_THREADS") == "1" else "a 2-core"
     line = f"*Measured on {cores} CPU: {duration} {unit}, {gigabytes:.1f} GB.*"
     text = source.read_text(encoding="utf-8")
-    if not HEADER.search(text):
-        sys.exit(f"{source.name} has no line {HEADER.pattern}; put one below its title")
-    source.write_text(HEADER.sub(line, text, count=1), encoding="utf-8")
+    if not generate.HEADER.search(text):
+        sys.exit(f"{source.name} has no line {generate.HEADER.pattern}; put one below its title")
+    source.write_text(generate.HEADER.sub(line, text, count=1), encoding="utf-8")
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for out in (out for cell in code for out in cell.outputs if "text" in out):
         out.text = out.text.replace(f"{work}/", "")  # of the folder that was made for it

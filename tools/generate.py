@@ -49,6 +49,10 @@ if importlib.util.find_spec("rcae_lite") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", kit], check=True)"""
 
 
+# The line of a lecture's header that says what it costs; `tools/execute.py` writes it.
+HEADER = re.compile(r"\*Measured on .+ CPU: (?:([\d.]+) minutes?, [\d.]+ GB|not yet)\.\*")
+
+
 class MarkerError(ValueError):
     """A solution that begins without ending, or ends without beginning."""
 
@@ -66,7 +70,7 @@ def lecture(
     notebook = _with_start(jupytext.read(source, fmt="py:percent"), f"{source.stem}.ipynb")
     if made_by:
         notebook.metadata["outputs"] = made_by
-    return _written(notebook, outputs or {})
+    return _written(notebook, outputs)
 
 
 def code_of(notebook: NotebookNode) -> str:

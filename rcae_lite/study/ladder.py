@@ -18,10 +18,12 @@ from rcae_lite.evaluation.bootstrap import Interval, percentile_interval
 from rcae_lite.evaluation.curves import check_finite
 from rcae_lite.evaluation.metrics import auroc_resamples, image_auroc
 from rcae_lite.evaluation.scoring import smooth
+from rcae_lite.model.outputs import Trajectory
 
-__all__ = ["SOURCES", "Ladder", "Parts", "Rung", "ladder", "mean_image_maps"]
+__all__ = ["ADDED", "SOURCES", "Ladder", "Parts", "Rung", "ladder", "mean_image_maps"]
 
 SOURCES = ("mean image", "single pass", "resizing", "RcAE")
+ADDED = {"dpn": "DPN", "crd": "CRD", "statistics": "position statistics"}  # in this order
 SHOWN = (2, 10)  # normal and defective images, at most, whose maps are kept
 
 _FLOOR = 0.01  # of the spread, in grey levels 0 to 1
@@ -54,8 +56,7 @@ class Parts(NamedTuple):
     @property
     def added(self) -> list[str]:
         """What comes on top, in words."""
-        on = {"DPN": self.dpn, "CRD": self.crd, "position statistics": self.statistics}
-        return [name for name, is_on in on.items() if is_on]
+        return [words for name, words in ADDED.items() if getattr(self, name)]
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,8 @@ def _maps_of(
     depth = detector.config.rcae.depth
     found = detector.trajectory(images)
     assert found.enhanced is not None
-    resized = (images.unsqueeze(2) - resize_trajectory(images, depth)).abs().mean(dim=1)
-    enhanced = (found.images.unsqueeze(2) - found.enhanced).abs().mean(dim=1)  # (B, N, H, W)
+    resized = Trajectory(images, resize_trajectory(images, depth)).residuals  # (B, N, H, W)
+    enhanced = Trajectory(found.images, found.enhanced).residuals
     steps = [(n + 1, n) for n in range(depth)]
     maps = {Parts("single pass"): single_pass.trajectory(images).residuals[:, -1]}
     maps |= {Parts("resizing", n): resized[:, at] for n, at in steps}
@@ -248,7 +249,7 @@ def _without_last(parts: Parts) -> Parts | None:
     last = len(parts.added) - 1  # they are added in this order
     if last < 0:
         return None
-    return Parts(parts.source, parts.depth, *(place < last for place in range(3)))
+    return Parts(parts.source, parts.depth, *(place < last for place in range(len(ADDED))))
 
 
 def _rung(

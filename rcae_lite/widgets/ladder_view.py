@@ -14,12 +14,11 @@ from PIL import Image
 
 from data_utils import KitError
 from rcae_lite.evaluation.bootstrap import Interval
-from rcae_lite.study.ladder import SOURCES, Ladder
+from rcae_lite.study.ladder import ADDED, SOURCES, Ladder
 from rcae_lite.widgets.state.ladder import LadderState
 
 __all__ = ["ComponentLadder"]
 
-SWITCHES = {"dpn": "DPN", "crd": "CRD", "statistics": "position statistics"}
 BESIDE_LABELS = {"width": "max-content", "margin": "2px 12px 2px 108px"}
 BAR = 220  # pixels, the width of an interval's axis
 NOW, REFERENCE = "#d55e00", "#8c8c8c"
@@ -46,7 +45,7 @@ class ComponentLadder(VBox):
     def __init__(self, ladder: Ladder) -> None:
         self.state = LadderState(ladder)
         self.controls = self._make_controls()
-        self._reasons = {name: HTML() for name in ("source", "depth", *SWITCHES)}
+        self._reasons = {name: HTML() for name in ("source", "depth", *ADDED)}
         self._shown = HTML()
         pin = Button(description="make the current one the reference", layout={"width": "auto"})
         pin.on_click(lambda _: self._pin())
@@ -72,7 +71,7 @@ class ComponentLadder(VBox):
             "source": ToggleButtons(options=SOURCES, layout={"width": "max-content"}),
             "depth": IntSlider(min=1, max=choices["depth"][-1], description="depth n", style=style),
         }
-        for name, text in SWITCHES.items():
+        for name, text in ADDED.items():
             controls[name] = Checkbox(description=text, indent=False, layout=BESIDE_LABELS)
         parts = [(str(one), one) for one in choices["reference"]]
         controls["reference"] = Dropdown(options=parts, description="compared with", **wide)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from data_utils import Category, KitError, open_category
+from data_utils import Category, ImageSet, KitError, open_category
 from data_utils.html import render
 from rcae_lite.base import Detector
 from rcae_lite.baselines import SinglePassDetector
@@ -25,7 +25,7 @@ from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
 from rcae_lite.widgets.state.threshold import ThresholdState
 
-__all__ = ["explore_run", "open_images", "write_page", "write_parts"]
+__all__ = ["explore_run", "open_images", "widgets_of", "write_page", "write_parts"]
 
 BACKGROUND = 16  # normal images behind the probe: a quarter of a million pixels at 128x128
 
@@ -110,24 +110,53 @@ def explore_run(
     """
     description, detector, images, names = open_images(run, sources, device)
     category = _unchanged_data(description, detector.config.size) if description else None
-    background = None
-    if category is not None:
-        some = range(min(BACKGROUND, len(category.train)))
-        background = record(detector, category.train.subset(some))
-    threshold = detector.threshold.value if detector.threshold else None
-    frames = record(detector, images, names)
-    widgets: list[tuple[str, State]] = [("explorer", ExplorerState(frames, background, threshold))]
+    detectors = [detector]
     baseline = Path(run) / "baseline"
     if (baseline / "detector.json").exists():
-        single = SinglePassDetector.load(baseline, device=device)
-        seen = (detector, frames), (single, record(single, images, names))
-        both = [Compared.of(DETECTOR_NAMES[entry.kind], entry, made) for entry, made in seen]
-        widgets.append(("comparison", ComparisonState(both)))
-    if (Path(run) / "evaluation.json").exists():
-        evaluation = Evaluation.load(Path(run) / "evaluation.json")
-        test = None if category is None else category.test
-        widgets.append(("threshold", ThresholdState(evaluation, test)))
+        detectors.append(SinglePassDetector.load(baseline, device=device))
+    saved = Path(run) / "evaluation.json"
+    evaluation = Evaluation.load(saved) if saved.exists() else None
+    widgets = widgets_of(detectors, images, names, category=category, evaluation=evaluation)
     return write_page(out, widgets, f"{detector.data.get('category', 'detector')}: the recursion")
+
+
+def widgets_of(
+    detectors: Sequence[Detector],
+    images: Tensor | ImageSet,
+    names: Sequence[str] | None = None,
+    *,
+    category: Category | None = None,
+    evaluation: Evaluation | None = None,
+) -> list[tuple[str, State]]:
+    """Follow images through detectors: what `write_page` takes.
+
+    Parameters
+    ----------
+    detectors : sequence of Detector
+        The explorer shows the first one; with a second one there is a comparison.
+    images, names
+        As `rcae_lite.widgets.state.frames.record` takes them.
+    category : Category, optional
+        What the first was trained and evaluated on: normal images behind the probe, and pictures of
+        the mistakes.
+    evaluation : Evaluation, optional
+        Of the first one, for the threshold.
+    """
+    first, background, test = detectors[0], None, None
+    if category is not None:
+        some = range(min(BACKGROUND, len(category.train)))
+        background, test = record(first, category.train.subset(some)), category.test
+    frames = [record(detector, images, names) for detector in detectors]
+    threshold = first.threshold.value if first.threshold else None
+    explorer = ExplorerState(frames[0], background, threshold)
+    widgets: list[tuple[str, State]] = [("explorer", explorer)]
+    if len(detectors) > 1:
+        seen = zip(detectors, frames, strict=True)
+        both = [Compared.of(DETECTOR_NAMES[one.kind], one, made) for one, made in seen]
+        widgets.append(("comparison", ComparisonState(both)))
+    if evaluation is not None:
+        widgets.append(("threshold", ThresholdState(evaluation, test)))
+    return widgets
 
 
 def open_images(

@@ -28,7 +28,7 @@ from rcae_lite.widgets.page import open_images, write_parts
 from rcae_lite.widgets.state.base import Tree
 from rcae_lite.widgets.state.painter import PainterState
 
-__all__ = ["RUNTIME", "engine", "paint_run", "write_paint_page"]
+__all__ = ["RUNTIME", "engine", "open_one", "paint_run", "write_paint_page"]
 
 RUNTIME = "onnxruntime-web-1.30.0"
 _ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/{RUNTIME}.tgz"
@@ -105,12 +105,24 @@ def paint_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     KitError
         If there is not exactly one image, or as `write_paint_page`.
     """
-    require_extra()
+    detector, picture, name = open_one(run, images, "--paint")
+    title = f"{detector.data.get('category', 'detector')}: paint on {name}"
+    return write_paint_page(detector, picture, out, title)
+
+
+def open_one(run: str | Path, images: list[Path], option: str) -> tuple[Detector, Tensor, str]:
+    """Open a run's detector on the CPU and the one image to paint on: (3, H, W), and its name.
+
+    Raises
+    ------
+    KitError
+        If the extra `export` is not installed, or there is not exactly one image for the option.
+    """
+    require_extra()  # before anything is loaded
     _, detector, pictures, names = open_images(run, images, "cpu")
     if len(pictures) != 1:
-        raise KitError(f"{len(pictures)} images; --paint takes one to paint on")
-    title = f"{detector.data.get('category', 'detector')}: paint on {names[0]}"
-    return write_paint_page(detector, pictures[0], out, title)
+        raise KitError(f"{len(pictures)} images; {option} takes one to paint on")
+    return detector, pictures[0], names[0]
 
 
 def _runtime() -> tuple[str, bytes]:

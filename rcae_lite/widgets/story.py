@@ -15,12 +15,11 @@ from torch import Tensor
 from data_utils import KitError, open_category
 from data_utils.html import render
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.commands.export import require_extra
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.example import SHIPPED, load_example
 from rcae_lite.widgets.packing import source
-from rcae_lite.widgets.page import open_images, write_parts
-from rcae_lite.widgets.paint import engine
+from rcae_lite.widgets.page import write_parts
+from rcae_lite.widgets.paint import engine, open_one
 from rcae_lite.widgets.state.base import Tree
 from rcae_lite.widgets.state.frames import COLOURS, to_bytes
 
@@ -101,10 +100,7 @@ def story_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
     KitError
         If there is not exactly one image, the detector has no rounds, or as `write_story_page`.
     """
-    require_extra()
-    _, detector, pictures, _ = open_images(run, images, "cpu")
-    if len(pictures) != 1:
-        raise KitError(f"{len(pictures)} images; --story takes one to paint on")
+    detector, picture, _ = open_one(run, images, "--story")
     if detector.kind != RcAEDetector.kind or not isinstance(detector, RcAEDetector):
         raise KitError(
             f"{run} holds a detector of kind {detector.kind!r}; --story takes the whole one, "
@@ -115,7 +111,7 @@ def story_run(run: str | Path, images: list[Path], out: str | Path) -> Path:
         folder = SHIPPED / "single_pass"
     known = (folder / "detector.json").exists()
     single = SinglePassDetector.load(folder, device="cpu") if known else None
-    return write_story_page(detector, pictures[0], out, single)
+    return write_story_page(detector, picture, out, single)
 
 
 def story_of_example(out: str | Path) -> Path:

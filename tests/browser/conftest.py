@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -251,3 +252,11 @@ def saved_detector(tiny_detector, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("detector")
     RcAEDetector.save(tiny_detector, folder)
     return folder
+
+
+def write_book(path, *cells):
+    """Write a notebook of cells, or of code, with a kernel: no dialog asks for one."""
+    code = nbformat.v4.new_code_cell
+    book = nbformat.v4.new_notebook(cells=[code(c) if isinstance(c, str) else c for c in cells])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(book, path)

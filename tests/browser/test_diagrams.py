@@ -9,7 +9,7 @@ import jupytext
 import nbformat
 import pytest
 
-from tests.browser.conftest import PATIENCE
+from tests.browser.conftest import PATIENCE, write_book
 from tests.legible import faults, labels_of_svg
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -72,9 +72,7 @@ def test_every_diagram_is_shown_once():
 def test_jupyterlab_shows_the_diagrams(lab, notebook):
     shutil.copytree(NOTEBOOKS / "img", lab.folder / "img")
     cells = [cell for found in LECTURES.values() for cell in found]
-    book = nbformat.v4.new_notebook(cells=cells)
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}  # no dialog
-    nbformat.write(book, lab.folder / "diagrams.ipynb")
+    write_book(lab.folder / "diagrams.ipynb", *cells)
     tab = notebook("diagrams.ipynb")
     loaded = """count => { const found = [...document.querySelectorAll(".jp-Notebook img")];
         return found.length === count && found.every(image => image.naturalWidth > 0); }"""

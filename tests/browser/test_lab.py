@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rcae_lite.exercises.quiz import read_quiz
-from tests.browser.conftest import PATIENCE, wait_until
+from tests.browser.conftest import PATIENCE, wait_until, write_book
 from tests.notebooks.shortened import shorten
 
 SIDE = 32
@@ -64,9 +64,7 @@ def written(lab, saved_detector):
         "painter = DefectPainter(detector, images[0], folder='part')\npainter",
         WATCH,
     ]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}  # no dialog
-    nbformat.write(book, lab.folder / "widgets.ipynb")
+    write_book(lab.folder / "widgets.ipynb", *cells)
     return "widgets.ipynb"
 
 
@@ -192,9 +190,7 @@ display(predict.choice("gone", ["n = 1", "n = 2", "never"]))
 
 @pytest.mark.timeout(600)
 def test_a_prediction_is_made_and_kept_in_jupyterlab(notebook, lab, shots):
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(QUESTIONS)])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(book, lab.folder / "predictions.ipynb")
+    write_book(lab.folder / "predictions.ipynb", QUESTIONS)
     page = notebook("predictions.ipynb").page
     kept = lab.folder / "predictions.json"
 
@@ -219,9 +215,7 @@ def test_a_prediction_is_made_and_kept_in_jupyterlab(notebook, lab, shots):
 @pytest.mark.timeout(600)
 def test_a_quiz_answers_a_click_and_the_keyboard_in_jupyterlab(notebook, lab, shots):
     asked = "from rcae_lite.widgets import quiz\nquiz('03')"
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(asked)])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(book, lab.folder / "quiz.ipynb")
+    write_book(lab.folder / "quiz.ipynb", asked)
     tab = notebook("quiz.ipynb")
     page, box = tab.page, tab.page.locator(".rcae-quiz")
     first = read_quiz("03").questions[0].options
@@ -264,9 +258,7 @@ ComponentLadder(found)
 
 @pytest.mark.timeout(600)
 def test_parts_are_ticked_on_and_off_in_jupyterlab(notebook, lab, shots):
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LADDER)])
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(book, lab.folder / "ladder.ipynb")
+    write_book(lab.folder / "ladder.ipynb", LADDER)
     page = notebook("ladder.ipynb").page
     table = page.locator("table.rcae-ladder")
     table.wait_for(timeout=PATIENCE)

@@ -11,7 +11,7 @@ from data_utils import KitError
 from rcae_lite.evaluation.bootstrap import Interval
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.plotting import overlay
-from rcae_lite.study.ladder import SOURCES, Ladder, Parts, Rung
+from rcae_lite.study.ladder import ADDED, SOURCES, Ladder, Parts, Rung
 
 __all__ = ["LadderState"]
 
@@ -42,9 +42,7 @@ class LadderState:
         self.values: dict[str, Any] = {
             "source": "RcAE",
             "depth": ladder.depth,
-            "dpn": False,
-            "crd": False,
-            "statistics": False,
+            **dict.fromkeys(ADDED, False),
             "reference": Parts("single pass"),
             "image": int(ladder.images.labels.argmax()),
         }
@@ -55,9 +53,7 @@ class LadderState:
     @property
     def choices(self) -> dict[str, list[Any]]:
         """What each control can be set to."""
-        switches: dict[str, list[Any]] = {
-            name: [False, True] for name in ("dpn", "crd", "statistics")
-        }
+        switches: dict[str, list[Any]] = {name: [False, True] for name in ADDED}
         return switches | {
             "source": list(SOURCES),
             "depth": list(range(1, self.ladder.depth + 1)),
@@ -106,7 +102,7 @@ class LadderState:
         """What the ticked parts give together."""
         now = self.values
         depth = 0 if now["source"] in SOURCES[:2] else now["depth"]
-        parts = Parts(now["source"], depth, now["dpn"], now["crd"], now["statistics"])
+        parts = Parts(now["source"], depth, *(now[name] for name in ADDED))
         return self.ladder.measured[parts]
 
     @property
