@@ -1,12 +1,13 @@
-"""Run the course on a category as a student would: what it takes, and its verdicts.
+"""Run the course on real data as a student would: what it takes, and its verdicts.
 
-    python tools/course.py                            # the synthetic category
     python tools/course.py path/to/mvtec bottle
     python tools/course.py path/to/mvtec bottle 03 05    # some lectures
+    python tools/course.py                               # only write the page anew
 
 The lectures run one after the other in runs/course/CATEGORY, so that each finds the stages that an
 earlier one has trained; delete that folder to measure afresh. What was measured is kept in
-results/course/measured.json, and results/course/README.md is written anew from it.
+results/course/CATEGORY.json after every lecture. The page, results/course/README.md, is written
+from these files; its column of the synthetic category is what the committed notebooks show.
 """
 
 import json
@@ -17,30 +18,48 @@ from pathlib import Path
 
 import execute
 import generate
+import nbformat
+from nbformat import NotebookNode
 
-from data_utils import find_data
+from data_utils import open_category
 from rcae_lite.storage.atomic import write_text
 from rcae_lite.storage.provenance import code_version
 from rcae_lite.study.summary import markdown_table
 
 RESULTS = generate.ROOT / "results" / "course"
 VERDICT = re.compile(r"^Verdict: (.+): (holds|not here|opposite) (\(.+\))$", re.MULTILINE)
+SYNTHETIC = "synthetic"
+
+
+def verdicts(notebook: NotebookNode) -> list[tuple[str, str, str]]:
+    """Return claim, verdict and figures of every verdict that a lecture has printed."""
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    return VERDICT.findall("".join(out.text for out in outputs if out.get("name") == "stdout"))
 
 
 def measure(number: str, work: Path) -> dict[str, object]:
     """Run a lecture; return its minutes and what it says of each claim."""
     (source,) = (path for path in generate.LECTURES if path.name.startswith(number))
     notebook, minutes = execute.execute(source, work)
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    said = "".join(out.text for out in outputs if out.get("name") == "stdout")
-    return {"minutes": round(minutes, 1), "verdicts": VERDICT.findall(said)}
+    return {"minutes": round(minutes, 1), "verdicts": verdicts(notebook)}
+
+
+def committed() -> dict[str, object]:
+    """Return the same of the committed notebooks, which `tools/execute.py` has run."""
+    lectures = {}
+    for source in generate.LECTURES:
+        notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        found = generate.HEADER.search(source.read_text(encoding="utf-8"))
+        minutes = float(found[1]) if found and found[1] else None
+        lectures[source.name[:2]] = {"minutes": minutes, "verdicts": verdicts(notebook)}
+    made = "`python tools/execute.py`, as the notebooks show; minutes from their headers"
+    return {"made": made, "lectures": lectures}
 
 
 def table(found: dict[str, dict]) -> str:
     """Return the page: minutes by lecture, and each claim's verdict, a column for each category."""
     lines = ["# The course on several categories", ""]
-    for name, one in found.items():
-        lines.append(f"- {name}: `{one['command']}`, code `{one['commit']}`, {one['machine']}.")
+    lines += [f"- {name}: {one['made']}." for name, one in found.items()]
     numbers = sorted({number for one in found.values() for number in one["lectures"]})
     lines += ["", "## Minutes", ""]
     rows = [
@@ -61,32 +80,31 @@ def table(found: dict[str, dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(data: str = "", category: str = "", *numbers: str) -> None:
+def write_page() -> None:
+    """Write the page from what is kept."""
+    real = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    write_text(RESULTS / "README.md", table({SYNTHETIC: committed(), **real}))
+
+
+def run(data: str, category: str, *numbers: str) -> None:
     """Run the lectures and keep what they say after each of them."""
-    os.environ.pop("RCAE_DATA", None)
-    os.environ.pop("RCAE_CATEGORY", None)
-    if data:
-        os.environ |= {"RCAE_DATA": os.path.abspath(data), "RCAE_CATEGORY": category}
-    name = find_data()[1]
-    kept = RESULTS / "measured.json"
-    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    command = "python tools/course.py" + (f" {Path(data).name} {category}" if data else "")
+    os.environ |= {"RCAE_DATA": os.path.abspath(data), "RCAE_CATEGORY": category}
+    kept = RESULTS / f"{category}.json"
     threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+    fingerprint = open_category(data, category, size=128).fingerprint[:12]
     one = {
-        "command": command,
-        "commit": code_version(),
-        "machine": f"{threads} threads",
-        "lectures": found.get(name, {}).get("lectures", {}),
+        "made": f"`python tools/course.py {Path(data).name} {category}`, `OMP_NUM_THREADS="
+        f"{threads}`, data `{fingerprint}`, code `{code_version()}`",
+        "lectures": json.loads(kept.read_text())["lectures"] if kept.exists() else {},
     }
-    work = generate.ROOT / "runs" / "course" / name
+    work = generate.ROOT / "runs" / "course" / category
     work.mkdir(parents=True, exist_ok=True)
     for number in numbers or [path.name[:2] for path in generate.LECTURES]:
         one["lectures"][number] = measure(number, work)
         print(number, one["lectures"][number], flush=True)
-        found[name] = one
-        write_text(kept, json.dumps(found, indent=1) + "\n")
-        write_text(RESULTS / "README.md", table(found))
+        write_text(kept, json.dumps(one, indent=1) + "\n")
+        write_page()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run(*sys.argv[1:]) if sys.argv[1:] else write_page()

@@ -24,8 +24,7 @@ def test_verdicts_are_read_as_they_are_printed(course, capsys):
 
 def test_a_column_for_each_category_and_a_dash_where_nothing_was_measured(course):
     def category(lectures):
-        head = {"command": "python tools/course.py", "commit": "abc", "machine": "1 threads"}
-        return head | {"lectures": lectures}
+        return {"made": "`python tools/course.py`, code `abc`", "lectures": lectures}
 
     first = {"03": {"minutes": 2.5, "verdicts": [["it falls", "holds", "(+1, margin 0)"]]}}
     second = {"04": {"minutes": 7.0, "verdicts": [["it comes back", "opposite", "(-1, margin 0)"]]}}
@@ -34,4 +33,16 @@ def test_a_column_for_each_category_and_a_dash_where_nothing_was_measured(course
     assert "| 03 | 2.5 | - |" in lines and "| 04 | - | 7.0 |" in lines
     assert "| 03 | it falls | holds (+1, margin 0) | - |" in lines
     assert "| 04 | it comes back | - | opposite (-1, margin 0) |" in lines
-    assert "- washer: `python tools/course.py`, code `abc`, 1 threads." in lines
+    assert "- washer: `python tools/course.py`, code `abc`." in lines
+
+
+def test_the_page_is_what_the_files_beside_it_say(course, tmp_path, monkeypatch):
+    """So a lecture that was executed again has its column written again, too."""
+    kept = (course.RESULTS / "README.md").read_text(encoding="utf-8")
+    for path in course.RESULTS.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(course, "RESULTS", tmp_path)
+    course.write_page()
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == kept, (
+        "run `python tools/course.py`"
+    )
