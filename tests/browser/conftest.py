@@ -19,10 +19,11 @@ import nbformat
 import numpy as np
 import pytest
 
-from rcae_lite import RcAEDetector, SinglePassDetector
-from tests.rcae_lite.conftest import tiny_category, tiny_config, tiny_detector
+from rcae_lite import RcAEDetector
+from tests.rcae_lite.conftest import tiny_baseline, tiny_category, tiny_detector, traced_once
 
-__all__ = ["tiny_category", "tiny_detector"]  # fixtures of the package's tests, used here too
+# Fixtures of the package's tests, used here too.
+__all__ = ["tiny_baseline", "tiny_category", "tiny_detector", "traced_once"]
 
 PATIENCE = 120_000  # milliseconds: a machine may be busy
 KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext
@@ -132,12 +133,6 @@ def shots() -> Path:
     folder = Path(__file__).parents[2] / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_baseline(tiny_category) -> SinglePassDetector:
-    """Return a single-pass detector that has gone through its training."""
-    return SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
 
 
 @dataclass

@@ -21,7 +21,7 @@ LISTEN = """() => document.querySelector("main").addEventListener("rcae-result",
 
 
 @pytest.fixture(scope="module")
-def page(tiny_detector, tiny_category, tmp_path_factory):
+def page(tiny_detector, tiny_category, traced_once, tmp_path_factory):
     pytest.importorskip("onnxscript", reason="the extra export is not installed")
     path = tmp_path_factory.mktemp("paint") / "paint.html"
     try:

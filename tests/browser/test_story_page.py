@@ -38,7 +38,7 @@ LISTEN = """() => document.querySelector("main").addEventListener("rcae-result",
 
 
 @pytest.fixture(scope="module")
-def file(tiny_detector, tiny_baseline, tiny_category, tmp_path_factory):
+def file(tiny_detector, tiny_baseline, tiny_category, traced_once, tmp_path_factory):
     pytest.importorskip("onnxscript", reason="the extra export is not installed")
     path = tmp_path_factory.mktemp("story") / "story.html"
     try:

@@ -1,9 +1,16 @@
 """A tiny category and a tiny detector, trained once for all tests."""
 
+import hashlib
+import os
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from data_utils import Category, ImageSet, Record
+from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.commands import export
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
 
@@ -65,3 +72,31 @@ def tiny_category() -> Category:
 def tiny_detector(tiny_category) -> RcAEDetector:
     """Return a detector that has gone through all stages."""
     return RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
+
+
+@pytest.fixture(scope="session")
+def tiny_baseline(tiny_category) -> SinglePassDetector:
+    """Return a single-pass detector that has gone through its training."""
+    return SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
+
+
+@pytest.fixture(scope="session")
+def traced_once(tmp_path_factory) -> Iterator[None]:
+    """Trace each detector once in a run of all tests, whichever process comes first: it is slow."""
+    folder, trace = tmp_path_factory.getbasetemp(), export._traced
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def traced(detector) -> bytes:
+        key = hashlib.sha256(repr(export._metadata(detector)).encode())
+        for module in detector.modules.values():
+            for tensor in module.state_dict().values():
+                key.update(tensor.numpy().tobytes())
+        kept = folder / f"{key.hexdigest()}.onnx"
+        with FileLock(f"{kept}.lock"):
+            if not kept.exists():
+                kept.write_bytes(trace(detector))
+        return kept.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", traced)
+        yield

@@ -10,7 +10,6 @@ import torch
 
 from data_utils import KitError
 from rcae_lite.base import Detector
-from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.cli import main
 from rcae_lite.commands import export
 from rcae_lite.commands.export import TOLERANCE, export_onnx, largest_difference
@@ -27,18 +26,17 @@ SHAPES = [(1, 32, 32), (3, 64, 32), (2, 96, 160), (1, 128, 128), (5, 32, 96), (1
 
 
 @pytest.fixture(scope="module")
-def rcae(tiny_detector, tmp_path_factory):
+def rcae(tiny_detector, traced_once, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
     assert export_onnx(tiny_detector, path) <= TOLERANCE
     return tiny_detector, path
 
 
 @pytest.fixture(scope="module")
-def single(tiny_category, tmp_path_factory):
-    detector = SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
+def single(tiny_baseline, traced_once, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
-    assert export_onnx(detector, path) <= TOLERANCE
-    return detector, path
+    assert export_onnx(tiny_baseline, path) <= TOLERANCE
+    return tiny_baseline, path
 
 
 def answers(path, images):
