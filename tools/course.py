@@ -74,8 +74,8 @@ def table(found: dict[str, dict]) -> str:
         for number, lecture in one["lectures"].items()
         for claim, word, figure in lecture["verdicts"]
     }
-    claims = dict.fromkeys((number, claim) for number, claim, _ in words)
-    rows = [[n, c, *(words.get((n, c, name), "-") for name in found)] for n, c in sorted(claims)]
+    claims = sorted(dict.fromkeys((n, claim) for n, claim, _ in words), key=lambda one: one[0])
+    rows = [[n, c, *(words.get((n, c, name), "-") for name in found)] for n, c in claims]
     lines += markdown_table(["lecture", "claim", *found], rows)
     return "\n".join(lines) + "\n"
 
