@@ -112,7 +112,8 @@ class DefectPainter(View):
     """Paint a defect and watch the recursion erase it.
 
     Brush, line, eraser, clone stamp, random pseudo-anomalies, undo and redo; after every stroke
-    the trajectory, the map, the score and the overlap with the painted mask are up to date.
+    the trajectory, the map, the score and the overlap with the painted mask are up to date. The
+    challenge: the largest defect that goes unnoticed.
 
     Parameters
     ----------
@@ -121,14 +122,16 @@ class DefectPainter(View):
     image : Tensor
         (3, H, W) in [0, 1].
     folder : path, optional
-        With it there is a button that saves image and mask there, in MVTec AD's layout.
+        With it there is a button that saves image and mask there, in MVTec AD's layout, as a test
+        set that `rcae evaluate` reads.
 
     Attributes
     ----------
     depth, size, opacity, hardness, tool, colour
         Synchronised with the browser.
     state : PainterState
-        The painted image, the mask, the frames; ``state.save(folder)`` writes them.
+        The painted image, the mask, the frames; ``state.save(folder)`` writes them, and
+        ``state.record`` is the largest defect that went unnoticed.
     """
 
     kind = "painter"
@@ -163,7 +166,11 @@ class DefectPainter(View):
             elif asked == "random":
                 self.state.paint_random(next(self._seeds))
             elif asked == "save":
-                note = f"saved: {self.state.save()}"
+                path = self.state.save()
+                command = f"rcae evaluate RUN --data {path.parents[2]}"
+                note = f"saved: {path}, its mask, the unpainted image. To evaluate: {command}"
+            elif asked == "forget":
+                self.state.forget()
         except KitError as error:
             note = str(error)
         ours = asked != "random"

@@ -20,7 +20,17 @@ from rcae_lite.base import Detector
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.widgets.state.base import Tree
 
-__all__ = ["COLOURS", "Frames", "Scale", "levels", "lookup", "record", "scale_of", "to_bytes"]
+__all__ = [
+    "COLOURS",
+    "Frames",
+    "Scale",
+    "distance",
+    "levels",
+    "lookup",
+    "record",
+    "scale_of",
+    "to_bytes",
+]
 
 COLOURS = (255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).round().astype(np.uint8)
 UNIT = 3 * 255  # differences are sums over three channels of 0..255
@@ -73,12 +83,12 @@ class Frames:
     @property
     def residuals(self) -> np.ndarray:
         """``|I - I_R^n|`` summed over the channels, in 1/255: (B, N, H, W) int, 0 to 765."""
-        return _distance(self.images[:, None], self.reconstructions)
+        return distance(self.images[:, None], self.reconstructions)
 
     @property
     def changes(self) -> np.ndarray:
         """``|I_R^{n+1} - I_R^n|`` summed over the channels, in 1/255: (B, N - 1, H, W) int."""
-        return _distance(self.reconstructions[:, 1:], self.reconstructions[:, :-1])
+        return distance(self.reconstructions[:, 1:], self.reconstructions[:, :-1])
 
     def data(self, image: int) -> Tree:
         """One image for the JavaScript side."""
@@ -94,7 +104,8 @@ class Frames:
         }
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum ``|a - b|`` over the channels, in 1/255: (..., 3) uint8 to (...) int, 0 to 765."""
     return np.abs(a.astype(np.int16) - b).sum(axis=-1, dtype=np.int32)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,48 @@ from PIL import Image
 from torch import Tensor
 
 from data_utils.errors import KitError
+from data_utils.listing import list_images
+from data_utils.samples import GOOD
 from rcae_lite.base import Detector
 from rcae_lite.config import FAMILIES
 from rcae_lite.storage.atomic import write_bytes
 from rcae_lite.training.pseudo_anomalies import VISIBLE, add_pseudo_anomalies
 from rcae_lite.widgets.state.base import Control, State, Tree
-from rcae_lite.widgets.state.frames import COLOURS, UNIT, record, scale_of, to_bytes
+from rcae_lite.widgets.state.frames import COLOURS, UNIT, distance, record, scale_of, to_bytes
 
-__all__ = ["TOOLS", "PainterState"]
+__all__ = ["CONTRAST", "TOOLS", "PainterState", "Unnoticed"]
 
 TOOLS = ("brush", "line", "eraser", "clone")
+CONTRAST = 0.1  # mean change over the channels from which a pixel counts in the challenge
+
+
+@dataclass(frozen=True)
+class Unnoticed:
+    """A painted defect that the detector called normal.
+
+    Parameters
+    ----------
+    pixels : int
+        How many differ from the image by `CONTRAST` of the range or more, the mean over the
+        channels; fainter ones would make an invisible tint the largest defect of all.
+    score : float
+        Not above the threshold.
+    picture : np.ndarray
+        The painted image, (H, W, 3) uint8.
+    """
+
+    pixels: int
+    score: float
+    picture: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """The pixels as a share of the image's."""
+        return self.pixels / self.picture[..., 0].size
+
+    def data(self) -> Tree:
+        """For the JavaScript side."""
+        return {"pixels": self.pixels, "score": self.score, "picture": self.picture}
 
 
 class PainterState(State):
@@ -48,6 +81,8 @@ class PainterState(State):
         The painted image and all that the detector makes of it.
     mask : np.ndarray
         (H, W) bool: where a channel differs visibly (by more than 0.02) from the image.
+    record : Unnoticed or None
+        The largest defect so far that went unnoticed; `forget` starts afresh.
     """
 
     def __init__(self, detector: Detector, image: Tensor, folder: str | Path | None = None) -> None:
@@ -59,10 +94,12 @@ class PainterState(State):
         self.threshold = detector.threshold.value if detector.threshold else None
         self.frames = record(detector, image)
         self.original = self.frames.images[0]
+        self.unpainted = float(self.frames.scores[0])
         self.mask = np.zeros(self.original.shape[:2], dtype=bool)
         own = scale_of(self.frames, self.threshold)
         # Of the image as it is; what is painted differs by more, so a third of the whole range.
         self.scale = dataclasses.replace(own, difference=max(own.difference, UNIT // 3))
+        self.record: Unnoticed | None = None
         self.seconds = 0.0
         depth = self.frames.depth
         super().__init__(
@@ -118,7 +155,20 @@ class PainterState(State):
         self.frames = record(self.detector, picture)
         difference = np.abs(painted.astype(np.int16) - self.original).max(axis=-1)
         self.mask = difference > VISIBLE * 255
+        self._compare_with_record()
         self.seconds = time.perf_counter() - start
+
+    def _compare_with_record(self) -> None:
+        """Keep the painted image if it is the largest defect that went unnoticed."""
+        picture, score = self.frames.images[0], float(self.frames.scores[0])
+        pixels = int((distance(picture, self.original) >= CONTRAST * UNIT).sum())
+        largest = self.record.pixels if self.record else 0
+        if self.threshold is not None and score <= self.threshold and pixels > largest:
+            self.record = Unnoticed(pixels, score, picture)
+
+    def forget(self) -> None:
+        """Start the challenge afresh."""
+        self.record = None
 
     def paint_random(self, seed: int) -> None:
         """Paint one random pseudo-anomaly on top of what is there."""
@@ -135,7 +185,10 @@ class PainterState(State):
         """Write image and mask as a defective test image of a category in MVTec AD's layout.
 
         They become ``FOLDER/test/DEFECT/NNN.png`` and ``FOLDER/ground_truth/DEFECT/NNN_mask.png``,
-        NNN the next free number, so a folder that holds a category gets one more test image.
+        NNN the next free number, so a folder that holds a category gets one more test image. The
+        unpainted image goes to ``FOLDER/test/good``, once. A category needs normal images to train
+        on, too: where FOLDER has none, it gets the unpainted one mirrored in three ways, so that it
+        can be evaluated; a training on them would be none.
 
         Parameters
         ----------
@@ -159,13 +212,23 @@ class PainterState(State):
             raise KitError("no folder to save in; give DefectPainter folder='my_part'")
         if not self.mask.any():
             raise KitError("nothing was painted; an image without a defect has no mask")
-        taken = [path.stem for path in (category / "test" / defect).glob("*.png")]
-        number = max([int(stem) for stem in taken if stem.isdecimal()], default=-1) + 1
-        image = category / "test" / defect / f"{number:03}.png"
-        mask = category / "ground_truth" / defect / f"{number:03}_mask.png"
+        self._complete(category)
+        image = _next(category / "test" / defect)
+        mask = category / "ground_truth" / defect / f"{image.stem}_mask.png"
         write_bytes(mask, _png(255 * self.mask.astype(np.uint8)))  # first: no image without mask
         write_bytes(image, _png(self.frames.images[0]))
         return image
+
+    def _complete(self, category: Path) -> None:
+        """Add the normal images without which a folder is no category to evaluate."""
+        good, normal = category / "test" / GOOD, _png(self.original)
+        if normal not in [path.read_bytes() for path in good.glob("*.png")]:
+            write_bytes(_next(good), normal)
+        train = category / "train" / GOOD
+        if not list_images(train):
+            rows, columns = self.original[::-1], self.original[:, ::-1]
+            for mirrored in (rows, columns, rows[:, ::-1]):
+                write_bytes(_next(train), _png(mirrored))
 
     def data(self) -> Tree:
         """Return what stays the same while painting."""
@@ -178,6 +241,8 @@ class PainterState(State):
             "original": self.original,
             "scale": self.scale.data(),
             "threshold": self.threshold,
+            "unpainted": self.unpainted,
+            "contrast": CONTRAST,
             "colours": COLOURS,
             "max_size": self.max_size,
             "can": ["random"] + ([] if self.folder is None else ["save"]),
@@ -202,8 +267,15 @@ class PainterState(State):
             "picture": self.frames.data(0),
             "mask": self.mask.astype(np.uint8),
             "iou": self.iou,
+            "record": self.record and self.record.data(),
             "seconds": self.seconds,
         }
+
+
+def _next(folder: Path) -> Path:
+    """Return the image in a folder that gets the next free number."""
+    taken = [int(path.stem) for path in folder.glob("*.png") if path.stem.isdecimal()]
+    return folder / f"{max(taken, default=-1) + 1:03}.png"
 
 
 def _png(pixels: np.ndarray) -> bytes:

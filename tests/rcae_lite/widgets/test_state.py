@@ -1,7 +1,9 @@
 """What the widgets know, without a browser and without ipywidgets."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import torch
 from PIL import Image
 
 from data_utils import KitError, open_category
+from rcae_lite.cli import main
+from rcae_lite.commands.run import evaluate_run
 from rcae_lite.widgets.state.base import Control
 from rcae_lite.widgets.state.explorer import MAX_PROBES, QUANTILES, ExplorerState
 from rcae_lite.widgets.state.frames import COLOURS, lookup, record, to_bytes
@@ -201,9 +205,78 @@ def test_saved_pairs_are_test_images_of_a_category(painter, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(painter.original + number).save(path)
     test = open_category(tmp_path, "part", size=32).test
-    assert test.defects == ["painted", "painted"]
-    np.testing.assert_array_equal(test[1].mask, painter.mask)
-    np.testing.assert_array_equal(test.images()[1].permute(1, 2, 0), painter.frames.images[0])
+    assert test.defects == ["good", "painted", "painted"]
+    np.testing.assert_array_equal(test[2].mask, painter.mask)
+    np.testing.assert_array_equal(test.images()[2].permute(1, 2, 0), painter.frames.images[0])
+
+
+def test_what_was_saved_is_a_test_set_for_rcae_evaluate(
+    painter, tiny_detector, tiny_category, tmp_path, capsys
+):
+    other = PainterState(tiny_detector, tiny_category.test[-2].image, painter.folder)
+    for number, state in enumerate((painter, painter, painter, other)):
+        state.paint_random(number)
+        state.save()
+    test = open_category(painter.folder, size=32).test
+    assert test.defects == 2 * ["good"] + 4 * ["painted"]
+    np.testing.assert_array_equal(test.images()[0].permute(1, 2, 0), painter.original)
+    np.testing.assert_array_equal(test.images()[1].permute(1, 2, 0), other.original)
+
+    tiny_detector.save(tmp_path / "detector")
+    command = ["evaluate", str(tmp_path / "detector"), "--data", str(painter.folder), "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["test_images"] == 6 and found["masks_used"] == [4, 4]
+    assert found["doctor"]["errors"] == 0
+    assert found["image_auroc"]["value"] is not None and found["au_pro"]["value"] is not None
+    evaluation = evaluate_run(tmp_path / "detector", data=painter.folder)
+    painted = [image for image in evaluation.images if image.label]
+    assert [Path(image.path).name for image in painted] == [f"{n:03}.png" for n in range(4)]
+    assert painted[-1].score == pytest.approx(float(other.frames.scores[0]), abs=1e-4)
+
+
+def strokes(painter, *sizes: int, strength: int = 120) -> list[np.ndarray]:
+    """Return pictures with so many pixels changed, in each channel by so much."""
+    pictures = []
+    for size in sizes:
+        picture = painter.original.copy().reshape(-1, 3)
+        picture[:size] = np.where(picture[:size] > 127, picture[:size] - strength,
+                                  picture[:size] + strength)  # fmt: skip
+        pictures.append(picture.reshape(painter.original.shape))
+    return pictures
+
+
+def test_the_record_is_the_largest_defect_below_the_threshold(painter):
+    assert painter.record is None
+    first, small, large = strokes(painter, 9, 4, 30)
+    painter.threshold = np.inf  # nothing is noticed
+    for picture in (first, small):
+        painter.paint(picture)
+        np.testing.assert_array_equal(painter.record.picture, first)
+        assert painter.record.pixels == 9 and painter.record.share == 9 / 32**2
+    painter.threshold = 0.0  # everything is
+    painter.paint(large)
+    assert painter.record.pixels == 9
+    painter.threshold = float(painter.frames.scores[0])  # as `label`: only what is above it
+    painter.paint(large)
+    assert painter.record.pixels == 30 and painter.record.score == painter.threshold
+    assert painter.result()["record"]["pixels"] == 30
+    painter.forget()
+    assert painter.record is None and painter.result()["record"] is None
+
+
+@pytest.mark.parametrize(("strength", "counted"), [(25, 0), (26, 1000)])
+def test_a_tint_that_nobody_sees_is_no_record(painter, strength, counted):
+    painter.threshold = np.inf
+    painter.paint(strokes(painter, 1000, strength=strength)[0])
+    assert painter.mask.sum() == 1000
+    assert (painter.record.pixels if painter.record else 0) == counted
+
+
+def test_without_a_threshold_nothing_can_go_unnoticed(painter):
+    painter.threshold = None
+    painter.paint(strokes(painter, 9)[0])
+    assert painter.record is None
 
 
 def test_the_painter_takes_one_image(tiny_detector):

@@ -112,7 +112,19 @@ def test_random_and_save_are_answered_too(painter, tmp_path):
     assert (painter.state.frames.images != first).any()
     receive(painter, {"method": "custom", "content": {"type": "save", "number": 4}})
     assert painter.result["note"].startswith("saved: ")
+    assert painter.result["note"].endswith(f"rcae evaluate RUN --data {tmp_path / 'part'}")
     assert (tmp_path / "part" / "test" / "painted" / "000.png").exists()
+
+
+def test_the_record_travels_with_the_result_until_it_is_forgotten(painter):
+    painter.state.threshold = np.inf
+    painted = painter.state.original.copy()
+    painted[5:12, 8:20] = 255 * (painted[5:12, 8:20] < 128)
+    record = paint(painter, painted, 1)["record"]
+    assert record["pixels"] == painter.state.record.pixels == 7 * 12
+    assert record["picture"]["bytes"] == painted.tobytes()
+    receive(painter, {"method": "custom", "content": {"type": "forget", "number": 2}})
+    assert painter.result["record"] is None and painter.state.record is None
 
 
 def test_a_hundred_strokes_keep_one_result(painter, sent):
