@@ -58,7 +58,7 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     """
     inside = engine({"detector": detector})
     state = PainterState(detector, image)
-    data = state.data() | {"can": []}  # random defects and files need Python
+    data = state.data() | {"can": ["save"]}  # random defects need Python
     values = state.values | {"result": state.result()}
     part = {"kind": "painter", "data": data, "values": values, "engine": inside}
     return write_parts(path, [part], title, entry="paint.js")

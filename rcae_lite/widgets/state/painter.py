@@ -137,6 +137,12 @@ class PainterState(State):
         found = self.frames.maps[0] > self.threshold
         return float((found & self.mask).sum() / (found | self.mask).sum())
 
+    @property
+    def pixels(self) -> int:
+        """The size of what is painted, as `Unnoticed` counts it."""
+        change = distance(self.frames.images[0], self.original)
+        return int((change >= CONTRAST * UNIT).sum())
+
     def paint(self, painted: np.ndarray) -> None:
         """Take a painted image, (H, W, 3) uint8, and ask the detector about it.
 
@@ -160,11 +166,9 @@ class PainterState(State):
 
     def _compare_with_record(self) -> None:
         """Keep the painted image if it is the largest defect that went unnoticed."""
-        picture, score = self.frames.images[0], float(self.frames.scores[0])
-        pixels = int((distance(picture, self.original) >= CONTRAST * UNIT).sum())
-        largest = self.record.pixels if self.record else 0
-        if self.threshold is not None and score <= self.threshold and pixels > largest:
-            self.record = Unnoticed(pixels, score, picture)
+        score, largest = float(self.frames.scores[0]), self.record.pixels if self.record else 0
+        if self.threshold is not None and score <= self.threshold and self.pixels > largest:
+            self.record = Unnoticed(self.pixels, score, self.frames.images[0])
 
     def forget(self) -> None:
         """Start the challenge afresh."""
@@ -267,6 +271,7 @@ class PainterState(State):
             "picture": self.frames.data(0),
             "mask": self.mask.astype(np.uint8),
             "iou": self.iou,
+            "pixels": self.pixels,
             "record": self.record and self.record.data(),
             "seconds": self.seconds,
         }

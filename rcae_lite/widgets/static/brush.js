@@ -104,15 +104,20 @@ export class History {
     this.future = [];
   }
 
+  /** False if there is nothing to go back to. */
   undo() {
-    if (!this.past.length) return;
-    this.future.push(this.present);
-    this.present = this.past.pop();
+    return this.move(this.past, this.future);
   }
 
+  /** False if nothing was undone. */
   redo() {
-    if (!this.future.length) return;
-    this.past.push(this.present);
-    this.present = this.future.pop();
+    return this.move(this.future, this.past);
+  }
+
+  move(from, to) {
+    if (!from.length) return false;
+    to.push(this.present);
+    this.present = from.pop();
+    return true;
   }
 }
