@@ -10,6 +10,7 @@ LAB := $(VENV)/.lab-installed
 DEV := $(VENV)/.dev-installed
 BOOK := $(VENV)/.book-installed
 STATIC := rcae_lite/widgets/static/*.js
+TSC := npm_config_fetch_retries=0 npx --yes --package typescript@5.9.3 tsc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:  # two pips must not write to one environment
@@ -42,7 +43,7 @@ LAB_OPTIONS = $(foreach name,$(HIDDEN),--ContentsManager.hide_globs='$(name)') \
 lab: $(LAB) ## open JupyterLab on notebooks/00_start_here.ipynb
 	$(BIN)/jupyter-lab $(LAB_OPTIONS) notebooks/00_start_here.ipynb
 
-lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and JavaScript (with Node)
+lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and JavaScript, its types too (with Node)
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
@@ -51,6 +52,8 @@ lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and Jav
 	@if command -v node >/dev/null; then for file in $(STATIC); do \
 	    node --input-type=module --check < $$file || { echo "$$file is not JavaScript" >&2; exit 1; }; \
 	done; else echo "lint: no Node here, so $(STATIC) were not checked"; fi
+	@if $(TSC) --version >/dev/null 2>&1; then $(TSC) -p rcae_lite/widgets/static/jsconfig.json; \
+	else echo "lint: no npx, or no npm registry, so the types in $(STATIC) were not checked"; fi
 
 notebooks: $(LAB) ## regenerate the notebooks and exercises from their sources
 	$(BIN)/python tools/generate.py

@@ -1,6 +1,6 @@
 // @ts-check
 // The challenge: the largest defect that goes unnoticed.
-import { button, element } from "./dom.js";
+import { button, element, pen } from "./dom.js";
 import { apart } from "./score.js";
 
 /** @typedef {{pixels: number, score: number, picture: {values: Uint8Array}}} Unnoticed */
@@ -13,7 +13,7 @@ import { apart } from "./score.js";
 export function challenge({ height, width, threshold, unpainted, contrast }, act) {
   const hopeless = threshold === null || unpainted > threshold;
   const canvas = element("canvas", { height, width, role: "img", "data-panel": "record" });
-  const context = canvas.getContext("2d");
+  const context = pen(canvas);
   const now = element("span");
   const best = element("output", { "aria-live": "polite", "data-part": "record" });
   /** @type {Unnoticed | null} */

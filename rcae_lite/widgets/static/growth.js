@@ -32,7 +32,7 @@ export function growth({ colour, lines, t, depth, top, text, alt }) {
     const rounds = values.map((_, n) => n).filter((n) => n < end);
     return [...rounds, end].map((n, i) => `${i ? "L" : "M"}${x(n).toFixed(1)} ${y(at(values, n)).toFixed(1)}`).join("");
   };
-  const drawn = lines.flatMap(({ values, name, quiet }) => {
+  const drawn = lines.flatMap(({ values, quiet }) => {
     const last = values.length - 1;
     const end = Math.min(t, last);
     return [
@@ -53,12 +53,12 @@ export function growth({ colour, lines, t, depth, top, text, alt }) {
   return shape("svg", attributes, ...grid, ...rounds, ...drawn.filter(Boolean), ...names);
 }
 
-/** Names beside the ends of their lines, pushed up where they would cover each other. @param {{x: number, y: number, name: string | undefined}[]} ends */
+/** Names beside the ends of their lines, pushed up where they would cover each other. @param {{x: number, y: number, name?: string}[]} ends */
 function apart(ends) {
   /** @type {Record<number, number>} */
   const taken = {};
   return ends.sort((a, b) => b.y - a.y).map(({ x, y, name }) => {
     taken[x] = Math.min(y, (taken[x] ?? Infinity) - 10);
-    return shape("text", { class: "story-name", x, y: taken[x] }, name);
+    return shape("text", { class: "story-name", x, y: taken[x] }, name ?? null);
   });
 }

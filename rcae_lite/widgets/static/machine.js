@@ -34,6 +34,13 @@ export class Machine {
     this.engine = engine;
     this.data = data;
     this.lens = 2 * Math.round(data.height / 10); // side of the windows under the magnifiers
+    // Of the picture without paint, see `begin`:
+    /** @type {Uint8Array} */
+    this.original = new Uint8Array();
+    this.clean = new Float32Array();
+    this.structured = new Uint8Array();
+    /** @type {Record<string, Float32Array>} */
+    this.ofClean = {};
   }
 
   /** Take a picture without paint. @param {Uint8Array} original (H, W, 3) */

@@ -1,3 +1,4 @@
+// @ts-check
 // The paint page: DefectPainter with the detector itself behind it, in a worker.
 import { unpack } from "./arrays.js";
 import { distance, frame } from "./canvas.js";
@@ -8,11 +9,21 @@ import { download, testSet } from "./test_set.js";
 
 /** A model whose `send` asks the detector in the worker instead of a kernel. */
 export class DetectorModel extends LocalModel {
+  /**
+   * @param {Record<string, any>} values
+   * @param {Uint8Array} original (H, W, 3)
+   * @param {Engine} engine started
+   */
   constructor(values, original, engine) {
     super(values);
-    Object.assign(this, { original, engine, pixels: original.length / 3, saved: [] });
+    this.original = original;
+    this.engine = engine;
+    this.pixels = original.length / 3;
+    /** @type {{picture: Uint8Array, mask: Uint8Array}[]} */
+    this.saved = [];
   }
 
+  /** @param {{type: string, number: number}} content @param {undefined} _ @param {ArrayBuffer[]} buffers */
   async send({ type, number }, _, buffers) {
     if (type === "paint") return this.paint(new Uint8Array(buffers[0]), number);
     const note = type === "save" ? await this.save() : "";
@@ -20,6 +31,7 @@ export class DetectorModel extends LocalModel {
     this.set("result", { ...this.get("result"), number, note, record, ours: true });
   }
 
+  /** @param {Uint8Array} painted @param {number} number */
   async paint(painted, number) {
     const { height, width } = this.get("data");
     const answer = await this.engine.ask("detector", toPlanes(painted), height, width);
@@ -37,15 +49,20 @@ export class DetectorModel extends LocalModel {
     return `saved: painted.zip, image and mask of ${this.saved.length} painted and the unpainted image. To evaluate: rcae evaluate RUN --data painted`;
   }
 
-  /** The same tree as `PainterState.result`. */
+  /**
+   * The same tree as `PainterState.result`.
+   * @param {Uint8Array} painted
+   * @param {import("./engine.js").Answer} answer
+   */
   result(painted, { number, reconstructions, enhanced, map, score }) {
     const { height, width, depth, threshold, contrast } = this.get("data");
-    const parts = [painted, ...[reconstructions, enhanced].filter(Boolean).map((planes) => toFrames(planes, depth, this.pixels))];
+    const restored = enhanced ? [reconstructions, enhanced] : [reconstructions];
+    const parts = [painted, ...restored.map((planes) => toFrames(planes, depth, this.pixels))];
     const frames = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
     parts.reduce((at, part) => (frames.set(part, at), at + part.length), 0);
     const mask = changed(painted, this.original, this.engine.packed.visible);
-    const packed = (dtype, shape, values) => ({ dtype, shape, bytes: values });
-    const pixels = distance(painted, this.original).reduce((count, sum) => count + (sum >= contrast * 765), 0);
+    const packed = (/** @type {string} */ dtype, /** @type {number[]} */ shape, /** @type {Uint8Array} */ values) => ({ dtype, shape, bytes: values });
+    const pixels = distance(painted, this.original).reduce((count, sum) => count + Number(sum >= contrast * 765), 0);
     const before = this.get("result").record;
     const beaten = threshold !== null && score <= threshold && pixels > (before?.pixels ?? 0);
     const record = beaten ? { pixels, score, picture: packed("uint8", [height, width, 3], painted) } : before;
@@ -61,16 +78,24 @@ export class DetectorModel extends LocalModel {
   }
 }
 
-/** Overlap of the pixels above the threshold with the mask; null where nothing was painted. */
+/**
+ * Overlap of the pixels above the threshold with the mask; null without either.
+ * @param {Float32Array} map
+ * @param {Uint8Array} mask
+ * @param {number | null} threshold
+ */
 export function overlap(map, mask, threshold) {
+  if (threshold === null || !mask.includes(1)) return null;
   let [both, either] = [0, 0];
   for (let i = 0; i < mask.length; i += 1) {
-    both += mask[i] && map[i] > threshold;
-    either += mask[i] || map[i] > threshold;
+    const [painted, found] = [mask[i] > 0, map[i] > threshold];
+    both += Number(painted && found);
+    either += Number(painted || found);
   }
-  return mask.includes(1) ? both / either : null;
+  return both / either;
 }
 
+/** @param {{el: HTMLElement, text: string}} page */
 export async function render({ el, text }) {
   const [{ data, values, engine }] = JSON.parse(text);
   const waiting = document.createElement("p");

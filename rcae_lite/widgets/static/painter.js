@@ -1,3 +1,4 @@
+// @ts-check
 // DefectPainter: paint on an image; whoever holds the detector answers with its trajectory.
 //
 // The model gets `send({type: "paint", number}, undefined, [bytes])` and sets `result`, with the same
@@ -11,23 +12,25 @@ import { player, TITLES } from "./explorer.js";
 import { scoreBar } from "./score.js";
 import { Sheet, TOOLS } from "./sheet.js";
 
+/** @param {{model: any, el: HTMLElement}} widget */
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
   const place = root(el, "Defect painter");
   const status = element("output", { class: "rcae-hint rcae-status", "aria-live": "polite" });
-  const say = (text) => (status.value = text);
+  const say = (/** @type {string} */ text) => (status.value = text);
   const asking = new Asking(model, say);
   let result = await unpack(model.get("result"));
 
+  /** @type {any} */
   const view = new View(data.height, data.width);
-  const ways = wayButtons((way) => sheet.travel(way));
+  const ways = wayButtons((/** @type {Way} */ way) => sheet.travel(way));
   const sheet = new Sheet(view, data, model, frame(result.picture.frames, 0).slice(), {
     ask: (picture) => asking.ask(picture),
     say,
     drawn: (history) => ways.update(history),
   });
   const pictures = resultPanels(view, data, model);
-  for (const panel of pictures.linked) listenToPointer(panel, { hover: (at) => sheet.hover(at), keep: () => {} });
+  for (const panel of pictures.linked) listenToPointer(panel, { hover: (/** @type {import("./brush.js").Pixel | null} */ at) => sheet.hover(at), keep: () => {} });
   const bar = scoreBar(data.threshold, data.unpainted);
   const game = challenge(data, {
     show: (picture) => sheet.paint(picture.slice()),
@@ -70,6 +73,7 @@ export async function render({ model, el }) {
   model.on("change:tool", () => sheet.draw());
   model.on("change:result", async () => {
     result = await unpack(model.get("result"));
+    /** @type {Uint8Array} */
     const painted = frame(result.picture.frames, 0);
     const foreign = !asking.answered(result);
     if (foreign && painted.some((value, i) => value !== sheet.history.present[i])) sheet.take(painted.slice());
@@ -80,14 +84,22 @@ export async function render({ model, el }) {
   place.dataset.ready = "true";
 }
 
-/** What the detector makes of the painting: the map, a row at depth n, and a strip of all depths. */
+/** @typedef {"undo" | "redo"} Way */
+
+/**
+ * What the detector makes of the painting: the map, a row at depth n, and a strip of all depths.
+ * @param {any} view
+ * @param {any} data
+ * @param {any} model
+ */
 function resultPanels(view, data, model) {
   const colours = data.colours.values;
   const map = new Panel(view, TITLES.map(), "map", true);
+  /** @type {Record<string, Panel>} */
   const row = Object.fromEntries(
-    ["reconstruction", "enhanced", "residual"]
-      .filter((name) => name !== "enhanced" || data.enhanced)
-      .map((name) => [name, new Panel(view, TITLES[name](), name)]),
+    Object.entries(TITLES)
+      .filter(([name]) => ["reconstruction", "residual"].includes(name) || (name === "enhanced" && data.enhanced))
+      .map(([name, title]) => [name, new Panel(view, title(), name)]),
   );
   map.note.append(colourBar(colours, data.scale.low, data.scale.high, "raw map"));
   row.residual.note.append(colourBar(colours, 0, data.scale.difference / 765, "residual"));
@@ -97,6 +109,7 @@ function resultPanels(view, data, model) {
     return panel;
   });
 
+  /** @param {any} result */
   function draw(result) {
     const { frames, map: values } = result.picture;
     const depth = model.get("depth");
@@ -108,11 +121,11 @@ function resultPanels(view, data, model) {
     map.show(lookup(values.values, data.scale.low, data.scale.high, colours), "anomaly map");
     strip.forEach((panel, index) => {
       panel.show(frame(frames, index + 1), `reconstruction at depth ${index + 1}`);
-      panel.element.setAttribute("aria-current", index + 1 === depth);
+      panel.element.setAttribute("aria-current", String(index + 1 === depth));
     });
   }
 
-  const elements = (panels) => Object.values(panels).map((panel) => panel.element);
+  const elements = (/** @type {Panel[] | Record<string, Panel>} */ panels) => Object.values(panels).map((panel) => panel.element);
   return {
     map,
     draw,
@@ -122,8 +135,9 @@ function resultPanels(view, data, model) {
   };
 }
 
-/** The tool, its colour and its brush. */
+/** The tool, its colour and its brush. @param {any} model @param {{max_size: number}} data */
 function toolControls(model, data) {
+  /** @type {Record<string, string>} */
   const title = { clone: "Clone stamp: Alt and a click, or S, choose the source" };
   const tools = Object.entries(TOOLS).map(([name, text]) =>
     button(text, title[name] ?? text, () => change(model, "tool", name), { "data-tool": name }),
@@ -132,13 +146,13 @@ function toolControls(model, data) {
     type: "color", "data-control": "colour", "aria-label": "colour of the brush", title: "colour of the brush",
     oninput: () => change(model, "colour", colour.value),
   });
-  const press = () => tools.forEach((tool) => tool.setAttribute("aria-pressed", tool.dataset.tool === model.get("tool")));
+  const press = () => tools.forEach((tool) => tool.setAttribute("aria-pressed", String(tool.dataset.tool === model.get("tool"))));
   const tint = () => (colour.value = model.get("colour"));
   model.on("change:tool", press);
   model.on("change:colour", tint);
   press();
   tint();
-  const percent = (value) => `${Math.round(100 * value)}%`;
+  const percent = (/** @type {number} */ value) => `${Math.round(100 * value)}%`;
   return [
     element("span", { class: "rcae-buttons", role: "group", "aria-label": "tool" }, ...tools),
     element("label", {}, element("span", {}, "Colour"), colour),
@@ -148,20 +162,28 @@ function toolControls(model, data) {
   ];
 }
 
-/** Undo and redo. They are never disabled, which would take the focus away from who presses them. */
+/**
+ * Undo and redo. They are never disabled, which would take the focus away from who presses them.
+ * @param {(way: Way) => void} travel
+ */
 function wayButtons(travel) {
   const undo = button("Undo", "undo (Ctrl+Z, ⌘Z)", () => travel("undo"), { "aria-keyshortcuts": "Control+Z Meta+Z" });
   const redo = button("Redo", "redo (Ctrl+Y, Shift+Ctrl+Z, ⇧⌘Z)", () => travel("redo"), {
     "aria-keyshortcuts": "Control+Y Control+Shift+Z Meta+Shift+Z",
   });
+  /** @param {import("./brush.js").History} history */
   function update({ past, future }) {
-    undo.setAttribute("aria-disabled", past.length === 0);
-    redo.setAttribute("aria-disabled", future.length === 0);
+    undo.setAttribute("aria-disabled", String(past.length === 0));
+    redo.setAttribute("aria-disabled", String(future.length === 0));
   }
   return { buttons: [undo, redo], update };
 }
 
-/** Undo and redo by keyboard, wherever the focus is in the widget; no notebook hears of it. */
+/**
+ * Undo and redo by keyboard, wherever the focus is in the widget; no notebook hears of it.
+ * @param {HTMLElement} place
+ * @param {(way: Way) => void} travel
+ */
 function listenToUndo(place, travel) {
   place.addEventListener("keydown", (event) => {
     const key = event.key.toLowerCase();

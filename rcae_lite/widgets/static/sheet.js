@@ -1,8 +1,12 @@
+// @ts-check
 // The sheet: what is painted on, by pointer or by key, and the way back.
 import { flat, History, same, shifted, Stroke } from "./brush.js";
 import { listenToWheel, Panel, step } from "./canvas.js";
 import { shape } from "./dom.js";
 
+/** @typedef {import("./brush.js").Pixel} Pixel */
+
+/** @type {Record<string, string>} */
 export const TOOLS = { brush: "Brush", line: "Line", eraser: "Eraser", clone: "Clone" };
 const KEYS =
   "Painting. Arrow keys move the brush, Space puts it down or lifts it, Escape drops the stroke, S sets the source of the clone stamp, Control and Z undoes, Control and Y redoes, plus and minus zoom.";
@@ -11,12 +15,26 @@ export class Sheet {
   /**
    * `ask` gets every new picture, `say` a line for the reader, `drawn` is told when the way back
    * or forth has changed.
+   * @param {any} view what is seen of the picture, a View of canvas.js
+   * @param {{height: number, width: number, original: {values: Uint8Array}}} data
+   * @param {any} model
+   * @param {Uint8Array} picture
+   * @param {{ask: (picture: Uint8Array) => void, say: (text: string) => void, drawn: (history: History) => void}} act
    */
   constructor(view, data, model, picture, { ask, say, drawn }) {
-    Object.assign(this, { view, data, model, ask, say, drawn });
+    this.view = view;
+    this.data = data;
+    this.model = model;
+    this.ask = ask;
+    this.say = say;
+    this.drawn = drawn;
     this.history = new History(picture);
+    /** @type {Stroke | null} */
     this.stroke = null;
-    this.source = null; // {row, column} of the clone stamp
+    /** @type {Pixel} where the stroke began */
+    this.start = { row: 0, column: 0 };
+    /** @type {Pixel | null} of the clone stamp */
+    this.source = null;
     this.panel = new Panel(view, ["paint here"], "paint", true);
     this.listen();
   }
@@ -27,19 +45,19 @@ export class Sheet {
     this.drawn(this.history);
   }
 
-  /** Put a picture on the sheet. */
+  /** Put a picture on the sheet. @param {Uint8Array} picture */
   paint(picture) {
     this.take(picture);
     this.ask(picture);
   }
 
-  /** Put a picture on the sheet that the detector has seen. */
+  /** Put a picture on the sheet that the detector has seen. @param {Uint8Array} picture */
   take(picture) {
     this.history.add(picture);
     this.draw();
   }
 
-  /** Drop the stroke, or go back ("undo") and forth ("redo"). */
+  /** Drop the stroke, or go back and forth. @param {"undo" | "redo"} way */
   travel(way) {
     const moved = this.stroke === null && this.history[way]();
     this.stroke = null;
@@ -49,14 +67,16 @@ export class Sheet {
 
   // -- strokes -------------------------------------------------------------------------------
 
+  /** @param {Pixel} at */
   ink(at) {
     const { model, data, source, history } = this;
     const tool = model.get("tool");
     if (tool === "eraser") return same(data.original.values, data.width);
-    if (tool !== "clone") return flat(model.get("colour"));
+    if (tool !== "clone" || !source) return flat(model.get("colour"));
     return shifted(history.present, data.height, data.width, source.row - at.row, source.column - at.column);
   }
 
+  /** @param {Pixel} at */
   begin(at) {
     const { model, data } = this;
     if (model.get("tool") === "clone" && !this.source) {
@@ -69,6 +89,7 @@ export class Sheet {
     this.extend(at);
   }
 
+  /** @param {Pixel} at */
   extend(at) {
     if (!this.stroke) return;
     if (this.model.get("tool") === "line") this.stroke.line(this.start, at);
@@ -83,6 +104,7 @@ export class Sheet {
     this.paint(picture);
   }
 
+  /** @param {Pixel} at */
   chooseSource(at) {
     this.source = at;
     this.view.marks = [{ ...at, colour: "#e69f00" }];
@@ -90,7 +112,7 @@ export class Sheet {
     this.say(`Clone source: row ${at.row}, column ${at.column}.`);
   }
 
-  /** Show a pixel in all pictures, and the brush around it here. */
+  /** Show a pixel in all pictures, and the brush around it here. @param {Pixel | null} at */
   hover(at) {
     this.view.cursor = at;
     for (const panel of this.view.panels) panel.drawMarks();
@@ -111,6 +133,7 @@ export class Sheet {
     listenToWheel(this.panel);
   }
 
+  /** @param {KeyboardEvent} event */
   press(event) {
     if (event.ctrlKey || event.metaKey) return;
     const { view } = this;
@@ -133,11 +156,11 @@ export class Sheet {
   }
 }
 
-/** Pointer events of the painted panel as strokes. */
+/** Pointer events of the painted panel as strokes. @param {any} panel @param {Sheet} sheet */
 function listenToStrokes(panel, sheet) {
   const { stage } = panel;
   let down = false;
-  stage.addEventListener("pointerdown", (event) => {
+  stage.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
     if (event.button !== 0) return;
     const at = panel.pixelAt(event);
     if (event.altKey) return sheet.chooseSource(at);
@@ -145,7 +168,7 @@ function listenToStrokes(panel, sheet) {
     down = true;
     sheet.begin(at);
   });
-  stage.addEventListener("pointermove", (event) => {
+  stage.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
     const at = panel.pixelAt(event);
     if (down) sheet.extend(at);
     sheet.hover(at);

@@ -1,12 +1,14 @@
 // @ts-check
 // The stage: the picture under the brush, two magnifiers, curves and the map. It draws; it decides nothing.
 import { distance, lookup, outline } from "./canvas.js";
-import { button, change, element, shape, short, slider } from "./dom.js";
+import { button, change, element, pen, shape, short, slider } from "./dom.js";
 import { at, growth } from "./growth.js";
 
 /** @typedef {import("./machine.js").Found} Found */
 
+/** @type {Record<string, string>} */
 export const NETWORKS = { rcae: "RcAE", dpn: "RcAE + DPN", single: "Single pass", resize: "Plain resizing" };
+/** @type {Record<string, string>} */
 const SHORT = { rcae: "RcAE", dpn: "+ DPN", single: "single", resize: "resize" };
 const VIEWS = { picture: "Copy", difference: "Difference" };
 export const INKS = { scratch: "scratch", strange: "a strange colour", own: "the picture's own light colour" };
@@ -20,7 +22,7 @@ class Picture {
   /** @param {number} height @param {number} width @param {string} name */
   constructor(height, width, name) {
     this.canvas = element("canvas", { height, width, role: "img", "data-panel": name });
-    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.context = pen(this.canvas);
   }
 
   /** @param {Uint8Array} rgb (H, W, 3) @param {number} width of it @param {{row: number, column: number}} from @param {string} alt */
@@ -80,6 +82,9 @@ export class Stage {
     this.undo = button("Undo", "undo the last stroke (Ctrl+Z)", act.undo);
     this.clear = button("Clean", "take all paint off", act.clear);
     this.status = element("p", { class: "story-status", role: "status" }, "Starting the networks …");
+    this.slider = element("input", { type: "range", min: 0, max: data.depth, step: 0.01, "data-control": "t", "aria-label": "rounds, n" });
+    /** @type {SVGElement | null} */
+    this.cursor = null;
     const networks = Object.keys(NETWORKS).filter((name) => name !== "single" || data.single !== null);
     place.append(
       element("div", { class: "story-bar" }, this.inks(), slider({ model, name: "size", label: "Size", low: 1, high: Math.round(height / 5), text: (/** @type {number} */ n) => `${n} px` }), element("span", { class: "rcae-buttons" }, this.undo, this.clear), opener(act.open)),
@@ -127,7 +132,6 @@ export class Stage {
   rounds() {
     const { depth } = this.data;
     const ticks = Array.from({ length: depth + 1 }, (_, n) => element("span", { style: `left: ${(100 * n) / depth}%` }, n === 0 ? "picture" : `${n} round${n > 1 ? "s" : ""}`));
-    this.slider = element("input", { type: "range", min: 0, max: depth, step: 0.01, "data-control": "t", "aria-label": "rounds, n" });
     return element("div", { class: "story-rounds" }, this.slider, element("div", { class: "story-ticks", "aria-hidden": "true" }, ...ticks));
   }
 
@@ -150,7 +154,7 @@ export class Stage {
     const shown = difference ? lookup(distance(found.painted, copy), 0, DIFFERENCE, this.colours) : copy;
     this.main.show(shown, width, { row: 0, column: 0 }, difference ? `how far the copy by ${network} is from the picture, ${words}` : `${network}, ${words}`);
     this.badge.textContent = difference ? `picture − copy, n = ${short(t)}` : `n = ${t.toFixed(Number.isInteger(t) ? 0 : 1)}`;
-    this.slider.value = t;
+    this.slider.value = String(t);
     this.slider.max = String(depth);
     const reading = rounds?.copied ? `, ${percent(at(rounds.copied, t))} of the stroke is left` : "";
     this.slider.setAttribute("aria-valuetext", `${words}${reading}`);
@@ -168,7 +172,7 @@ export class Stage {
     const numbers = found.strokes.length < 2 ? [] : found.strokes.map((stroke, i) =>
       shape("text", { x: stroke.column + 0.07 * height, y: stroke.row - 0.04 * height, "font-size": height / 16 }, String(i + 1)));
     const marks = [frameAt(found.edge, "part"), found.defect && frameAt(found.defect, "defect"), ...numbers];
-    this.marks.replaceChildren(...(painting ? [] : marks.filter(Boolean)));
+    this.marks.replaceChildren(...(painting ? [] : marks.filter((mark) => mark !== null)));
     if (this.cursor) this.marks.append(this.cursor);
   }
 
@@ -188,7 +192,10 @@ export class Stage {
   drawCurves(found, rounds, t) {
     const { depth } = this.data;
     const others = Object.entries(found.networks).filter(([, other]) => other !== rounds);
-    const quiet = (/** @type {string} */ key) => others.flatMap(([name, other]) => (other[key] ? [{ values: other[key], name: SHORT[name], quiet: true }] : []));
+    const quiet = (/** @type {"copied" | "error"} */ key) => others.flatMap(([name, other]) => {
+      const values = other[key];
+      return values ? [{ values, name: SHORT[name], quiet: true }] : [];
+    });
     const many = rounds.strokes.length > 1;
     const strokes = many ? rounds.strokes.map((values, i) => ({ values, name: String(i + 1), quiet: true })) : quiet("copied");
     const lead = rounds.copied ? [{ values: rounds.copied, name: many ? "all" : SHORT[this.model.get("network")] }] : [];
@@ -215,7 +222,7 @@ export class Stage {
     this.map.show(colours, width, { row: 0, column: 0 }, `alarm map${alarm ? ": bright where the detector sees a defect" : ": no place above the threshold"}`);
     const above = map.map((value) => Number(value > threshold));
     const border = shape("path", { d: outline(above, height, width) });
-    this.map.canvas.parentElement.querySelector("svg")?.remove();
+    this.map.canvas.parentElement?.querySelector("svg")?.remove();
     this.map.canvas.after(shape("svg", { class: "story-marks", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, border));
     const needle = Math.min(1, score / (2 * threshold));
     this.bar.replaceChildren(element("i", { style: `width: ${100 * needle}%` }), element("b", {}));
@@ -267,6 +274,6 @@ function choice(model, name, label, options) {
 
 /** A button that opens a picture from the reader's disk. @param {(file: File) => void} open */
 function opener(open) {
-  const input = element("input", { type: "file", accept: "image/*", class: "story-file", "aria-label": "open a picture of your own", onchange: () => input.files[0] && open(input.files[0]) });
+  const input = element("input", { type: "file", accept: "image/*", class: "story-file", "aria-label": "open a picture of your own", onchange: () => input.files?.[0] && open(input.files[0]) });
   return element("label", { class: "story-open" }, input, element("span", {}, "Open …"));
 }

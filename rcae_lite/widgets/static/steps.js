@@ -91,7 +91,7 @@ function order(test) {
   const colour = mean([a, b]) < mean([c, d])
     ? `What looks strange goes first: one round leaves ${both([a, b])} of the strokes in a colour that the picture never has, but ${both([c, d])} of those in its own.`
     : `Here the strange colour does not go first: one round leaves ${both([a, b])} of it, and ${both([c, d])} of the picture's own.`;
-  const size = { 2: "In both colours, thin goes before thick.", 1: "Thin goes before thick in one colour only.", 0: "Thin does not go before thick." };
+  const size = ["Thin does not go before thick.", "Thin goes before thick in one colour only.", "In both colours, thin goes before thick."];
   return `${colour} ${size[Number(a < b) + Number(c < d)]}`;
 }
 
@@ -168,8 +168,8 @@ export function fill(el, said, shown) {
     const table = shown[body.dataset.table ?? ""];
     if (!table) continue;
     const head = table.head.map((/** @type {string} */ text) => element("th", { scope: "col" }, text));
-    const rows = table.rows.map(([name, ...cells]) =>
-      element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((/** @type {string} */ cell) => element("td", {}, cell))));
+    const rows = table.rows.map((/** @type {string[]} */ [name, ...cells]) =>
+      element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell))));
     body.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
   }
 }

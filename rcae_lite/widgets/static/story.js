@@ -36,10 +36,12 @@ class Story {
     this.model = new LocalModel({ t: 0, network: "rcae", view: "picture", ink: "scratch", size: Math.max(1, Math.round(THIN * data.height)) });
     this.found = null;
     this.test = null;
+    /** @type {string | null} */
     this.preset = "scratch"; // what is painted now, if it is no stroke of the reader
     this.stroke = null;
     this.waiting = null;
     this.busy = true;
+    this.timer = 0; // of the animation, 0 while nothing moves
     this.then = () => {}; // once the picture has been looked at
     this.history = new History(this.painted(PRESETS.scratch));
     const act = {
@@ -149,6 +151,7 @@ class Story {
     el.dispatchEvent(new CustomEvent("rcae-result", { detail: found }));
     if (this.stroke || this.waiting) return;
     this.then();
+    this.timer = 0; // of the animation, 0 while nothing moves
     this.then = () => {};
     this.write();
     el.dataset.ready = "true";
@@ -173,7 +176,8 @@ class Story {
   // -- time ----------------------------------------------------------------------------------
 
   get depth() {
-    return this.found?.networks[this.model.get("network")]?.frames.length - 1 || this.data.depth;
+    const rounds = this.found?.networks[this.model.get("network")];
+    return rounds ? rounds.frames.length - 1 : this.data.depth;
   }
 
   /** From here, or from the start if this is the end, to the last round. */
