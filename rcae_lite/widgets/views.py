@@ -6,6 +6,8 @@ What they hold stands in `rcae_lite.widgets.state`; what they show is drawn by `
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,6 +52,14 @@ class View(anywidget.AnyWidget):
         self.state = state
         super().__init__(data=pack(state.data()), **state.values, **traits)
         self.observe(lambda change: state.set(**{change.name: change.new}), list(state.values))
+        if os.environ.get("ANYWIDGET_HMR") == "1":  # as anywidget itself would watch a file
+            threading.Thread(target=self._follow_sources, daemon=True).start()
+
+    def _follow_sources(self) -> None:
+        """Draw the widget anew whenever one of its files is saved; for development."""
+        while self.comm is not None:  # until it is closed
+            self._esm, self._css = module(f"{self.kind}.js"), style()  # sent where they differ
+            time.sleep(0.5)
 
     def _check(self, proposal: Any) -> Any:
         return self.state.check(proposal.trait.name, proposal.value)

@@ -1,6 +1,7 @@
 """The messages of the views, on a channel that only remembers them."""
 
 import json
+import time
 
 import comm
 import numpy as np
@@ -10,7 +11,7 @@ from comm.base_comm import BaseComm
 from data_utils import KitError
 
 pytest.importorskip("anywidget", reason="needs the extra lab")
-from rcae_lite.widgets import DefectPainter, RecursionExplorer  # noqa: E402
+from rcae_lite.widgets import DefectPainter, RecursionExplorer, views  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,23 @@ def test_the_record_travels_with_the_result_until_it_is_forgotten(painter):
     assert record["picture"]["bytes"] == painted.tobytes()
     receive(painter, {"method": "custom", "content": {"type": "forget", "number": 2}})
     assert painter.result["record"] is None and painter.state.record is None
+
+
+def test_in_development_a_saved_file_reaches_the_browser(
+    monkeypatch, tiny_detector, tiny_category, sent
+):
+    image = tiny_category.test[-1].image
+    assert DefectPainter(tiny_detector, image)._esm == views.module("painter.js")
+    del sent[:]
+    monkeypatch.setenv("ANYWIDGET_HMR", "1")
+    monkeypatch.setattr(views, "module", lambda entry: f"// {entry}, as it was saved last")
+    painter = DefectPainter(tiny_detector, image)
+    end = time.monotonic() + 60
+    while painter._esm != "// painter.js, as it was saved last" and time.monotonic() < end:
+        time.sleep(0.05)
+    painter.close()
+    updates = [m["data"]["state"] for m in sent if m["data"].get("method") == "update"]
+    assert {"_esm": "// painter.js, as it was saved last"} in updates
 
 
 def test_a_hundred_strokes_keep_one_result(painter, sent):
