@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pooch
 import pytest
 
 from rcae_lite import RcAEDetector
@@ -25,6 +27,8 @@ from tests.rcae_lite.conftest import tiny_baseline, tiny_category, tiny_detector
 # Fixtures of the package's tests, used here too.
 __all__ = ["tiny_baseline", "tiny_category", "tiny_detector", "traced_once"]
 
+AXE = "axe-core-4.10.3"
+AXE_SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
 PATIENCE = 120_000  # milliseconds: a machine may be busy
 KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext
     ?.session?.kernel?.status === 'idle'"""
@@ -62,6 +66,13 @@ class Tab:
         )].filter(node => !(node.getAttribute("aria-label") || node.labels?.[0]?.textContent.trim()
             || node.textContent.trim())).map(node => node.outerHTML)"""
         return self.page.evaluate(script)
+
+    def barriers(self, axe: str) -> list[str]:
+        """List what keeps people out: WCAG A and AA, as axe-core finds it."""
+        self.page.evaluate(axe)
+        return self.page.evaluate("""async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa",
+            "wcag21a", "wcag21aa", "wcag22aa"]})).violations.flatMap(({id, nodes}) =>
+            nodes.map(({html, failureSummary}) => `${id}: ${html} ${failureSummary}`))""")
 
     def within(self, widget: Any) -> Tab:
         """Look at one widget only."""
@@ -133,6 +144,19 @@ def shots() -> Path:
     folder = Path(__file__).parents[2] / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return axe-core, Deque's checker of accessibility, from npm."""
+    address = f"https://registry.npmjs.org/axe-core/-/{AXE}.tgz"
+    folder = pooch.os_cache("rcae-lite")
+    try:
+        archive = pooch.retrieve(address, f"sha256:{AXE_SHA256}", f"{AXE}.tgz", folder)
+    except (OSError, ValueError) as error:
+        pytest.skip(f"{address} cannot be fetched ({error})")
+    with tarfile.open(archive) as package:
+        return package.extractfile("package/axe.min.js").read().decode()
 
 
 @dataclass

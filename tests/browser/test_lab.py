@@ -121,11 +121,17 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     painter.get_by_text("IoU").wait_for()
     painter.get_by_role("button", name="undo").click()
     wait_until(lambda: not held(lab, "painter")["mask"].any(), "undo arrives")
+    painter.locator('[data-control="size"]').focus()
+    tab.page.keyboard.press("Control+Shift+Z")
+    wait_until(lambda: held(lab, "painter")["mask"].any(), "redo by keyboard arrives")
+    tab.page.keyboard.press("Control+z")
+    wait_until(lambda: not held(lab, "painter")["mask"].any(), "undo by keyboard arrives")
     painter.get_by_role("button", name="random").click()
     wait_until(lambda: held(lab, "painter")["mask"].any(), "a random defect arrives")
     painter.get_by_role("button", name="save").click()
     wait_until((lab.folder / "part/test/painted/000.png").exists, "the pair is saved")
     assert (lab.folder / "part/ground_truth/painted/000_mask.png").exists()
+    assert (lab.folder / "part/test/good/000.png").exists()
 
     # All frames are on this side: scrubbing needs no kernel.
     expected = held(lab, "explorer")["residual"]

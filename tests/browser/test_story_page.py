@@ -4,10 +4,8 @@ import base64
 import io
 import json
 import re
-import tarfile
 
 import numpy as np
-import pooch
 import pytest
 import torch
 from PIL import Image
@@ -21,8 +19,6 @@ from tests.browser.conftest import PATIENCE, wait_until
 
 SIDE = 32
 pytestmark = pytest.mark.timeout(900)  # two models are exported
-AXE = "axe-core-4.10.3"
-AXE_SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
 
 LISTEN = """() => document.querySelector("main").addEventListener("rcae-result", ({detail}) => {
     const text = (values) => btoa(String.fromCharCode(...new Uint8Array(values.buffer)));
@@ -313,19 +309,6 @@ def test_each_step_sets_the_stage_and_a_stroke_of_the_reader_stays(page, width):
     assert (read(tab, "painted", np.uint8) != mine).any()
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """Return axe-core, Deque's checker of accessibility, from npm."""
-    address = f"https://registry.npmjs.org/axe-core/-/{AXE}.tgz"
-    folder = pooch.os_cache("rcae-lite")
-    try:
-        archive = pooch.retrieve(address, f"sha256:{AXE_SHA256}", f"{AXE}.tgz", folder)
-    except (OSError, ValueError) as error:
-        pytest.skip(f"{address} cannot be fetched ({error})")
-    with tarfile.open(archive) as package:
-        return package.extractfile("package/axe.min.js").read().decode()
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_no_barrier_and_nothing_beside_the_window(page, axe, shots, width, scheme):
@@ -333,11 +316,7 @@ def test_no_barrier_and_nothing_beside_the_window(page, axe, shots, width, schem
     tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     assert tab.fits(width) and tab.fits(320) and tab.fits(width)
     assert tab.nameless() == []
-    tab.page.evaluate(axe)
-    found = tab.page.evaluate("""async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa",
-        "wcag21a", "wcag21aa", "wcag22aa"]})).violations.flatMap(({id, nodes}) =>
-        nodes.map(({html, failureSummary}) => `${id}: ${html} ${failureSummary}`))""")
-    assert found == []
+    assert tab.barriers(axe) == []
     tab.page.screenshot(path=shots / f"story-{width}-{scheme}.png")
 
 

@@ -12,7 +12,7 @@ import { apart } from "./score.js";
  */
 export function challenge({ height, width, threshold, unpainted, contrast }, act) {
   const hopeless = threshold === null || unpainted > threshold;
-  const canvas = element("canvas", { height, width, role: "img", "data-panel": "record" });
+  const canvas = element("canvas", { height, width, role: "img", "data-panel": "record", "aria-label": "the record" });
   const context = pen(canvas);
   const now = element("span");
   const best = element("output", { "aria-live": "polite", "data-part": "record" });
