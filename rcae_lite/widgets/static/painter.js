@@ -95,11 +95,13 @@ export async function render({ model, el }) {
 function resultPanels(view, data, model) {
   const colours = data.colours.values;
   const map = new Panel(view, TITLES.map(), "map", true);
+  /** @type {Record<string, () => any[]>} */
+  const titles = TITLES;
   /** @type {Record<string, Panel>} */
   const row = Object.fromEntries(
-    Object.entries(TITLES)
-      .filter(([name]) => ["reconstruction", "residual"].includes(name) || (name === "enhanced" && data.enhanced))
-      .map(([name, title]) => [name, new Panel(view, title(), name)]),
+    ["reconstruction", "enhanced", "residual"]
+      .filter((name) => name !== "enhanced" || data.enhanced)
+      .map((name) => [name, new Panel(view, titles[name](), name)]),
   );
   map.note.append(colourBar(colours, data.scale.low, data.scale.high, "raw map"));
   row.residual.note.append(colourBar(colours, 0, data.scale.difference / 765, "residual"));
