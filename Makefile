@@ -52,7 +52,7 @@ lint: $(DEV) ## check style, format, types, layers, the GitHub workflow, and Jav
 	@if command -v node >/dev/null; then for file in $(STATIC); do \
 	    node --input-type=module --check < $$file || { echo "$$file is not JavaScript" >&2; exit 1; }; \
 	done; else echo "lint: no Node here, so $(STATIC) were not checked"; fi
-	@if $(TSC) --version >/dev/null 2>&1; then $(TSC) -p rcae_lite/widgets/static/jsconfig.json; \
+	@if $(TSC) --version >/dev/null 2>&1; then $(TSC) -p tools/jsconfig.json; \
 	else echo "lint: no npx, or no npm registry, so the types in $(STATIC) were not checked"; fi
 
 notebooks: $(LAB) ## regenerate the notebooks and exercises from their sources
