@@ -225,11 +225,12 @@ class ModelComparison(PageView):
 
 
 class ThresholdExplorer(PageView):
-    """Drag the threshold over the scores of a test set and see what follows.
+    """Drag the threshold over the scores of a test set and see what follows, and what it costs.
 
-    Confusion matrix, false alarms and detections with exact intervals, the point on the ROC and
-    PRO curves, and the images that are called wrongly. It starts at the threshold from normal
-    images, which stays marked: a threshold chosen here has seen the test set.
+    A mark for every image, the operating point on the ROC (it can be dragged, too), the point on
+    the PRO curve, confusion matrix, false alarms and detections with exact intervals, the expected
+    cost of an image, and the images that are called wrongly; each opens large. It starts at the
+    threshold from normal images, which stays marked: a threshold chosen here has seen the test set.
 
     Parameters
     ----------
@@ -240,16 +241,20 @@ class ThresholdExplorer(PageView):
 
     Attributes
     ----------
-    threshold
-        Synchronised with the browser.
+    threshold, cost_missed, cost_alarm, share
+        Synchronised with the browser: the threshold, what a missed defect and a false alarm cost,
+        and the share of defects among the images to come.
     state : ThresholdState
-        The same in plain Python, with everything that follows from the threshold.
+        The same in plain Python, with everything that follows from them.
     """
 
     kind = "threshold"
     _esm = module("threshold.js")
     threshold = traitlets.Float().tag(sync=True)
-    _checked = traitlets.validate("threshold")(View._check)
+    cost_missed = traitlets.Float().tag(sync=True)
+    cost_alarm = traitlets.Float().tag(sync=True)
+    share = traitlets.Float().tag(sync=True)
+    _checked = traitlets.validate("threshold", "cost_missed", "cost_alarm", "share")(View._check)
     state: ThresholdState
 
     def __init__(self, evaluation: Evaluation, test: ImageSet | None = None) -> None:

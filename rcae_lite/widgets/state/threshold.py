@@ -13,10 +13,10 @@ from rcae_lite.evaluation.curves import PRO_LIMIT
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.state.base import Control, State, Tree
 
-__all__ = ["BINS", "THUMBNAIL", "Confusion", "ThresholdState", "thumbnails"]
+__all__ = ["COSTS", "THUMBNAIL", "Confusion", "ThresholdState", "thumbnails"]
 
-BINS = 24
-THUMBNAIL = 64  # pixels, at most, along each side
+COSTS = (1e-3, 1e6)  # lowest and highest cost of a mistake
+THUMBNAIL = 128  # pixels, at most, along each side
 THUMBNAILS = 3_200_000  # bytes of all pictures
 
 
@@ -31,7 +31,11 @@ class Confusion:
 
 
 class ThresholdState(State):
-    """The scores of a test set and a threshold that can be moved.
+    """The scores of a test set, a threshold that can be moved, and what mistakes cost.
+
+    The controls: ``threshold``; ``cost_missed`` and ``cost_alarm``, of a missed defect and of a
+    false alarm; ``share``, of defects among the images that are to come, at first that of the test
+    set.
 
     Parameters
     ----------
@@ -59,8 +63,15 @@ class ThresholdState(State):
         seen = [*self.scores, *evaluation.calibration_scores, evaluation.threshold.value]
         margin = 0.02 * (max(seen) - min(seen)) or 1.0
         self.low, self.high = min(seen) - margin, max(seen) + margin
-        control = Control(evaluation.threshold.value, self.low, self.high, whole=False)
-        super().__init__({"threshold": control})
+        cost = Control(1.0, *COSTS, whole=False)
+        super().__init__(
+            {
+                "threshold": Control(evaluation.threshold.value, self.low, self.high, whole=False),
+                "cost_missed": cost,
+                "cost_alarm": cost,
+                "share": Control(float(self.labels.mean()), 0, 1, whole=False),
+            }
+        )
 
     @property
     def called(self) -> np.ndarray:
@@ -81,6 +92,43 @@ class ThresholdState(State):
         """Share of the defective images called defective, with its exact 95% interval."""
         found = self.confusion()
         return _rate(found.true_positives, found.false_negatives)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Thresholds that differ in what they call defective, one for each outcome, rising.
+
+        Below the lowest score, half way between any two, above the highest: (K + 1,) for K
+        different scores.
+        """
+        scores = np.unique(self.scores)
+        half = (scores[:-1] + scores[1:]) / 2
+        between = np.where(half < scores[1:], half, scores[:-1])  # neighbours have none between
+        return np.concatenate([[self.low], between, [self.high]])
+
+    def cost(self, threshold: float | None = None) -> float | None:
+        """Return the expected cost of one image.
+
+        ``s c_m P(missed | defective) + (1 - s) c_a P(alarm | normal)``. The probabilities are the
+        shares of the test set; s, c_m and c_a are the controls ``share``, ``cost_missed`` and
+        ``cost_alarm``. At the present threshold by default; None where the test images are of one
+        kind.
+        """
+        called = self.scores > (self.values["threshold"] if threshold is None else threshold)
+        alarms, found = called[self.labels == 0], called[self.labels == 1]
+        if not len(alarms) or not len(found):
+            return None
+        share = self.values["share"]
+        missed = share * self.values["cost_missed"] * float((~found).sum() / len(found))
+        return missed + (1 - share) * self.values["cost_alarm"] * float(alarms.sum() / len(alarms))
+
+    def cheapest(self) -> float | None:
+        """Return the threshold of lowest cost, of equal ones the lowest; None where `cost` is.
+
+        It has seen the test set: on new images it will cost more than here.
+        """
+        if self.cost() is None:
+            return None
+        return float(min(self.steps, key=self.cost))
 
     def pro_point(self) -> tuple[float, float] | None:
         """False-positive rate of pixels and per-region overlap at the threshold.
@@ -104,15 +152,8 @@ class ThresholdState(State):
             missed[np.argsort(self.scores[missed], kind="stable")].tolist(),
         )
 
-    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
-        """Edges of the bins, (B + 1,), and how many normal and defective images are in each."""
-        edges = np.linspace(self.low, self.high, BINS + 1)
-        split = [np.histogram(self.scores[self.labels == label], edges)[0] for label in (0, 1)]
-        return edges, np.array(split)  # (B + 1,), (2, B)
-
     def data(self) -> Tree:
-        """Scores, tables of exact intervals for every count, curves and small pictures."""
-        edges, counts = self.histogram()
+        """Scores, steps, tables of exact intervals for every count, curves and small pictures."""
         normal, defective = (int((self.labels == label).sum()) for label in (0, 1))
         evaluation = self.evaluation
         return {
@@ -120,15 +161,14 @@ class ThresholdState(State):
             "high": self.high,
             "mark": evaluation.threshold.value,
             "rate": evaluation.threshold.false_alarm_rate,
-            "held_out": len(evaluation.calibration_scores),
-            "edges": edges.tolist(),
-            "counts": counts.tolist(),
+            "calibration": list(evaluation.calibration_scores),
+            "steps": self.steps.tolist(),
+            "costs": list(COSTS),
             "intervals": [_intervals(normal), _intervals(defective)],
             "images": [
                 {"name": i.path, "defect": i.defect, "label": i.label, "score": i.score}
                 for i in evaluation.images
             ],
-            "roc": evaluation.curves.get("roc", []),
             "pro": [point for point in evaluation.curves.get("pro", []) if point[0] <= PRO_LIMIT],
             "pro_limit": PRO_LIMIT,
             "pro_thresholds": evaluation.curves.get("pro_thresholds", []),

@@ -1,68 +1,102 @@
-// Charts with numbers on both axes: histograms, curves, points, rules.
+// Charts with numbers on both axes: curves, bands, points, rules, and a tooltip. Drawn at their
+// natural size or, where there is less room, narrower.
 import { element, shape, short } from "./dom.js";
-import { roundStep } from "./plot.js";
+import { apart, between, clamp, fitted } from "./scale.js";
+import { Tip } from "./tip.js";
 
-const HEIGHT = 190;
 const LEFT = 40;
 const RIGHT = 10;
 const TOP = 8;
-const BOTTOM = 36;
-
-/** Round numbers between two ends: three to eight of them. */
-export function between(low, high) {
-  const size = roundStep((high - low) / 7);
-  const first = Math.ceil(low / size - 1e-9);
-  const count = Math.floor(high / size + 1e-9) - first + 1;
-  return Array.from({ length: count }, (_, i) => Number(((first + i) * size).toPrecision(6)));
-}
 
 /**
  * A chart.
  *
- * @param title above it
- * @param x, y  {low, high, label, ticks}: ends of the axis, its name, where numbers stand
- * @param bars  [{from, to, height, colour}]
- * @param lines [{points: [[x, y]], colour, dashed}]
- * @param dots  [{x, y, colour, big, hollow}]
- * @param rules [{x, colour, dashed, text}]: vertical lines over the whole height
+ * @param title above it: a text, or a list of texts and nodes
+ * @param x, y  {low, high, label, ticks, text, now, bend}: ends of the axis, its name, where numbers
+ *   stand, what stands there, which of them is marked, and what makes the axis uneven
+ * @param bands [{points: [[x, low, high]], strength}]: shaded areas
+ * @param lines [{points: [[x, y]], colour, dashed, dotted, name}]
+ * @param dots  [{x, y, colour, big, hollow, text}]
+ * @param rules [{x, colour, dashed}]: vertical lines over the whole height
+ * @param words a point, its line and its index there in words, for the tooltip; a dot may have a
+ *   text of its own
  * @param alt   the chart in words
- * @return {element, valueAt(event)}: the figure, and the x under a pointer
+ * @param width, height in pixels; the width is an upper limit
+ * @return {element, svg, tip, at, redraw}: the figure, its drawing and tooltip; where values stand;
+ *   and what draws it anew with some options changed
  */
-export function chart({ title, x, y, bars = [], lines = [], dots = [], rules = [], alt, width = 280 }) {
-  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-  const px = (value) => LEFT + ((clamp(value, x.low, x.high) - x.low) / (x.high - x.low)) * (width - LEFT - RIGHT);
-  const floor = HEIGHT - BOTTOM;
-  const py = (value) => floor - ((clamp(value, y.low, y.high) - y.low) / (y.high - y.low)) * (floor - TOP);
+export function chart(options) {
+  const svg = shape("svg", { role: "img", tabindex: 0 });
+  const tip = new Tip(svg);
+  const title = element("figcaption");
+  const drawn = { element: element("figure", { class: "rcae-plot" }, title, tip.element), svg, tip };
+  let all = { width: 280, height: 190, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${all.x.label} ${short(x)}`, ...options };
+  let room = all.width;
+  drawn.redraw = (changed) => {
+    all = { ...all, ...changed };
+    drawn.at = places(all, room);
+    title.replaceChildren(...[all.title].flat());
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${room} ${all.height}`, width: room, height: all.height, "aria-label": all.alt })) svg.setAttribute(name, value);
+    svg.replaceChildren(...axes(all, drawn.at), ...content(all, drawn.at));
+    tip.renew(marks(all, drawn.at));
+  };
+  fitted(title, all.width, (width) => {
+    room = width;
+    drawn.redraw();
+  });
+  return drawn;
+}
+
+/** Where values stand, and which value of x stands under a pointer. */
+function places({ x, y, height }, width) {
+  const right = width - RIGHT;
+  const floor = height - (x.label ? 36 : 22);
+  const even = (value) => value;
+  const share = (value, { low, high, bend = even }) => (bend(clamp(value, low, high)) - bend(low)) / (bend(high) - bend(low));
+  return {
+    right,
+    floor,
+    px: (value) => LEFT + share(value, x) * (right - LEFT),
+    py: (value) => floor - share(value, y) * (floor - TOP),
+  };
+}
+
+function axes({ x, y, height }, { px, py, floor, right }) {
+  const text = (axis, value) => (axis.text ? axis.text(value) : short(value));
   const grid = (y.ticks ?? between(y.low, y.high)).flatMap((value) => [
-    shape("line", { class: "rcae-grid", x1: LEFT, x2: width - RIGHT, y1: py(value), y2: py(value) }),
-    shape("text", { x: LEFT - 5, y: py(value) + 3.5, "text-anchor": "end" }, y.text ? y.text(value) : short(value)),
+    shape("line", { class: "rcae-grid", x1: LEFT, x2: right, y1: py(value), y2: py(value) }),
+    shape("text", { x: LEFT - 5, y: py(value) + 3.5, "text-anchor": "end" }, text(y, value)),
   ]);
-  const numbers = (x.ticks ?? between(x.low, x.high)).map((value) =>
-    shape("text", { x: px(value), y: floor + 13, "text-anchor": "middle" }, short(value)),
+  const numbers = (x.ticks ?? (x.bend ? apart(x.low, x.high, px) : between(x.low, x.high))).map((value) =>
+    shape("text", { x: px(value), y: floor + 14, "text-anchor": "middle", class: value === x.now ? "rcae-now" : null }, text(x, value)),
   );
-  const name = shape("text", { x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, x.label);
-  const drawn = [
-    ...bars.map((bar) => shape("rect", {
-      x: px(bar.from), y: py(bar.height), width: Math.max(0, px(bar.to) - px(bar.from)), height: floor - py(bar.height), fill: bar.colour,
-    })),
-    ...lines.map(({ points, colour, dashed }) => shape("polyline", {
-      class: "rcae-line", stroke: colour, "stroke-dasharray": dashed && "4 3",
-      points: points.map((point) => `${px(point[0]).toFixed(1)},${py(point[1]).toFixed(1)}`).join(" "),
-    })),
-    ...rules.flatMap((rule) => [
-      shape("line", { class: "rcae-rule", stroke: rule.colour, x1: px(rule.x), x2: px(rule.x), y1: TOP, y2: floor, "stroke-dasharray": rule.dashed && "3 3" }),
-      rule.grip && shape("circle", { cx: px(rule.x), cy: TOP + 4, r: 5, fill: rule.colour }),
-    ]).filter(Boolean),
+  const name = x.label ? [shape("text", { x: (LEFT + right) / 2, y: height - 6, "text-anchor": "middle" }, x.label)] : [];
+  return [...grid, ...numbers, ...name];
+}
+
+function content({ bands, lines, rules, dots }, { px, py, floor }) {
+  const path = (points) => points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
+  return [
+    ...bands.map(({ points, strength }) => {
+      const [low, high] = [1, 2].map((end) => points.map((point) => [point[0], point[end]]));
+      return shape("polygon", { class: "rcae-band", "fill-opacity": strength, points: path([...high, ...low.reverse()]) });
+    }),
+    ...rules.map((rule) => shape("line", { class: "rcae-rule", stroke: rule.colour, x1: px(rule.x), x2: px(rule.x), y1: TOP, y2: floor, "stroke-dasharray": rule.dashed ? "3 3" : null })),
+    ...lines.flatMap(({ points, colour, dashed, dotted }) => [
+      shape("polyline", { class: "rcae-line", stroke: colour, "stroke-dasharray": dashed ? "4 3" : null, points: path(points) }),
+      ...(dotted ? points.map(([x, y]) => shape("circle", { cx: px(x), cy: py(y), r: 2.5, fill: colour })) : []),
+    ]),
     ...dots.map((dot) => shape("circle", {
       cx: px(dot.x), cy: py(dot.y), r: dot.big ? 5 : 2.6, fill: dot.hollow ? "none" : dot.colour,
       stroke: dot.hollow ? dot.colour : "none", "stroke-width": 1.6, "fill-opacity": dot.big ? 1 : 0.75,
     })),
   ];
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": alt }, ...grid, ...drawn, ...numbers, name);
-  const valueAt = (event) => {
-    const box = svg.getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * width;
-    return clamp(x.low + ((at - LEFT) / (width - LEFT - RIGHT)) * (x.high - x.low), x.low, x.high);
-  };
-  return { element: element("figure", { class: "rcae-plot" }, element("figcaption", {}, title), svg), valueAt };
+}
+
+function marks({ lines, dots, words }, { px, py }) {
+  const of = ([x, y], text) => ({ x: px(x), y: py(y), text });
+  return [
+    ...lines.flatMap((line) => line.points.map((point, i) => of(point, words(point, line, i)))),
+    ...dots.map((dot) => of([dot.x, dot.y], dot.text ?? words([dot.x, dot.y], dot))),
+  ];
 }

@@ -95,6 +95,21 @@ export function chooser({ model, name, label, options }) {
   return element("label", { class: "rcae-chooser" }, element("span", {}, label), list);
 }
 
+/** A labelled number to type, shown in units of `unit`; what is out of its range stays here. */
+export function amount({ model, name, label, low, high, unit = 1 }) {
+  const input = element("input", {
+    type: "number", min: low / unit, max: high / unit, step: "any", required: true, "data-control": name,
+    oninput: () => input.checkValidity() && change(model, name, Number(input.value) * unit),
+    onblur: () => update(),
+  });
+  const update = () => {
+    if (document.activeElement !== input) input.value = Number((model.get(name) / unit).toPrecision(6));
+  };
+  model.on(`change:${name}`, update);
+  update();
+  return element("label", { class: "rcae-amount" }, element("span", {}, label), input);
+}
+
 /** @param {string} text @param {string} label @param {() => void} onclick @param {Attributes} attributes */
 export function button(text, label, onclick, attributes = {}) {
   const named = { type: "button", title: label, "aria-label": label };

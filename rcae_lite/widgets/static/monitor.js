@@ -3,7 +3,7 @@ import { unpack } from "./arrays.js";
 import { distance, frame, lookup, Panel, View } from "./canvas.js";
 import { chart } from "./chart.js";
 import { button, element, root, short, slider } from "./dom.js";
-import { ticks } from "./plot.js";
+import { ticks } from "./scale.js";
 
 const RESIDUAL = 77; // the sum of differences that gets the last colour: a tenth of the whole range
 const NAMES = { rcae: "RcAE", dpn: "DPN", crd: "CRD", single_pass: "single pass" };

@@ -1,116 +1,175 @@
-// ThresholdExplorer: drag the threshold over the scores and see what follows. The same numbers as
-// ThresholdState; exact intervals come as tables, one entry for every possible count.
+// ThresholdExplorer: drag the threshold over the scores, or the operating point over the ROC, and see
+// what follows and what it costs. Exact intervals come as tables, one entry for every possible count.
 import { unpack } from "./arrays.js";
 import { chart } from "./chart.js";
-import { button, change, element, root, shape, short, slider } from "./dom.js";
-import { frame } from "./canvas.js";
-import { ticks } from "./plot.js";
+import { amount, button, change, element, root, shape, short, slider } from "./dom.js";
+import { cost, count, indexOf, inWords, percent, proPoint, stepsOf } from "./outcome.js";
+import { bent, clamp, ticks } from "./scale.js";
+import { DEFECTIVE, listen, NORMAL, strip } from "./strip.js";
+import { gallery, Viewer } from "./viewer.js";
 
-export const NORMAL = "#0173b2";
-export const DEFECTIVE = "#d55e00";
+export { DEFECTIVE, NORMAL };
+
 const NAMES = ["normal", "defective"];
-const SHOWN = 12; // mistakes of each kind
-
-const percent = (share) => `${(100 * share).toFixed(1)}%`;
-
-/** How many images of each label are called defective, and how many there are. */
-export function count(images, threshold) {
-  const counts = [{ called: 0, total: 0 }, { called: 0, total: 0 }];
-  for (const { label, score } of images) {
-    counts[label].total += 1;
-    counts[label].called += score > threshold;
-  }
-  return counts;
-}
-
-/** The point of the PRO curve at a threshold, between those that are known; null without any. */
-export function proPoint(known, threshold) {
-  if (!known.length) return null;
-  const after = known.findIndex((point) => point[0] <= threshold); // thresholds fall
-  if (after === 0) return known[0].slice(1);
-  if (after < 0) return known[known.length - 1].slice(1);
-  const [above, below] = [known[after - 1], known[after]];
-  const share = (threshold - below[0]) / (above[0] - below[0]);
-  return [1, 2].map((i) => below[i] + share * (above[i] - below[i]));
-}
+const PRICES = ["cost_missed", "cost_alarm", "share"];
+const WIDTH = 340; // of a chart
+const POINT = { colour: "var(--text)", big: true };
 
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
-  const place = root(el, "Threshold explorer");
-  const parts = Object.fromEntries(["histogram", "table", "rates", "roc", "pro", "gallery"].map((name) => [name, element("div", { "data-part": name })]));
-  const where = element("output", { class: "rcae-hint", "aria-live": "polite" });
-  let histogram = null;
+  const explorer = new Explorer(model, data, root(el, "Threshold explorer"));
+  for (const name of ["threshold", ...PRICES]) model.on(`change:${name}`, () => explorer.draw());
+  explorer.draw();
+  explorer.place.dataset.ready = "true";
+}
 
-  function draw() {
-    const threshold = model.get("threshold");
-    const counts = count(data.images, threshold);
-    histogram = drawHistogram(data, threshold);
-    parts.histogram.replaceChildren(histogram.element, legend(data));
-    parts.table.replaceChildren(table(counts));
-    parts.rates.replaceChildren(...rates(data, counts));
-    parts.roc.replaceChildren(roc(data, counts));
-    parts.pro.replaceChildren(pro(data, threshold));
-    parts.gallery.replaceChildren(...gallery(data, threshold));
-    where.value = threshold === data.mark
-      ? `from ${data.held_out} held-out normal images: at most ${percent(data.rate)} false alarms`
-      : "chosen by looking at the test set: its rates flatter it";
+class Explorer {
+  constructor(model, data, place) {
+    Object.assign(this, { model, data, place });
+    data.images.forEach((image, index) => (image.index = index));
+    this.outcomes = data.steps.map((step) => count(data.images, step));
+    this.sorted = [...data.images].sort((a, b) => a.score - b.score);
+    this.viewer = new Viewer(data);
+    this.parts = Object.fromEntries(["table", "rates", "gallery"].map((name) => [name, element("div", { "data-part": name })]));
+    this.where = element("output", { class: "rcae-hint" });
+    this.price = element("output", { class: "rcae-verdict" });
+    const scores = (images) => [...images.map(({ score }) => score), ...data.calibration];
+    this.scale = bent(scores(data.images.filter(({ label }) => label === 0)), [...scores(data.images), data.mark]);
+    this.strip = strip({ data, scale: this.scale, move: (score) => this.move(score), open: (index) => this.open(index) });
+    this.slide(this.strip, 1);
+    this.roc = this.operatingPoint();
+    this.pro = proCurve(data);
+    this.costs = costCurve(data, this.scale);
+    this.arrange();
   }
 
-  let dragging = false;
-  const move = (event) => change(model, "threshold", histogram.valueAt(event));
-  parts.histogram.className = "rcae-drag";
-  parts.histogram.addEventListener("pointerdown", (event) => {
-    if (!event.target.closest("svg")) return;
-    dragging = true;
-    parts.histogram.setPointerCapture(event.pointerId);
-    move(event);
-  });
-  parts.histogram.addEventListener("pointermove", (event) => dragging && move(event));
-  for (const end of ["pointerup", "pointercancel"]) parts.histogram.addEventListener(end, () => (dragging = false));
+  arrange() {
+    const { model, data, parts } = this;
+    const among = (name, node) => element("div", { "data-part": name }, node);
+    this.place.append(
+      element("div", { class: "rcae-controls" },
+        slider({ model, name: "threshold", label: "Threshold", low: data.low, high: data.high, step: "any", text: short }),
+        button("From normals", "back to the threshold from normal images", () => this.move(data.mark)),
+        this.where),
+      element("div", { class: "rcae-threshold" },
+        among("strip", this.strip.element),
+        element("div", { class: "rcae-outcome" }, parts.table, parts.rates, element("div", { class: "rcae-prices" }, ...this.prices()))),
+      element("div", { class: "rcae-plots" },
+        among("roc", this.roc?.element ?? hint("No ROC curve: the test images are of one kind.")),
+        among("pro", this.pro?.element ?? hint("No PRO curve: there are no masks.")),
+        among("cost", this.costs.element)),
+      parts.gallery,
+      this.viewer.element,
+    );
+  }
 
-  place.append(
-    element(
-      "div",
-      { class: "rcae-controls" },
-      slider({ model, name: "threshold", label: "Threshold", low: data.low, high: data.high, step: "any", text: short }),
-      button("From normals", "back to the threshold from normal images", () => change(model, "threshold", data.mark)),
-      where,
-    ),
-    element("div", { class: "rcae-threshold" }, parts.histogram, element("div", { class: "rcae-outcome" }, parts.table, parts.rates)),
-    element("div", { class: "rcae-plots" }, parts.roc, parts.pro),
-    parts.gallery,
-  );
-  model.on("change:threshold", draw);
-  draw();
-  place.dataset.ready = "true";
+  prices() {
+    const { model, data } = this;
+    const [low, high] = data.costs;
+    if (this.cheapest() === null) return [hint("No cost: the test images are of one kind.")];
+    return [
+      amount({ model, name: "cost_missed", label: "A missed defect costs", low, high }),
+      amount({ model, name: "cost_alarm", label: "A false alarm costs", low, high }),
+      amount({ model, name: "share", label: "Defects, % of the images", low: 0, high: 1, unit: 0.01 }),
+      button("Cheapest", "to the cheapest threshold on this test set", () => this.move(this.cheapest())),
+      this.price,
+    ];
+  }
+
+  get values() {
+    return Object.fromEntries(PRICES.map((name) => [name, this.model.get(name)]));
+  }
+
+  move(threshold) {
+    change(this.model, "threshold", clamp(threshold, this.data.low, this.data.high));
+  }
+
+  /** Let the keyboard move a drawing's threshold, up where `direction` is 1; its tooltip follows. */
+  slide({ svg, tell }, direction) {
+    svg.setAttribute("role", "slider");
+    svg.addEventListener("keydown", (event) => this.key(event, direction, tell));
+    svg.addEventListener("focus", () => svg.matches(":focus-visible") && tell());
+  }
+
+  /** The arrow keys go to the next threshold at which something changes; Enter opens an image there. */
+  key(event, direction, tell) {
+    const { data, outcomes, model } = this;
+    const steps = stepsOf(event);
+    if (event.key === "Enter") this.open((this.sorted.find(({ score }) => score > model.get("threshold")) ?? this.sorted[this.sorted.length - 1]).index);
+    if (!steps) return;
+    event.preventDefault();
+    const here = indexOf(outcomes, count(data.images, model.get("threshold")));
+    this.move(data.steps[Math.min(outcomes.length - 1, Math.max(0, here + direction * steps))]);
+    tell();
+  }
+
+  open(index) {
+    this.viewer.open(this.sorted, this.sorted.findIndex((image) => image.index === index), this.model.get("threshold"));
+  }
+
+  /** The threshold of lowest cost, of equal ones the lowest; as `ThresholdState.cheapest`. */
+  cheapest() {
+    const costs = this.outcomes.map((counts) => cost(counts, this.values));
+    return costs[0] === null ? null : this.data.steps[costs.indexOf(Math.min(...costs))];
+  }
+
+  /** The ROC: a drag snaps to the nearest point that a threshold can reach. */
+  operatingPoint() {
+    const { data, outcomes } = this;
+    if (this.cheapest() === null) return null;
+    const points = outcomes.map((counts) => counts.map(({ called, total }) => called / total));
+    const roc = chart({
+      title: "ROC over images: drag the point", x: { low: 0, high: 1, label: "false alarms" }, y: { low: 0, high: 1 }, width: WIDTH,
+      lines: [{ points, colour: DEFECTIVE }], words: (_, __, i) => inWords(data.steps[i], outcomes[i]), alt: "operating point on the ROC curve",
+    });
+    const { svg, tip } = roc;
+    const place = () => points[indexOf(outcomes, count(data.images, this.model.get("threshold")))];
+    const near = ([x, y]) => ({ x: roc.at.px(x), y: roc.at.py(y) });
+    roc.element.classList.add("rcae-drag");
+    roc.tell = () => tip.show({ ...near(place()), text: svg.getAttribute("aria-valuetext") });
+    this.slide(roc, -1);
+    listen(svg, {
+      drag: (event) => {
+        const { left, top } = svg.getBoundingClientRect();
+        const away = points.map((point) => Math.hypot(near(point).x - (event.clientX - left), near(point).y - (event.clientY - top)));
+        this.move(data.steps[away.indexOf(Math.min(...away))]);
+        roc.tell();
+      },
+    });
+    roc.show = (words) => {
+      const [x, y] = place();
+      roc.redraw({ dots: [{ x, y, ...POINT, text: words }] });
+      for (const [name, value] of Object.entries({ "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 100 * x, "aria-valuetext": words })) svg.setAttribute(name, value);
+    };
+    return roc;
+  }
+
+  draw() {
+    const { data, parts, model } = this;
+    const threshold = model.get("threshold");
+    const counts = count(data.images, threshold);
+    const words = inWords(threshold, counts);
+    this.strip.show(threshold, words);
+    this.roc?.show(words);
+    this.pro?.show(threshold);
+    this.costs.show(this.outcomes, this.values, threshold, cost(counts, this.values));
+    this.drawPrice(threshold, cost(counts, this.values));
+    parts.table.replaceChildren(table(counts));
+    parts.rates.replaceChildren(...rates(data, counts));
+    parts.gallery.replaceChildren(...gallery(data, threshold, (images, index) => this.viewer.open(images, index, threshold)));
+  }
+
+  drawPrice(threshold, price) {
+    const { data } = this;
+    const chosen = threshold === this.cheapest() ? "the cheapest on this test set: on new images expect it to cost more" : "chosen by looking at the test set: its rates flatter it";
+    this.where.value = threshold === data.mark ? `from ${data.calibration.length} held-out normal images: at most ${percent(data.rate)} false alarms` : chosen;
+    if (price === null) return;
+    const before = cost(count(data.images, data.mark), this.values);
+    this.price.value = `expected: ${short(price)} per image${threshold === data.mark ? "" : `; from normals ${short(before)}`}`;
+  }
 }
 
-function drawHistogram(data, threshold) {
-  const { edges, counts } = data;
-  const top = Math.max(1, ...counts.flat());
-  const bars = counts.flatMap((column, label) =>
-    column.map((height, bin) => {
-      const [from, to] = [edges[bin], edges[bin + 1]];
-      const middle = (from + to) / 2;
-      return { from: label ? middle : from, to: label ? to : middle, height, colour: label ? DEFECTIVE : NORMAL };
-    }),
-  );
-  const scale = ticks(top).filter(Number.isInteger);
-  return chart({
-    title: "scores of the test images: drag the line",
-    x: { low: data.low, high: data.high, label: "score (raw)" },
-    y: { low: 0, high: scale[scale.length - 1], ticks: scale },
-    bars,
-    rules: [{ x: data.mark, colour: "var(--quiet)", dashed: true }, { x: threshold, colour: "var(--text)", grip: true }],
-    alt: `histogram of the scores of ${data.images.length} test images; the threshold is at ${short(threshold)}, the one from normal images at ${short(data.mark)}`,
-    width: 460,
-  });
-}
-
-function legend(data) {
-  const key = (colour, text) => element("span", { class: "rcae-key" }, element("i", { style: `background: ${colour}` }), text);
-  return element("div", { class: "rcae-hint rcae-legend" }, key(NORMAL, "normal"), key(DEFECTIVE, "defective"), `dashed: threshold from normals, ${short(data.mark)}`);
-}
+const hint = (text) => element("p", { class: "rcae-hint" }, text);
 
 function table(counts) {
   const cell = (value, right) => element("td", { class: right ? "rcae-right" : "rcae-wrong" }, String(value));
@@ -146,58 +205,41 @@ function rates(data, counts) {
   });
 }
 
-function curve({ title, points, point, x, y, alt }) {
-  const dots = point ? [{ x: point[0], y: point[1], colour: "var(--text)", big: true }] : [];
-  return chart({ title, x, y, lines: [{ points, colour: DEFECTIVE }], dots, alt }).element;
-}
-
-function roc(data, counts) {
-  if (!data.roc.length) return element("p", { class: "rcae-hint" }, "No ROC curve: the test images are of one kind.");
-  const point = counts.map(({ called, total }) => called / total);
-  return curve({
-    title: "ROC: share of the images", points: data.roc, point,
-    x: { low: 0, high: 1, label: "false alarms" }, y: { low: 0, high: 1 },
-    alt: `ROC curve over images; at the threshold ${percent(point[0])} false alarms, ${percent(point[1])} of the defects found`,
+function proCurve(data) {
+  if (!data.pro.length) return null;
+  const words = ([x, y]) => `${percent(x)} of the normal pixels above it, ${percent(y)} of a region`;
+  const drawn = chart({
+    title: "PRO: the same threshold on the map's pixels", x: { low: 0, high: data.pro_limit, label: "normal pixels above it" }, y: { low: 0, high: 1 },
+    lines: [{ points: data.pro, colour: DEFECTIVE }], words, width: WIDTH, alt: "PRO curve",
   });
+  const note = element("span", { class: "rcae-hint" });
+  drawn.element.append(note);
+  drawn.show = (threshold) => {
+    const point = proPoint(data.pro_thresholds, threshold);
+    const beyond = point && point[0] > data.pro_limit;
+    const said = point ? `at the threshold ${words(point)}` : "evaluate again for the point of the threshold";
+    note.textContent = beyond ? "The point lies to the right of this." : point ? "" : said;
+    drawn.redraw({ dots: point && !beyond ? [{ x: point[0], y: point[1], ...POINT }] : [], alt: `per-region overlap over the false-positive rate of pixels; ${said}` });
+  };
+  return drawn;
 }
 
-function pro(data, threshold) {
-  if (!data.pro.length) return element("p", { class: "rcae-hint" }, "No PRO curve: there are no masks.");
-  const point = proPoint(data.pro_thresholds, threshold);
-  const beyond = point && point[0] > data.pro_limit;
-  const said = point ? `at the threshold ${percent(point[0])} of the normal pixels and ${percent(point[1])} of a region` : "evaluate again for the point of the threshold";
-  const figure = curve({
-    title: "PRO: the same threshold on the map's pixels", points: data.pro, point: beyond ? null : point,
-    x: { low: 0, high: data.pro_limit, label: "normal pixels above it" }, y: { low: 0, high: 1 },
-    alt: `per-region overlap over the false-positive rate of pixels; ${said}`,
-  });
-  if (!point || beyond) figure.append(element("span", { class: "rcae-hint" }, beyond ? "The point lies to the right of this." : said));
-  return figure;
-}
-
-function gallery(data, threshold) {
-  const numbered = data.images.map((image, index) => ({ ...image, index }));
-  const alarms = numbered.filter((image) => image.label === 0 && image.score > threshold).sort((a, b) => b.score - a.score);
-  const missed = numbered.filter((image) => image.label === 1 && !(image.score > threshold)).sort((a, b) => a.score - b.score);
-  return [["False alarms, the worst first", alarms], ["Missed defects, the worst first", missed]].map(([title, wrong]) => {
-    const more = wrong.length > SHOWN ? ` (${SHOWN} of ${wrong.length})` : "";
-    const shown = wrong.length ? wrong.slice(0, SHOWN).map((image) => picture(data, image)) : [element("span", { class: "rcae-hint" }, "none")];
-    return element("section", {}, element("h3", {}, title + more), element("div", { class: "rcae-gallery" }, ...shown));
-  });
-}
-
-function picture(data, image) {
-  const words = `${image.name}: ${image.defect}, score ${short(image.score)}`;
-  const drawn = [];
-  if (data.pictures) {
-    const [, height, width] = data.pictures.shape;
-    const canvas = element("canvas", { width, height, role: "img", "aria-label": words, "data-image": image.index });
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(width, height);
-    const rgb = frame(data.pictures, image.index);
-    for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) pixels.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
-    context.putImageData(pixels, 0, 0);
-    drawn.push(canvas);
-  }
-  return element("figure", { title: words }, ...drawn, element("figcaption", {}, data.pictures ? `${image.defect} ${short(image.score)}` : `${image.name} ${short(image.score)}`));
+function costCurve(data, scale) {
+  const x = { ...scale, label: "threshold" };
+  const drawn = chart({ title: "Expected cost of an image", x, y: { low: 0, high: 1 }, width: WIDTH, alt: "expected cost" });
+  drawn.show = (outcomes, values, threshold, price) => {
+    drawn.element.hidden = price === null;
+    if (price === null) return;
+    const points = data.steps.map((step, i) => [step, cost(outcomes[i], values)]);
+    const scale = ticks(Math.max(1e-9, ...points.map((point) => point[1])));
+    drawn.redraw({
+      y: { low: 0, high: scale[scale.length - 1], ticks: scale },
+      lines: [{ points, colour: NORMAL }],
+      dots: [{ x: threshold, y: price, ...POINT }],
+      rules: [{ x: data.mark, colour: "var(--quiet)", dashed: true }],
+      words: ([x, y]) => `threshold ${short(x)}: ${short(y)} per image`,
+      alt: `expected cost of an image over the threshold; at ${short(threshold)} it is ${short(price)}`,
+    });
+  };
+  return drawn;
 }

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
 from data_utils import KitError
-from rcae_lite.widgets.state.threshold import BINS, ThresholdState, thumbnails
+from rcae_lite.widgets.state.threshold import ThresholdState, thumbnails
 from tests.rcae_lite.evaluation.test_results import make_evaluation
 
 
@@ -50,7 +51,8 @@ def test_counts_and_rates_are_those_of_scikit_learn_and_scipy(normal, defective)
 def test_it_starts_at_the_threshold_from_normals_and_agrees_with_the_evaluation():
     evaluation = make_evaluation()
     state = ThresholdState(evaluation)
-    assert state.values == {"threshold": evaluation.threshold.value}
+    costs = {"cost_missed": 1.0, "cost_alarm": 1.0, "share": state.labels.mean()}
+    assert state.values == {"threshold": evaluation.threshold.value} | costs
     assert state.false_alarms() == evaluation.false_alarms
     assert state.detections() == evaluation.detections
 
@@ -96,10 +98,74 @@ def test_an_old_evaluation_has_no_pro_point():
     assert ThresholdState(make_evaluation()).pro_point() is None
 
 
-def test_the_histogram_holds_every_image_once(state):
-    edges, counts = state.histogram()
-    assert len(edges) == BINS + 1
-    assert counts.sum(axis=1).tolist() == [4, 4]
+def test_steps_are_one_for_each_outcome():
+    state = ThresholdState(make_evaluation())
+    outcomes = [(state.scores > step).tolist() for step in state.steps]
+    assert len(outcomes) == len(set(map(tuple, outcomes))) == len(set(state.scores)) + 1
+    assert all(outcomes[0]) and not any(outcomes[-1])
+    assert np.all(np.diff(state.steps) > 0)
+
+
+def test_neighbouring_numbers_have_a_step_between_them():
+    evaluation = make_evaluation(1, 1)
+    low = evaluation.images[0].score
+    pair = [
+        replace(image, score=score)
+        for image, score in zip(evaluation.images, (low, np.nextafter(low, 9)), strict=True)
+    ]
+    state = ThresholdState(replace(evaluation, images=pair))
+    assert [int((state.scores > step).sum()) for step in state.steps] == [2, 1, 0]
+
+
+def by_hand(state: ThresholdState, threshold: float) -> float:
+    """Count every image on its own: a defect weighs s / (number of defects), and so on."""
+    total = 0.0
+    share, weights = state.values["share"], np.bincount(state.labels)
+    for label, score in zip(state.labels, state.scores, strict=True):
+        if label and score <= threshold:
+            total += share * state.values["cost_missed"] / weights[1]
+        if not label and score > threshold:
+            total += (1 - share) * state.values["cost_alarm"] / weights[0]
+    return total
+
+
+@pytest.mark.parametrize(
+    "prices", [(1, 1, 0.6), (50, 2, 0.6), (1, 30, 0.6), (50, 2, 0.01), (7, 3, 0), (7, 3, 1)]
+)
+def test_costs_and_the_cheapest_threshold_are_those_of_brute_force(prices):
+    state = ThresholdState(make_evaluation(gap=1.0))
+    state.set(**dict(zip(("cost_missed", "cost_alarm", "share"), prices, strict=True)))
+    tried = every_value(state)
+    costs = [by_hand(state, value) for value in tried]
+    assert [state.cost(value) for value in tried] == pytest.approx(costs)
+    cheapest = state.cheapest()
+    assert by_hand(state, cheapest) == pytest.approx(min(costs))
+    state.set(threshold=cheapest)
+    assert state.cost() == pytest.approx(min(costs))
+
+
+def test_the_share_of_defects_is_at_first_that_of_the_test_set():
+    state = ThresholdState(make_evaluation(12, 18))
+    assert state.values["share"] == 0.6
+    state.set(cost_missed=5.0, cost_alarm=2.0)
+    found = state.confusion()
+    assert state.cost() == pytest.approx(
+        (5 * found.false_negatives + 2 * found.false_positives) / 30
+    )
+
+
+@pytest.mark.parametrize(("normal", "defective"), [(12, 0), (0, 5)])
+def test_images_of_one_kind_have_no_cost(normal, defective):
+    state = ThresholdState(make_evaluation(normal, defective))
+    assert state.cost() is None and state.cheapest() is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cost_missed": 0}, {"cost_alarm": -1.0}, {"share": 1.1}, {"cost_alarm": 1e9}]
+)
+def test_a_price_that_is_none_is_refused(state, wrong):
+    with pytest.raises(KitError, match="choose a number from"):
+        state.set(**wrong)
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e9, -1e9, "1", None, True])
@@ -128,3 +194,9 @@ def test_the_tables_of_intervals_have_an_entry_for_every_count(state):
     assert [len(table) for table in tables] == [5, 5]
     exact = binomtest(3, 4).proportion_ci(method="exact")
     assert tables[0][3] == [exact.low, exact.high]
+
+
+def test_the_browser_gets_the_held_out_scores_too(state):
+    data = state.data()
+    assert data["calibration"] == state.evaluation.calibration_scores
+    assert data["steps"] == state.steps.tolist()

@@ -1,0 +1,137 @@
+// The scores as a strip: a mark for every image, a row for every kind, and a threshold to be dragged.
+import { element, shape, short } from "./dom.js";
+import { apart, clamp, fitted } from "./scale.js";
+import { Tip } from "./tip.js";
+
+export const NORMAL = "#0173b2";
+export const DEFECTIVE = "#d55e00";
+
+const NATURAL = 640;
+const SIDE = 12; // room beside the axis
+const NAME = 16; // and for the name above a row
+const TALL = 120; // a row, at most, unless its marks would be too small
+const RADII = [4, 3.5, 3, 2.5, 2, 1.5];
+
+/** The kinds of images, from above; each has a shape as well as a colour. */
+const ROWS = {
+  defective: { colour: DEFECTIVE, mark: (x, y, r) => shape("path", { d: `M${x} ${y - r}L${x + r} ${y + r}H${x - r}Z`, fill: DEFECTIVE }) },
+  normal: { colour: NORMAL, mark: (x, y, r) => shape("circle", { cx: x, cy: y, r, fill: NORMAL }) },
+  "held-out normal": { colour: "var(--quiet)", mark: (x, y, r) => shape("circle", { cx: x, cy: y, r: r - 0.6, fill: "none", stroke: "var(--quiet)", "stroke-width": 1.2 }) },
+};
+
+/** Stack marks that would touch: how many lie below each. */
+export function stack(places, width) {
+  const tops = []; // of each level: the last place that is taken
+  const levels = new Map();
+  for (const index of [...places.keys()].sort((a, b) => places[a] - places[b])) {
+    const free = tops.findIndex((top) => places[index] - top >= width);
+    const level = free < 0 ? tops.length : free;
+    tops[level] = places[index];
+    levels.set(index, level);
+  }
+  return { levels, height: tops.length };
+}
+
+/**
+ * @param options.data of the widget
+ * @param options.scale of the scores, as `bent` in scale.js
+ * @param options.move called with the score under a pointer that drags
+ * @param options.open called with the index of an image that was clicked
+ * @return {element, svg, show(threshold, words), tell()}: the figure, its drawing, what draws the line,
+ *   and what shows the tooltip of it
+ */
+export function strip({ data, scale, move, open }) {
+  const rows = [
+    { name: "defective", items: data.images.filter(({ label }) => label === 1) },
+    { name: "normal", items: data.images.filter(({ label }) => label === 0) },
+    { name: "held-out normal", items: data.calibration.map((score) => ({ score, name: "an image held out of the training", defect: "normal" })) },
+  ].filter(({ items }) => items.length);
+  const svg = shape("svg", { tabindex: 0, "aria-label": "threshold among the scores", "aria-valuemin": data.low, "aria-valuemax": data.high });
+  const tip = new Tip(svg);
+  const line = shape("g", { class: "rcae-handle" });
+  const title = element("figcaption", {}, "Scores: drag the line, click an image");
+  const figure = element("figure", { class: "rcae-plot rcae-drag" }, title, tip.element);
+  let [axis, now] = [null, null];
+
+  function draw(width) {
+    axis = layout(rows, data.mark, scale, width);
+    svg.replaceChildren(line, ...axis.drawn);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${axis.height}`, width, height: axis.height })) svg.setAttribute(name, value);
+    tip.renew(axis.marks);
+    if (now) show(...now);
+  }
+
+  function show(threshold, words) {
+    now = [threshold, words];
+    const x = axis.px(threshold);
+    line.replaceChildren(
+      shape("line", { x1: x, x2: x, y1: 6, y2: axis.floor }),
+      shape("rect", { x: x - 6, y: 0, width: 12, height: 12, rx: 3 }),
+    );
+    svg.setAttribute("aria-valuenow", threshold);
+    svg.setAttribute("aria-valuetext", words);
+  }
+
+  const tell = () => tip.show({ x: axis.px(now[0]), y: 6, text: now[1] });
+  fitted(title, NATURAL, draw);
+  listen(svg, {
+    drag: (event) => {
+      const { left, width } = svg.getBoundingClientRect();
+      move(axis.score(((event.clientX - left) / width) * svg.viewBox.baseVal.width));
+      tell();
+    },
+    click: (event) => {
+      const found = tip.nearest(event);
+      if (!found || found.distance > axis.radius + 3 || found.mark.index === undefined) return false;
+      open(found.mark.index);
+      return true;
+    },
+  });
+  return { element: figure, svg, show, tell };
+}
+
+/** Places of all marks and of the axis, at a width. */
+function layout(rows, threshold, { bend, back, ...ends }, width) {
+  const [span, low, high] = [width - 2 * SIDE, bend(ends.low), bend(ends.high)];
+  const px = (score) => SIDE + clamp((bend(score) - low) / (high - low), 0, 1) * span;
+  const score = (x) => back(low + clamp((x - SIDE) / span, 0, 1) * (high - low));
+  const stacks = (r) => rows.map(({ items }) => stack(items.map((item) => px(item.score)), 2 * r + 0.5));
+  const radius = RADII.find((r) => stacks(r).every(({ height }) => height * (2 * r + 0.5) <= TALL)) ?? RADII[RADII.length - 1];
+  const [drawn, marks] = [[], []];
+  let floor = 8;
+  stacks(radius).forEach(({ levels, height }, row) => {
+    const { name, items } = rows[row];
+    floor += NAME + (2 * radius + 0.5) * height;
+    drawn.push(shape("line", { class: "rcae-grid", x1: SIDE, x2: width - SIDE, y1: floor + 1.5, y2: floor + 1.5 }));
+    items.forEach((item, i) => {
+      const [x, y] = [px(item.score), floor - radius - (2 * radius + 0.5) * levels.get(i)];
+      drawn.push(ROWS[name].mark(x, y, radius));
+      marks.push({ x, y, index: item.index, text: `${item.name}: ${item.defect}, score ${short(item.score)}` });
+    });
+    drawn.push(shape("text", { x: width - SIDE, y: floor - (2 * radius + 0.5) * height - 4, "text-anchor": "end" }, `${name}: ${items.length}`));
+    floor += 6;
+  });
+  const numbers = apart(ends.low, ends.high, px).map((value) => shape("text", { x: px(value), y: floor + 12, "text-anchor": "middle" }, short(value)));
+  const mark = shape("line", { class: "rcae-rule", stroke: "var(--quiet)", "stroke-dasharray": "3 3", x1: px(threshold), x2: px(threshold), y1: 6, y2: floor });
+  const label = shape("text", { x: width / 2, y: floor + 27, "text-anchor": "middle" }, "score (raw); dashed: the threshold from normals");
+  return { px, score, radius, floor, height: floor + 32, marks, drawn: [mark, ...drawn, ...numbers, label] };
+}
+
+/** A press on a mark that does not move is a click; all else drags. */
+export function listen(svg, { drag, click = () => false }) {
+  let start = null;
+  svg.addEventListener("pointerdown", (event) => {
+    start = { x: event.clientX, y: event.clientY, moved: false };
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    start.moved ||= Math.hypot(event.clientX - start.x, event.clientY - start.y) > 3;
+    if (start.moved) drag(event);
+  });
+  svg.addEventListener("pointerup", (event) => {
+    if (start && !start.moved && !click(event)) drag(event);
+    start = null;
+  });
+  svg.addEventListener("pointercancel", () => (start = null));
+}
