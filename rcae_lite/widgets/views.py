@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 from torch import Tensor
 
-from data_utils import ImageSet, KitError
+from data_utils import ImageSet, KitError, Sample
 from rcae_lite.base import Detector
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.packing import module, pack, style
@@ -264,8 +264,10 @@ class ThresholdExplorer(PageView):
 class TrainingMonitor(View):
     """Train while you watch: losses, and what becomes of one probe image; stop and resume.
 
-    The training runs in a thread of its own, so the notebook stays free; nothing else should use
-    the detector meanwhile. Afterwards the slider goes back through the training.
+    Beside the loss are the erasure of a painted defect and the error outside of it, as they fall,
+    and how long the present stage will take. The training runs in a thread of its own, so the
+    notebook stays free; nothing else should use the detector meanwhile. Afterwards the slider goes
+    back through the training.
 
     Parameters
     ----------
@@ -275,9 +277,9 @@ class TrainingMonitor(View):
         Normal images, see `Detector.fit`.
     checkpoint : path
         Folder of the checkpoint, which "stop" leaves valid and "start" resumes from.
-    probe : Tensor, optional
-        (3, H, W) in [0, 1], an image that is not trained on for preference; the first training
-        image by default.
+    probe : Tensor or Sample, optional
+        What is looked at: (3, H, W) in [0, 1], or a sample such as ``test[0]``. By default, and in
+        place of a normal sample, an image with a painted defect; see `MonitorState`.
 
     Attributes
     ----------
@@ -303,7 +305,7 @@ class TrainingMonitor(View):
         train: ImageSet,
         checkpoint: str | Path,
         *,
-        probe: Tensor | None = None,
+        probe: Tensor | Sample | None = None,
     ) -> None:
         self._sent, self._last = 0.0, ("", 0)  # when, and what: status and number of moments
         state = MonitorState(detector, train, checkpoint, probe, self._tell)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from torch import Tensor
 
-from data_utils import ImageSet, KitError
-from rcae_lite.base import Detector
+from data_utils import ImageSet, KitError, Sample
+from rcae_lite.base import Detector, split
+from rcae_lite.evaluation.restoration import Painted, erasure, error_outside, paint_defects
 from rcae_lite.training.events import Event, Stopped
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, lookup, to_bytes
@@ -20,6 +23,7 @@ __all__ = ["MOMENTS", "Moment", "MonitorState"]
 
 MOMENTS = 20  # pictures of the probe in each stage
 POINTS = 200  # of each loss curve, at most
+RECENT = 30  # steps that tell how fast the training is
 
 
 @dataclass(frozen=True)
@@ -35,21 +39,30 @@ class Moment:
     frames : np.ndarray
         (N, H, W, 3) uint8: I_R^1 ... I_R^N, or I_D^1 ... I_D^N while DPN trains. While CRD trains
         they stand still, so it is the anomaly map, (1, H, W, 3), in colours from 0 to 1.
+    erasure, error : float or None
+        Of the painted defect at depth N, see `rcae_lite.evaluation.restoration.erasure` and
+        `error_outside` there; None while CRD trains.
     """
 
     stage: str
     step: int
     frames: np.ndarray
+    erasure: float | None = None
+    error: float | None = None
 
     def data(self) -> Tree:
         """For the JavaScript side."""
-        return {"stage": self.stage, "step": self.step, "frames": self.frames}
+        return vars(self).copy()
 
 
 class MonitorState(State):
     """A training in a thread of its own, and what has been seen of it so far.
 
     Watching changes nothing: the losses are those of an unwatched training, to the bit.
+
+    Erasure and error outside are measured on a defect that is painted, always the same, into a
+    normal image that is not trained on: into the probe if that is a normal `Sample`, else into an
+    image that is held out for the threshold.
 
     Parameters
     ----------
@@ -59,8 +72,9 @@ class MonitorState(State):
         Normal images, see `Detector.fit`.
     checkpoint : path
         Folder of the checkpoint; `stop` leaves a valid one there, from which `start` resumes.
-    probe : Tensor, optional
-        (3, H, W) in [0, 1]; the first training image by default.
+    probe : Tensor or Sample, optional
+        What is looked at, (3, H, W) in [0, 1]; by default, and for a normal `Sample`, the image
+        with the painted defect.
     on_change : callable, optional
         Called, in the training's thread, after every event.
 
@@ -78,6 +92,10 @@ class MonitorState(State):
         (step, loss) of every optimiser step, by stage.
     moments : list of Moment
         The probe as training proceeds.
+    painted : Painted or None
+        The defect that is measured; None where none can be painted, as into a black image.
+    painted_into : str
+        The path of the image that it is painted into.
     """
 
     def __init__(
@@ -85,7 +103,7 @@ class MonitorState(State):
         detector: Detector,
         train: ImageSet,
         checkpoint: str | Path,
-        probe: Tensor | None = None,
+        probe: Tensor | Sample | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         detector.check_training_set(train)
@@ -93,13 +111,21 @@ class MonitorState(State):
         self.detector = detector
         self.train = train
         self.checkpoint = Path(checkpoint)
-        chosen = train[0].image if probe is None else probe
-        self.probe = chosen.as_subclass(Tensor).unsqueeze(0)  # (1, 3, H, W)
+        held_out = train[split(detector.seed, len(train))[1][0]]
+        normal = probe if isinstance(probe, Sample) and not probe.label else held_out
+        clean = normal.image.as_subclass(Tensor).unsqueeze(0)  # (1, 3, H, W)
+        self.painted, self.painted_into = paint(clean), normal.path
+        if probe is None or probe is normal:
+            self.probe = clean if self.painted is None else self.painted.images
+        else:
+            given = probe.image if isinstance(probe, Sample) else probe
+            self.probe = given.as_subclass(Tensor).unsqueeze(0)
         self.on_change = on_change or (lambda: None)
         self.status, self.stage, self.message = "ready", "", ""
         self.done = self.steps = 0
         self.losses: dict[str, list[tuple[int, float]]] = {}
         self.moments: list[Moment] = []
+        self._times: deque[float] = deque(maxlen=RECENT)  # ends of the last steps of this stage
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -119,6 +145,7 @@ class MonitorState(State):
             raise KitError("the training has finished; make a new monitor for another one")
         self._stop.clear()
         self.status, self.message = "running", ""
+        self._times.clear()
         self._thread = threading.Thread(target=self._train, name="training", daemon=True)
         self._thread.start()
         self.on_change()
@@ -149,6 +176,9 @@ class MonitorState(State):
 
     def __call__(self, event: Event) -> None:
         """Take note of one optimiser step; raise `Stopped` where it was asked for."""
+        if event.stage != self.stage:
+            self._times.clear()
+        self._times.append(monotonic())
         self.stage, self.done, self.steps = event.stage, event.done, event.steps
         losses = self.losses.setdefault(event.stage, [])
         del losses[event.done - 1 :]  # after a resume: steps that are done again
@@ -163,7 +193,7 @@ class MonitorState(State):
         """Keep what the detector makes of the probe now."""
         event.state.module.eval()
         try:
-            frames = self._frames(event.stage)
+            moment = self._moment(event.stage, event.done)
         finally:
             event.state.module.train()
         follow = self.values["moment"] == self.controls["moment"].high
@@ -171,18 +201,31 @@ class MonitorState(State):
         now = (stages.index(event.stage), event.done)
         # After a resume from an older checkpoint, what came after it no longer counts.
         before = [m for m in self.moments if (stages.index(m.stage), m.step) < now]
-        self.moments = [*before, Moment(event.stage, event.done, frames)]
+        self.moments = [*before, moment]
         last = len(before)
         self.controls["moment"] = Control(0, 0, last)
         self.values["moment"] = last if follow else min(last, self.values["moment"])
 
-    def _frames(self, stage: str) -> np.ndarray:
-        """See `Moment`."""
-        trajectory = self.detector.trajectory(self.probe)
+    def _moment(self, stage: str, step: int) -> Moment:
+        """Look at the probe, and measure the painted defect at depth N."""
         if stage == "crd":
-            return lookup(self.detector.detect(trajectory).probability.numpy(), 0, 1)
+            found = self.detector.detect(self.detector.trajectory(self.probe))
+            return Moment(stage, step, lookup(found.probability.numpy(), 0, 1))
+        restored = self._restored(stage, self.probe)
+        frames, painted = to_bytes(restored)[0], self.painted
+        if painted is None:
+            return Moment(stage, step, frames)
+        if self.probe is not painted.images:
+            restored = self._restored(stage, painted.images)
+        last, clean, mask = restored[:, :, -1:], painted.clean, painted.mask
+        left = float(erasure(last, painted.images, clean, mask))
+        return Moment(stage, step, frames, left, float(error_outside(last, clean, mask)))
+
+    def _restored(self, stage: str, images: Tensor) -> Tensor:
+        """Return what the stage in training makes of images: (B, 3, N, H, W), on the CPU."""
+        trajectory = self.detector.trajectory(images)
         enhanced = trajectory.enhanced if stage == "dpn" else None
-        return to_bytes(trajectory.reconstructions if enhanced is None else enhanced)[0]
+        return (trajectory.reconstructions if enhanced is None else enhanced).float().cpu()
 
     # -- what is shown -------------------------------------------------------------------------
 
@@ -197,6 +240,13 @@ class MonitorState(State):
             ]
         return curves
 
+    def seconds_left(self) -> float | None:
+        """Seconds to the end of this stage at the rate of the last steps; None if not known yet."""
+        times = list(self._times)
+        if self.status != "running" or len(times) < 2:
+            return None
+        return (self.steps - self.done) * (times[-1] - times[0]) / (len(times) - 1)
+
     def progress(self) -> Tree:
         """Return what changes while training, besides the moments."""
         return {
@@ -204,20 +254,38 @@ class MonitorState(State):
             "stage": self.stage,
             "done": self.done,
             "steps": self.steps,
+            "seconds_left": self.seconds_left(),
             "message": self.message,
             "losses": self.loss_curves(),
         }
 
     def data(self) -> Tree:
-        """Return the probe and the names of the stages."""
+        """Return the probe, what is painted, and the names of the stages."""
         image = to_bytes(self.probe)[0]
+        painted = None
+        if self.painted is not None:
+            painted = {
+                "family": self.painted.family[0],
+                "into": self.painted_into,
+                "shown": self.probe is self.painted.images,
+                "mask": self.painted.mask[0, 0].numpy().astype(np.uint8),
+            }
         return {
             "height": image.shape[0],
             "width": image.shape[1],
             "image": image,
+            "painted": painted,
             "stages": list(self.detector.modules),
             "colours": COLOURS,
         }
+
+
+def paint(clean: Tensor) -> Painted | None:
+    """Paint a defect, always the same, into an image (1, 3, H, W); None where none is visible."""
+    try:
+        return paint_defects(clean, paintings=1)
+    except KitError:
+        return None
 
 
 def moments(steps: int) -> set[int]:

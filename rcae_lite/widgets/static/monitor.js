@@ -1,114 +1,203 @@
-// TrainingMonitor: losses as they come, and what becomes of a probe image as training proceeds.
+// TrainingMonitor: what becomes of a probe image as training proceeds; beside it the loss, and how far
+// a painted defect is undone and the rest is kept.
 import { unpack } from "./arrays.js";
-import { distance, frame, lookup, Panel, View } from "./canvas.js";
+import { distance, frame, lookup, outline, Panel, View } from "./canvas.js";
 import { chart } from "./chart.js";
 import { button, element, root, short, slider } from "./dom.js";
 import { ticks } from "./scale.js";
 
 const RESIDUAL = 77; // the sum of differences that gets the last colour: a tenth of the whole range
 const NAMES = { rcae: "RcAE", dpn: "DPN", crd: "CRD", single_pass: "single pass" };
+const LOW = 150; // pixels, the height of a chart
 
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
   const place = root(el, "Training monitor");
   const moments = [];
-  const view = new View(data.height, data.width);
-  const input = new Panel(view, ["probe"], "input");
-  const pictures = element("div", { class: "rcae-strip rcae-moments" });
-  const losses = element("div", { class: "rcae-plots" });
-  const status = element("output", { class: "rcae-verdict", "aria-live": "polite", "data-part": "status" });
-  const bar = element("progress", { max: 1, value: 0, "aria-label": "steps of the present stage" });
-  const title = element("output", { class: "rcae-hint" });
-  let panels = [];
-
-  const start = button("Start", "start or resume training", () => model.send({ type: "start" }));
-  const stop = button("Stop", "stop the training and keep a checkpoint", () => model.send({ type: "stop" }));
-  const back = slider({ model, name: "moment", label: "Moment", low: 0, high: 1, text: (index) => `${moments.length ? index + 1 : 0} of ${moments.length}` });
-  const handle = back.querySelector("input");
-
-  function drawProgress() {
-    const { status: state, stage, done, steps, message, losses: curves } = model.get("progress");
-    const busy = state === "running" || state === "stopping";
-    start.disabled = busy || state === "finished";
-    start.textContent = state === "stopped" || state === "failed" ? "Resume" : "Start";
-    stop.disabled = state !== "running";
-    const at = stage ? ` · ${NAMES[stage] ?? stage}, step ${done} of ${steps}` : "";
-    status.value = state + at + (message ? ` · ${message}` : "");
-    bar.max = Math.max(1, steps);
-    bar.value = done;
-    losses.replaceChildren(...Object.entries(curves).map(([name, points]) => curve(NAMES[name] ?? name, points)));
-  }
+  const progress = new Progress(model, data);
+  const pictures = new Pictures(data);
+  const curves = new Curves(data);
+  const back = slider({ model, name: "moment", label: "Moment", low: 0, high: 1 });
+  const [handle, reading] = [back.querySelector("input"), back.querySelector("output")];
+  const shown = () => moments[Math.min(model.get("moment"), moments.length - 1)];
+  const drawCurves = () => curves.draw(model.get("progress").losses, moments, shown());
 
   function drawMoment() {
     handle.max = Math.max(0, moments.length - 1);
     handle.disabled = moments.length < 2;
     handle.value = model.get("moment");
-    back.querySelector("output").value = moments.length ? `${model.get("moment") + 1} of ${moments.length}` : "none yet";
-    const moment = moments[Math.min(model.get("moment"), moments.length - 1)];
-    if (!moment) return;
-    if (moment.stage === "crd") {
-      if (panels.length !== 1) makeMap();
-      title.value = `CRD, step ${moment.step}: its anomaly map, from 0 to 1`;
-      panels[0].show(frame(moment.stack, 0), `anomaly map at step ${moment.step} of crd`);
-      return;
-    }
-    const depth = moment.stack.shape[0];
-    if (panels.length !== 2 * depth) makePanels(depth);
-    const what = moment.stage === "dpn" ? "enhanced by DPN" : "reconstruction";
-    title.value = `${NAMES[moment.stage] ?? moment.stage}, step ${moment.step}: ${what} at each depth, and its residual below (to ${short(RESIDUAL / 765)})`;
-    for (let index = 0; index < depth; index += 1) {
-      const rgb = frame(moment.stack, index);
-      const words = `at depth ${index + 1}, step ${moment.step} of ${moment.stage}`;
-      panels[index].show(rgb, `${what} ${words}`);
-      const residual = lookup(distance(data.image.values, rgb), 0, RESIDUAL, data.colours.values);
-      panels[depth + index].show(residual, `residual ${words}`);
-    }
+    reading.value = moments.length ? `${model.get("moment") + 1} of ${moments.length}` : "none yet";
+    handle.setAttribute("aria-valuetext", reading.value);
+    if (shown()) pictures.draw(shown());
+    drawCurves();
   }
 
-  function makePanels(depth) {
-    const row = (name, label) => Array.from({ length: depth }, (_, index) => new Panel(view, [label(index + 1)], `${name}-${index + 1}`));
-    panels = [...row("picture", (n) => `n = ${n}`), ...row("residual", () => "residual")];
-    pictures.style.gridTemplateColumns = `repeat(${depth}, minmax(40px, 1fr))`;
-    pictures.replaceChildren(...panels.map((panel) => panel.element));
-  }
-
-  function makeMap() {
-    panels = [new Panel(view, ["anomaly map"], "moment-map")];
-    pictures.style.gridTemplateColumns = "minmax(40px, 160px)";
-    pictures.replaceChildren(panels[0].element);
-  }
-
-  model.on("msg:custom", ({ index, stage, step, shape }, buffers) => {
+  model.on("msg:custom", ({ index, shape, ...moment }, buffers) => {
     const bytes = buffers[0];
     moments.length = Math.min(moments.length, index);
-    moments[index] = { stage, step, stack: { shape, values: new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength) } };
+    moments[index] = { ...moment, stack: { shape, values: new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength) } };
     drawMoment();
   });
-  model.on("change:progress", drawProgress);
+  model.on("change:progress", () => {
+    progress.draw();
+    drawCurves();
+  });
   model.on("change:moment", drawMoment);
 
   place.append(
-    element("div", { class: "rcae-controls" }, element("span", { class: "rcae-buttons" }, start, stop), bar, status),
-    losses,
-    element("div", { class: "rcae-controls" }, back, title),
-    element("div", { class: "rcae-compared rcae-watched" }, input.element, pictures),
+    progress.element,
+    element("div", { class: "rcae-watched" },
+      curves.element,
+      element("div", {}, element("div", { class: "rcae-controls" }, back, pictures.title), pictures.element)),
   );
-  input.show(data.image.values, "the probe image");
-  drawProgress();
+  progress.draw();
   drawMoment();
   model.send({ type: "moments" });
   place.dataset.ready = "true";
 }
 
-function curve(name, points) {
-  const values = points.map((point) => point[1]);
-  const scale = ticks(Math.max(1e-6, ...values));
-  const last = points[points.length - 1];
-  return chart({
-    title: `loss of ${name}`,
-    x: { low: 0, high: Math.max(2, last[0]), label: "optimiser step" },
-    y: { low: 0, high: scale[scale.length - 1], ticks: scale },
-    lines: [{ points, colour: "#0173b2" }],
-    alt: `loss of ${name} over ${last[0]} steps, from ${short(values[0])} to ${short(last[1])}`,
-  }).element;
+/** A duration in words that do not promise more than is known. */
+export function about(seconds) {
+  if (seconds < 90) return `about ${Math.max(1, seconds < 10 ? Math.round(seconds) : 5 * Math.round(seconds / 5))} s`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min`;
+  return `about ${Number((seconds / 3600).toPrecision(2))} h`;
+}
+
+/** Start, stop, how far it is and how long it will take. */
+class Progress {
+  constructor(model, data) {
+    Object.assign(this, { model, data });
+    this.start = button("Start", "start or resume training", () => model.send({ type: "start" }));
+    this.stop = button("Stop", "stop the training and keep a checkpoint", () => model.send({ type: "stop" }));
+    this.bar = element("progress", { max: 1, value: 0, "aria-label": "steps of the present stage" });
+    this.status = element("output", { class: "rcae-verdict", "data-part": "status" });
+    this.rest = element("span", { class: "rcae-hint", "data-part": "rest" }); // not read out at each step
+    this.element = element("div", { class: "rcae-controls" }, element("span", { class: "rcae-buttons" }, this.start, this.stop), this.bar, this.status, this.rest);
+  }
+
+  draw() {
+    const { status, stage, done, steps, seconds_left, message } = this.model.get("progress");
+    this.start.disabled = status === "running" || status === "stopping" || status === "finished";
+    this.start.textContent = status === "stopped" || status === "failed" ? "Resume" : "Start";
+    this.stop.disabled = status !== "running";
+    const said = [status, stage && (NAMES[stage] ?? stage), message].filter(Boolean).join(" · ");
+    if (this.status.value !== said) this.status.value = said;
+    const { stages } = this.data;
+    const then = stages.slice(stages.indexOf(stage) + 1).map((name) => NAMES[name] ?? name).join(" and ");
+    const left = seconds_left === null ? "" : `, ${about(seconds_left)} left in this stage${then && `, then ${then}`}`;
+    this.rest.textContent = stage ? `step ${done} of ${steps}${left}` : "";
+    this.bar.max = Math.max(1, steps);
+    this.bar.value = done;
+  }
+}
+
+/** The loss of the stage that is shown, and erasure and error outside over the stages so far. */
+class Curves {
+  constructor(data) {
+    this.data = data;
+    const x = { low: 0, high: 2 };
+    const y = { low: 0, high: 1 };
+    this.loss = chart({ title: "Loss", x: { ...x, label: "optimiser step" }, y, alt: "loss: no step yet" });
+    const low = { x, y, height: LOW };
+    this.measures = data.painted ? {
+      erasure: chart({ ...low, title: "Erasure: 1 as painted, 0 undone", alt: "erasure: no moment yet" }),
+      error: chart({ ...low, title: "Error outside it, grey levels", alt: "error outside: no moment yet" }),
+    } : {};
+    const { painted } = data;
+    const note = painted && `Of a ${painted.family} painted into ${painted.into}, at the last depth${painted.shown ? "" : "; not the image that is shown"}.`;
+    this.element = element("div", { class: "rcae-curves" }, this.loss.element, ...Object.values(this.measures).map((one) => one.element), note && element("span", { class: "rcae-hint" }, note));
+  }
+
+  draw(losses, moments, shown) {
+    const stage = shown?.stage ?? Object.keys(losses)[0];
+    if (losses[stage]) this.drawLoss(stage, losses[stage], shown);
+    const ends = Object.fromEntries(Object.entries(losses).map(([name, points]) => [name, points[points.length - 1][0]]));
+    const before = (name) => this.data.stages.slice(0, this.data.stages.indexOf(name)).reduce((sum, one) => sum + (ends[one] ?? 0), 0);
+    for (const [name, drawn] of Object.entries(this.measures)) this.drawMeasure(name, drawn, moments, shown, before);
+  }
+
+  drawLoss(stage, points, shown) {
+    const name = NAMES[stage] ?? stage;
+    const [first, last] = [points[0], points[points.length - 1]];
+    const scale = ticks(Math.max(1e-6, ...points.map((point) => point[1])));
+    this.loss.redraw({
+      title: `Loss of ${name}`,
+      x: { low: 0, high: Math.max(2, last[0]), label: "optimiser step" },
+      y: { low: 0, high: scale[scale.length - 1], ticks: scale },
+      lines: [{ points, colour: "#0173b2" }],
+      rules: shown ? [{ x: shown.step, colour: "var(--accent)", dashed: true }] : [],
+      words: ([step, loss]) => `step ${step}: loss ${short(loss)}`,
+      alt: `loss of ${name} over ${last[0]} steps, from ${short(first[1])} to ${short(last[1])}`,
+    });
+  }
+
+  drawMeasure(key, drawn, moments, shown, before) {
+    const measured = moments.filter((moment) => moment[key] !== null);
+    if (!measured.length) return;
+    const place = ({ stage, step }) => before(stage) + step;
+    const values = measured.map((moment) => moment[key]);
+    const scale = ticks(Math.max(1e-6, ...values));
+    const [first, last] = [values[0], values[values.length - 1]];
+    const said = key === "erasure" ? "erasure of the painted defect" : "error outside of it, in grey levels,";
+    const stages = [...new Set(measured.map(({ stage }) => stage))];
+    const lines = stages.map((stage, i) => {
+      const points = measured.filter((moment) => moment.stage === stage).map((moment) => [place(moment), moment[key]]);
+      return { stage, points, colour: key === "erasure" ? "#d55e00" : "#029e73", dashed: i > 0, dotted: true };
+    });
+    const names = stages.map((stage) => NAMES[stage] ?? stage);
+    drawn.redraw({
+      x: { low: 0, high: Math.max(2, place(measured[measured.length - 1])), label: `steps of ${names.join(", then (dashed) of ")}` },
+      y: { low: 0, high: scale[scale.length - 1], ticks: scale },
+      lines,
+      rules: shown && shown[key] !== null ? [{ x: place(shown), colour: "var(--accent)", dashed: true }] : [],
+      words: ([step, value], { stage }) => `${NAMES[stage] ?? stage}, step ${step - before(stage)}: ${short(value)}`,
+      alt: `${said} over ${measured.length} moments, from ${short(first)} to ${short(last)}`,
+    });
+  }
+}
+
+/** The probe, and what the detector makes of it at a moment. */
+class Pictures {
+  constructor(data) {
+    this.data = data;
+    this.view = new View(data.height, data.width);
+    this.input = new Panel(this.view, ["probe"], "input", true);
+    this.title = element("span", { class: "rcae-hint" });
+    this.strip = element("div", { class: "rcae-strip rcae-moments" });
+    this.element = element("div", { class: "rcae-compared" }, this.input.element, this.strip);
+    this.panels = [];
+    const shown = data.painted?.shown;
+    if (shown) this.view.border = outline(data.painted.mask.values, data.height, data.width);
+    this.input.show(data.image.values, shown ? `the probe image, with a painted ${data.painted.family}` : "the probe image");
+  }
+
+  draw({ stage, step, stack }) {
+    if (stage === "crd") {
+      this.lay([["moment-map", "anomaly map"]], "minmax(40px, 160px)");
+      this.title.textContent = `CRD, step ${step}: its anomaly map, from 0 to 1`;
+      this.panels[0].show(frame(stack, 0), `anomaly map at step ${step} of crd`);
+      return;
+    }
+    const [depth] = stack.shape;
+    const row = (name, label) => Array.from({ length: depth }, (_, index) => [`${name}-${index + 1}`, label(index + 1)]);
+    this.lay([...row("picture", (n) => `n = ${n}`), ...row("residual", () => "residual")], `repeat(${depth}, minmax(28px, 1fr))`);
+    const what = stage === "dpn" ? "enhanced by DPN" : "reconstruction";
+    this.title.textContent = `${NAMES[stage] ?? stage}, step ${step}: ${what} at each depth, and its residual below (to ${short(RESIDUAL / 765)})`;
+    for (let index = 0; index < depth; index += 1) {
+      const rgb = frame(stack, index);
+      const words = `at depth ${index + 1}, step ${step} of ${stage}`;
+      this.panels[index].show(rgb, `${what} ${words}`);
+      const residual = lookup(distance(this.data.image.values, rgb), 0, RESIDUAL, this.data.colours.values);
+      this.panels[depth + index].show(residual, `residual ${words}`);
+    }
+  }
+
+  /** Put panels of these names and titles in the strip, unless as many are there. */
+  lay(named, columns) {
+    if (this.panels.length === named.length) return;
+    this.view.panels = [this.input];
+    this.panels = named.map(([name, title]) => new Panel(this.view, [title], name));
+    this.strip.style.gridTemplateColumns = columns;
+    this.strip.replaceChildren(...this.panels.map((panel) => panel.element));
+  }
 }
