@@ -95,7 +95,10 @@ export function chooser({ model, name, label, options }) {
   return element("label", { class: "rcae-chooser" }, element("span", {}, label), list);
 }
 
-/** A labelled number to type, shown in units of `unit`; what is out of its range stays here. */
+/**
+ * A labelled number to type, shown in units of `unit`; what is out of its range stays here.
+ * @param {{model: any, name: string, label: string, low: number, high: number, unit?: number}} options
+ */
 export function amount({ model, name, label, low, high, unit = 1 }) {
   const input = element("input", {
     type: "number", min: low / unit, max: high / unit, step: "any", required: true, "data-control": name,
@@ -103,7 +106,7 @@ export function amount({ model, name, label, low, high, unit = 1 }) {
     onblur: () => update(),
   });
   const update = () => {
-    if (document.activeElement !== input) input.value = Number((model.get(name) / unit).toPrecision(6));
+    if (document.activeElement !== input) input.value = String(Number((model.get(name) / unit).toPrecision(6)));
   };
   model.on(`change:${name}`, update);
   update();
