@@ -151,7 +151,6 @@ class Story {
     el.dispatchEvent(new CustomEvent("rcae-result", { detail: found }));
     if (this.stroke || this.waiting) return;
     this.then();
-    this.timer = 0; // of the animation, 0 while nothing moves
     this.then = () => {};
     this.write();
     el.dataset.ready = "true";
