@@ -20,7 +20,7 @@
 # the network has to give the clean part back. It does so by applying the *same* encoder and decoder
 # several times. The idea: every further round keeps what it knows and forgets what it does not.
 #
-# In five minutes you
+# In a few minutes you
 #
 # - open a category and look at it,
 # - follow one part through the recursion of a trained detector,
@@ -65,8 +65,8 @@ plotting.gallery(
 )
 
 # %% [markdown]
-# True defects are outlined in green, where a mask is known. Exposure, position and grain change
-# between good parts: a detector must not mind them.
+# Green outlines the true defects, where the data has a *mask*, an image of the defective pixels.
+# Exposure, position and grain change between good parts: a detector must not mind them.
 
 # %% [markdown]
 # ## 2. A trained detector
@@ -75,12 +75,15 @@ plotting.gallery(
 # next cell trains the smallest preset, which takes some minutes; notebook 06 shows how.
 #
 # Three networks were trained one after the other, on normal images only: **RcAE** rebuilds, **DPN**
-# brings detail back but not the defect, **CRD** reads the whole sequence of reconstructions.
+# is to bring back the detail but not the defect, **CRD** reads the whole sequence of
+# reconstructions.
 #
 # ![The image goes through RcAE, DPN and CRD to an anomaly map, a score and a threshold; below, what
 # each of the three stages of training learns](img/detector.svg)
 #
-# *A sketch: how far the scratch fades, and what comes back with the detail, is measured below.*
+# *$I$ is the image and $\nabla I$ its edges; $I_R^n$ are the reconstructions, $I_D^n$ the same with
+# detail, and $M_A$ is the anomaly map. A sketch: how far the scratch fades, and what comes back
+# with the detail, is measured below.*
 
 # %%
 detector = detector_for(category)
@@ -95,6 +98,9 @@ for name, count in detector.parameters().items():
 #
 # **Predict:** at which depth will less than a quarter of a defect be left? And will the part still
 # be there?
+#
+# Click your guess before you run on; a later cell compares. (Under most cells you see what came out
+# for us. To guess without it: *Edit → Clear Outputs of All Cells*, in any notebook.)
 
 # %%
 predict = Predictions("00")  # what you expect, kept in predictions.json
@@ -126,7 +132,8 @@ plotting.trajectory_strip(
 )
 
 # %% [markdown]
-# **Interpret:** follow the defect along the first row, then the residuals below. Which depth would
+# **Interpret:** follow the defect along the first row, then along the *residuals*, the difference
+# from the image. The last rows enlarge the defect and a normal place, after DPN. Which depth would
 # you trust, and would you trust it for a defect of another size? CRD looks at all of them at once.
 #
 # One picture proves little. So we paint defects into normal images that the training has not seen,
@@ -154,12 +161,13 @@ gone = next((n for n, share in enumerate(left, start=1) if share < 0.25), None)
 predict.reveal("gone", f"n = {gone}" if gone else "never")
 
 # %% [markdown]
-# The two controls tell forgetting from mere blur: an autoencoder that is passed once, and an image
-# that is only made smaller and larger again.
+# Two controls tell forgetting from mere blur: an autoencoder that the image passes once, and plain
+# resizing, which only makes the image smaller and larger again.
 #
-# **Interpret:** blur forgets the small ones alone. Does the recursion also forget large ones, and
-# does it go on from round to round? But a low share alone is no merit, as a grey blob would have
-# it, too: beside it stands the error of the part. Notebook 03 draws the two against each other.
+# **Interpret:** blur alone forgets only small defects. Does the recursion also forget large ones,
+# and does it go on from round to round? And where the single pass keeps least, has it won? A low
+# share alone is no merit: a grey blob has one, too. The error of the part has to be read beside it,
+# and notebook 03 draws the two against each other.
 #
 # Now the true defects. Here is how much each pixel changes from one depth to the next.
 
@@ -176,8 +184,8 @@ plotting.changes_by_depth(changes[known], masks).get_figure()
 # ## 4. Which images are defective?
 #
 # The score of an image is the highest value of its smoothed map. The threshold comes from normal
-# images that were held out of the training, never from the test set: at most the stated share of
-# new normal images is expected strictly above it.
+# images that were held out of the training, never from the test set. It is set so that at most a
+# chosen share of new normal images, printed below, is expected to score above it.
 #
 # *Image AUROC*: how often a random defective image scores above a random normal one; 1 is perfect,
 # 0.5 is guessing. *Pixel AUROC*: the same for pixels. The rest is notebook 07.
@@ -223,10 +231,10 @@ plotting.detections(
 )
 
 # %% [markdown]
-# **Interpret:** does the interval of the false alarms hold the share that the threshold promises?
-# And where a defect is missed, is its map dark at the defect, or is it lit, only no brighter than
-# the most unusual normal image? A lower threshold would find the second kind, at the price of false
-# alarms; the first kind no threshold finds.
+# **Interpret:** does the share of false alarms that the threshold promises lie within the interval
+# of those measured? And where a defect is missed, is its map dark at the defect, or is it lit, only
+# no brighter than the most unusual normal image? A lower threshold would find the second kind, at
+# the price of false alarms; the first kind no threshold finds.
 
 # %% [markdown]
 # ## What the paper says, what we measured here
@@ -236,7 +244,7 @@ plotting.detections(
 # | image AUROC, pixel AUROC | 98.9, 98.7 |
 # | input | 1024 x 1024, trained for 1500 + 400 + 300 epochs |
 #
-# Ours is one category, a small image and a training of minutes, so the two lines are no contest:
+# Ours is one category, small images and minutes of training, so this is no contest:
 
 # %%
 for name in ("image_auroc", "pixel_auroc"):
@@ -274,7 +282,7 @@ quiz("00")
 # Open [exercises/00_start_here.ipynb](exercises/00_start_here.ipynb): `00.score` (easy),
 # `00.label` (easy), and an open question about scores. Then, here:
 #
-# 1. Choose `find_category("bracket")` at the top, or lay MVTec AD into a folder `data/` beside this
+# 1. Choose `find_category("bracket")` at the top, or put MVTec AD into a folder `data/` beside this
 #    notebook and choose `find_category("bottle")`, and run the notebook again. What changes first?
 # 2. `residual by depth` in the summary of the evaluation is the method without DPN and CRD. What do
 #    the two add here?
