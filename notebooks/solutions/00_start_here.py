@@ -13,9 +13,11 @@
 # %% [markdown]
 # # 00 Exercises: start here
 #
-# To [00_start_here](../00_start_here.ipynb). Replace each `raise NotImplementedError`, run the
-# cell, then the check below it. A check tries your function on new random input every time; if
-# something is off, it says what the likely mistake is. Only your last try counts.
+# Back to the lecture: [00_start_here](../00_start_here.ipynb).
+#
+# Replace each `raise NotImplementedError`, run the cell, then the check below it. A check tries
+# your function on new random input every time; if something is off, it says what the likely mistake
+# is. Only your last try counts.
 
 # %%
 import torch

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # 01 Exercises: data and defects
 #
-# To [01_data_and_defects](../01_data_and_defects.ipynb). Three small functions through which
-# every image and every mask goes. A mistake here costs more than any network can win back.
+# Back to the lecture: [01_data_and_defects](../01_data_and_defects.ipynb).
+#
+# Three small functions through which every image and every mask goes. A mistake here costs more
+# than any network can win back.
 
 # %%
 import torch

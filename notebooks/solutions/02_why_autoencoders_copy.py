@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 02 Exercises: why autoencoders copy defects
 #
-# To [02_why_autoencoders_copy](../02_why_autoencoders_copy.ipynb). The loss that every stage is
-# built on, and the residual that is the simplest anomaly map.
+# Back to the lecture: [02_why_autoencoders_copy](../02_why_autoencoders_copy.ipynb).
+#
+# The loss that every stage is built on, and the residual that is the simplest anomaly map.
 
 # %%
 import torch

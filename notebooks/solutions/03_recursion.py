@@ -13,8 +13,10 @@
 # %% [markdown]
 # # 03 Exercises: recursion
 #
-# To [03_recursion](../03_recursion.ipynb). You build the recursion: an encoder that can eat its own
-# output, the reconstruction of any depth, and all depths at once without doing work twice.
+# Back to the lecture: [03_recursion](../03_recursion.ipynb).
+#
+# You build the recursion: an encoder that can eat its own output, the reconstruction of any depth,
+# and all depths at once without doing work twice.
 
 # %%
 import torch

@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 04 Exercises: detail preservation
 #
-# To [04_detail_preservation](../04_detail_preservation.ipynb). How detail is measured, what DPN may
-# see, and what "frozen" has to mean.
+# Back to the lecture: [04_detail_preservation](../04_detail_preservation.ipynb).
+#
+# How detail is measured, what DPN may see, and what "frozen" has to mean.
 
 # %%
 import torch

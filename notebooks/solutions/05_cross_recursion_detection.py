@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 05 Exercises: cross-recursion detection
 #
-# To [05_cross_recursion_detection](../05_cross_recursion_detection.ipynb). A pseudo-anomaly with an
-# exact mask, the input of CRD, and a score that does not saturate.
+# Back to the lecture: [05_cross_recursion_detection](../05_cross_recursion_detection.ipynb).
+#
+# A pseudo-anomaly with an exact mask, the input of CRD, and a score that does not saturate.
 
 # %%
 import torch

@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 06 Exercises: training
 #
-# To [06_train](../06_train.ipynb). Three pieces of a training loop that are short, and that most of
-# us have got wrong once.
+# Back to the lecture: [06_train](../06_train.ipynb).
+#
+# Three pieces of a training loop that are short, and that most of us have got wrong once.
 
 # %%
 import copy

@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 07 Exercises: evaluate honestly
 #
-# To [07_evaluate_honestly](../07_evaluate_honestly.ipynb). Six functions; with them you can audit
-# most papers. The last three are for those who want more.
+# Back to the lecture: [07_evaluate_honestly](../07_evaluate_honestly.ipynb).
+#
+# Six functions; with them you can audit most papers. The last three are for those who want more.
 
 # %%
 import numpy as np

@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 08 Exercises: explore
 #
-# To [08_explore_the_recursion](../08_explore_the_recursion.ipynb). What the threshold slider
-# computes, and what it should be set to when mistakes cost money.
+# Back to the lecture: [08_explore_the_recursion](../08_explore_the_recursion.ipynb).
+#
+# What the threshold slider computes, and what it should be set to when mistakes cost money.
 
 # %%
 import numpy as np

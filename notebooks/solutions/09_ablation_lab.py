@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 09 Exercises: ablation lab
 #
-# To [09_ablation_lab](../09_ablation_lab.ipynb). What has to stand in a row of an ablation, and
-# when a difference is one.
+# Back to the lecture: [09_ablation_lab](../09_ablation_lab.ipynb).
+#
+# What has to stand in a row of an ablation, and when a difference is one.
 
 # %%
 import statistics

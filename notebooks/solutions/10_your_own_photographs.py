@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 10 Exercises: your own photographs
 #
-# To [10_your_own_photographs](../10_your_own_photographs.ipynb). A split that survives renaming,
-# and what an alarm means when defects are rare.
+# Back to the lecture: [10_your_own_photographs](../10_your_own_photographs.ipynb).
+#
+# A split that survives renaming, and what an alarm means when defects are rare.
 
 # %%
 from rcae_lite.exercises import check

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # 11 Exercises: GPU and beyond
 #
-# To [11_gpu_and_beyond](../11_gpu_and_beyond.ipynb). Who does what when there are several devices,
-# and how a large batch fits into a small memory. No GPU is needed.
+# Back to the lecture: [11_gpu_and_beyond](../11_gpu_and_beyond.ipynb).
+#
+# Who does what when there are several devices, and how a large batch fits into a small memory. No
+# GPU is needed.
 
 # %%
 import torch
