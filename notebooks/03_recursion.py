@@ -62,7 +62,7 @@ print(f"{category.name} at 128 x 128 pixels, N = {N}")
 # In the paper E and D are each a standard convolutional autoencoder with four layers and skips: an
 # image goes in, an image comes out. The layers of the way down see ever smaller maps, so they know
 # more of their surroundings; the way up returns to the size of the input. A *skip* hands each layer
-# of the way up the features that had its size on the way down. In each layer, groups of features
+# on the way up the features of the same size from the way down. In each layer, groups of features
 # are brought to mean 0 and spread 1 within the image (group normalisation). The paper does not say
 # whether it does that; here it makes the reconstruction sharper, for about a fifth more time.
 
@@ -173,7 +173,7 @@ predict.reveal("mirror", type(D().last).__name__)
 # %% [markdown]
 # ## 3. Parameters do not grow
 #
-# **Predict:** from depth 1 to depth 5, how many more parameters does it take?
+# **Predict:** how many times as many parameters does depth 5 take as depth 1?
 
 # %%
 predict.number("parameters", "times as many parameters", 1, 10)
@@ -243,8 +243,9 @@ def fit(encode, decode, damage, small, large):
 
 
 # %% [markdown]
-# **Predict:** two pairs, as many steps each, one trained on clean and one on damaged images. Which
-# of them has the lower loss? Which of them forgets a defect that neither has seen?
+# **Predict:** two pairs of E and D, trained for the same number of steps, one on clean and one on
+# damaged images. Which of them ends with the lower loss? Which of them forgets a defect that
+# neither has seen?
 
 # %%
 ways = ["trained on clean", "trained on damaged"]
@@ -280,14 +281,16 @@ final = {name: np.mean([loss for _, loss in found[-50:]]) for name, found in his
 predict.reveal("lower loss", min(final, key=final.get))
 
 # %% [markdown]
-# **Interpret:** one cloud per depth, from one pair of networks. A deeper round squeezes the image
-# through a quarter of the pixels of the one before; does it lose more? And the losses of the two
-# pairs answer different questions: one has only to repeat what it sees.
+# **Interpret:** each colour is a depth, each panel one pair of networks. (The jump near the end is
+# where the images go from half size to full size.) Each round squeezes the image through a quarter
+# of the pixels of the one before: does it lose more, in both panels? And the losses of the two
+# pairs answer different questions: the one trained on clean images only has to repeat what it sees.
 #
 # ## 5. Does it forget? Does it only blur?
 #
 # We paint defects into images that were not trained on, of kinds that no training paints: stains,
-# grooves, specks, holes. That gives $p$ from $x$, with a mask $M$. Two measures belong together:
+# grooves, specks, holes. That turns an image $x$ into $p$; the mask $M$ holds the painted pixels,
+# and $R_n$ is the reconstruction at depth n. Two measures belong together:
 #
 # - the **copied share** $\sum_M |R_n(p) - R_n(x)| \,/\, \sum_M |p - x|$: 1 where the defect passes,
 #   0 where it is gone;
@@ -337,8 +340,9 @@ for name in pairs:
 predict.reveal("forgets", min(pairs, key=lambda name: probed[name].copied_share[-1]))
 
 # %% [markdown]
-# **Interpret:** on the line of resizing, forgetting is paid for by the part. Below it, the network
-# knows something. Where do your two pairs lie, after so short a training?
+# **Interpret:** on the line of resizing, a defect fades only as fast as the part does. A network
+# that lies below the line knows something about the part. Where do your two pairs lie, after so
+# short a training?
 
 # %% [markdown]
 # ## 6. The kit computes the same
@@ -366,7 +370,7 @@ print("equal at every depth, up to rounding;", tuple(together.shape))
 #
 # ## 7. A trajectory
 #
-# **Predict:** at which depth is the residual of defective pixels largest, measured by that of
+# **Predict:** at which depth is the residual of defective pixels largest, relative to that of
 # normal ones?
 
 # %%
@@ -392,8 +396,8 @@ plotting.trajectory_strip(
 # **Interpret:** does anything of the part vanish together with the defect? What is rare looks like
 # damage to the network. Now three single pixels. We choose them by their *changes*
 # $|I_R^{n+1} - I_R^n|$, summed over the depths, and plot their *residuals* $|I - I_R^n|$. The two
-# are not the same: a pixel can settle, and settle far from the image, as a defect does that is gone
-# after the first round; and one that keeps changing can come nearer to it or move away.
+# are not the same. A pixel can stop changing and still be far from the image, as where a defect is
+# gone after the first round; one that keeps changing can move towards the image or away from it.
 
 # %%
 known = [i for i in range(len(test)) if test.native_mask(i) is not None]
@@ -429,9 +433,9 @@ if masks.any():
     predict.reveal("ratio", f"n = {int((defective / normal).argmax()) + 1}")
 
 # %% [markdown]
-# **Interpret:** the ratio is what a threshold on the residual lives on. Where is it largest? Is it
-# already large at depth 1, where the defect is still copied, or only where it is gone? (Without a
-# mask for any defect the ratio is `nan`: there is nothing to compare.)
+# **Interpret:** the larger the ratio, the better a threshold on the residual can work. Where is it
+# largest? Is it already large at depth 1, where the defect is still copied, or only where it is
+# gone? (Without a mask for any defect the ratio is `nan`: there is nothing to compare.)
 
 # %% [markdown]
 # ## 8. What is forgotten first?
@@ -487,9 +491,9 @@ left = {kind: curves["copied_share"][-1] for kind, curves in ours.by_family.item
 predict.reveal("longest", max(left, key=left.get))
 
 # %% [markdown]
-# **Interpret:** blur forgets by size alone, the small things first. Does RcAE, or does it also
-# forget large ones that look like nothing it knows? And is there something in what stays longest
-# that good parts have as well, as a soft shadow does?
+# **Interpret:** blur forgets by size alone, the small things first. Does RcAE do the same, or does
+# it also forget large defects that look like nothing it knows? And does the kind that stays longest
+# look like something that good parts have, too, such as a soft shadow?
 
 # %% [markdown]
 # ## What the paper says, what we measured here
@@ -518,8 +522,9 @@ if None not in ladder:
 plotting.residual_ladder(evaluation).get_figure()
 
 # %% [markdown]
-# **Verdict.** Each claim against what was measured here. A difference within the margin counts as
-# none; the margins are the same for all data.
+# **Verdict.** Each claim against what was measured here. *Holds* and *opposite* are differences
+# beyond the margin, for and against the claim; *not here* is a difference within it, which counts
+# as none. The margins are the same for all data.
 
 # %%
 falls = [before - after for before, after in zip(ours.copied_share, ours.copied_share[1:])]
@@ -554,7 +559,7 @@ quiz("03")
 #
 # Where to go next: [04 Detail preservation](04_detail_preservation.ipynb) brings back what the deep
 # rounds lost. The whole network, with the trajectory in one batch per resolution, is
-# `rcae_lite/model/rcae.py`, a file to be read in one go.
+# `rcae_lite/model/rcae.py`, short enough to read in one go.
 #
 # ## Exercises
 #
