@@ -331,8 +331,9 @@ print(f"copied share of a visible square: {share:.2f}; gradient kept: {100 * kep
 plotting.residual_ladder(evaluation, single).get_figure()
 
 # %% [markdown]
-# **Verdict.** Each claim against what was measured here. A difference within the margin counts as
-# none; the margins are the same for all data.
+# **Verdict.** Each claim against what was measured here. *Holds* and *opposite* are differences
+# beyond the margin, for and against the claim; *not here* is a difference within it, which counts
+# as none. The margins are the same for all data.
 
 # %%
 verdict("one pass copies more than a quarter of a visible defect", share - 0.25, 0.05)

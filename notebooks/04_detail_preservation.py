@@ -418,8 +418,9 @@ print(
 )
 
 # %% [markdown]
-# **Verdict.** Each claim against what was measured here. A difference within the margin counts as
-# none; the margins are the same for all data.
+# **Verdict.** Each claim against what was measured here. *Holds* and *opposite* are differences
+# beyond the margin, for and against the claim; *not here* is a difference within it, which counts
+# as none. The margins are the same for all data.
 
 # %%
 verdict("DPN brings detail back at every depth (PSNR)", gain[:, 0].min(), 0.05, " dB")

@@ -89,9 +89,10 @@ for name in FAMILIES:
 plotting.gallery(pictures, titles, outlines)
 
 # %% [markdown]
-# **Interpret:** a network that has seen only these may find only these. Compare size and contrast
-# with the real defects of notebook 01. This is the weak point of every method that trains on
-# painted anomalies, and the reason why the kit also looks at the residual itself (section 5).
+# **Interpret:** where nothing is outlined, the painting changed nothing that one could see. A
+# network that has seen only these may find only these. Compare size and contrast with the real
+# defects of notebook 01. This is the weak point of every method that trains on painted anomalies,
+# and the reason why the kit also looks at the residual itself (section 5).
 
 # %% [markdown]
 # ## 2. The sequence as a volume
@@ -114,9 +115,10 @@ print(f"sequence {tuple(volume.shape)}, what CRD sees {tuple(joined.shape)}")
 print(f"CRD: {detector.parameters()['crd']:,} parameters")
 
 # %% [markdown]
-# CRD learns many such kernels, over steps *and* places: `(1, 3, 3)` within each step, then
-# `(3, 1, 1)` across steps, on four levels of resolution. Only height and width are pooled; all
-# steps stay visible to the end, where one last kernel folds them into the map.
+# That was the change from depth to depth of notebook 03. CRD learns many such kernels, over steps
+# *and* places: `(1, 3, 3)` within each step, then `(3, 1, 1)` across steps, on four levels of
+# resolution. Only height and width are pooled; all steps stay visible to the end, where one last
+# kernel folds them into the map.
 #
 # ![The image beside every enhanced reconstruction, the two kernels, and four levels with skips that
 # end in logits and a map](img/crd.svg)
@@ -240,9 +242,10 @@ if 0 < test.labels.sum() < len(test):
     predict.reveal("own", "yes" if own_auroc > plain_auroc else "no")
 
 # %% [markdown]
-# **Interpret:** does the map mark more than the painted kinds of defects? The kit's CRD has more
-# channels, more steps, all kinds of pseudo-anomalies and further inputs; here is what it makes of
-# the same part.
+# **Interpret:** does the map mark the defect, or something else? (Look at the colour bar, too: how
+# sure is it?) An AUROC over all images says nothing about the one in front of you. The kit's CRD
+# has more channels, more steps, all kinds of pseudo-anomalies and further inputs; here is what it
+# makes of the same part.
 
 # %%
 top = plotting.residual_limit(residuals)
@@ -265,10 +268,12 @@ plotting.trajectory_strip(
 # take cross entropy + Dice (`losses.bce_dice_loss`), which asks for the *share* of the defect that
 # was found, and hardly for the share of the image that the defect covers.
 #
-# **Predict:** one painted line, and a map that is sure to see nothing, one that finds the upper
-# half of the line, one that finds all of it. What does each loss say, and how hard does it pull
-# (the sum of its slopes) at the logits of the missed pixels? Where nothing is found, how hard does
-# the presets' loss pull beside the paper's?
+# Take one painted line and three maps: one sees nothing and is sure of it, one finds the upper half
+# of the line, one finds all of it. Below you see both losses for each, and how hard they *pull* at
+# the logits of the missed pixels: the sum of the slopes there.
+#
+# **Predict:** where nothing is found, how hard does the presets' loss pull, compared with the
+# paper's?
 
 # %%
 predict.choice("pull", ["about as hard", "10 times as hard", "100 times and more"])
@@ -309,9 +314,9 @@ predict.reveal("pull", much if times >= 5 else "about as hard")
 # ## 3. From logits to scores
 #
 # The paper's map is $M_A = \sigma(\text{logit})$ in $[0, 1]$. A score wants to *rank* anomalies,
-# and a sigmoid in float32 is exactly 1 from a logit of about 17 on: everything beyond it ties. The
-# kit keeps the **surprise** $-\log(1 - M_A)$, which has no upper end. It must be computed from the
-# logit, because $1 - M_A$ is 0 by then.
+# and a sigmoid in float32 is exactly 1 from some logit on: everything beyond it ties. The kit keeps
+# the **surprise** $-\log(1 - M_A)$, which has no upper end. It must be computed from the logit,
+# because $1 - M_A$ is 0 by then.
 #
 # **Predict:** at which logit does the naive formula fail?
 
@@ -376,9 +381,10 @@ plotting.compare_maps(
 )
 
 # %% [markdown]
-# **Interpret:** the two intervals are not the test: both detectors saw the *same* images, so their
-# luck is shared, and intervals that overlap prove nothing either way. What decides is the interval
-# of the *difference* (notebook 09), and several seeds.
+# **Interpret:** each row of maps has a colour scale of its own. And do not compare the two
+# intervals: both detectors saw the *same* images, so their luck is shared, and intervals that
+# overlap prove nothing either way. What decides is the interval of the *difference* (notebook 09),
+# and several seeds.
 
 # %% [markdown]
 # ## 5. Why should all steps help?
@@ -389,11 +395,11 @@ plotting.compare_maps(
 # the other steps would be ballast.
 #
 # The best depth is an oracle: it takes the labels of the test set. And a family has few images, so
-# that chance alone makes the best depths differ. Hence a comparison: what choosing a depth for each
-# family is worth against the best single depth for all, and what it is worth for families of the
-# same sizes that are drawn at random, where there is nothing to choose by.
+# chance alone makes the best depths differ. So we measure two gains over the best single depth for
+# all: what a depth of its own for each family adds, and what it adds for families of the same sizes
+# drawn at random, where there is nothing to gain but luck.
 #
-# **Predict:** how much more is it worth for the true families?
+# **Predict:** how much does a depth of its own add for the true families?
 
 # %%
 predict.number("worth", "of the AUROC", 0, 0.3)
@@ -461,11 +467,11 @@ figure
 # %% [markdown]
 # ## 6. Who did the work?
 #
-# One ladder for all of it, on the same test images. First three controls that are no recursion: how
-# many spreads a pixel is off the *mean image*, the residual of the *single pass*, the residual of
-# *resizing* without any network. Then the method: the plain residual of RcAE at each depth, the
-# residual after DPN, CRD, and the position statistics. Each with its interval; what is added to the
-# rung before has the paired interval of its gain.
+# One ladder for all of it, on the same test images. First, three controls without recursion: how
+# many standard deviations a pixel is off the *mean image*, the residual of the *single pass*, the
+# residual of *resizing* without any network. Then the method: the plain residual of RcAE at each
+# depth, the residual after DPN, CRD, and the position statistics. Each rung comes with its
+# interval, each addition also with the paired interval of its gain.
 #
 # **Predict:** which part adds most to the residual of RcAE at depth N?
 
@@ -535,8 +541,9 @@ if not np.isnan(difference):
     predict.reveal("steps", difference)
 
 # %% [markdown]
-# **Verdict.** Each claim against what was measured here. A difference within the margin counts as
-# none; the margins are the same for all data.
+# **Verdict.** Each claim against what was measured here. *Holds* and *opposite* are differences
+# beyond the margin, for and against the claim; *not here* is a difference within it, which counts
+# as none. The margins are the same for all data.
 
 # %%
 if not np.isnan(difference):
