@@ -171,7 +171,7 @@ print("every depth gives images again:", sizes[0])
 predict.reveal("mirror", type(D().last).__name__)
 
 # %% [markdown]
-# ## 3. Parameters do not grow
+# ## 3. What does depth cost?
 #
 # **Predict:** how many times as many parameters does depth 5 take as depth 1?
 
