@@ -135,7 +135,7 @@ def join(attempt: Attempt) -> None:
     other="that is -log(M_A): it is high where the pixel is *normal*",
     probability="that is the probability M_A itself, which saturates at 1 and ties",
     negative="the sign is turned round: surprise is positive",
-    overflow="exp(89) is infinite in float32: take `softplus` instead of `log(1 + exp(x))`",
+    overflow="`exp(89)` is infinite in float32: take `softplus` instead of `log(1 + exp(x))`",
     base="that logarithm has another base; take the natural one",
     normal="that is 1 - M_A, how *normal* a pixel is",
     logits="these are the logits as they came, which can be negative",

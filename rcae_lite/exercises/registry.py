@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_utils.errors import KitError
 
@@ -59,7 +59,8 @@ class NotYet(AssertionError):
     """
 
     def __init__(self, name: str, mistake: str, hint: str, *, unclear: bool = False) -> None:
-        super().__init__(f"{name}: not yet. {hint[:1].upper()}{hint[1:]}.")
+        end = "" if hint.endswith("?") else "."
+        super().__init__(f"{name}: not yet. {hint[:1].upper()}{hint[1:]}{end}")
         self.mistake = mistake
         self.unclear = unclear
 
@@ -281,7 +282,8 @@ def check(name: str, answer: Any, *, seed: int | None = None) -> None:
     unclear: NotYet | None = None
     for number in range(ROUNDS):
         attempt = Attempt(chosen, answer, start + number)
-        attempt.expect(callable(answer), "result", got=kind_of(answer))
+        result = isinstance(answer, nn.Module) or not callable(answer)  # a Module is callable
+        attempt.expect(not result, "result", got=kind_of(answer))
         try:
             _judge(attempt)
         except NotYet as error:

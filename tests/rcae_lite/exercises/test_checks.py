@@ -97,6 +97,7 @@ def test_what_can_be_wrong_anywhere_is_said_plainly(name):
     error = hint_of(name, broken)
     assert error.mistake == "error" and "IndexError" in str(error)
     assert hint_of(name, torch.zeros(2)).mistake == "result"
+    assert hint_of(name, torch.nn.Identity()).mistake == "result"  # an object, though callable
     assert isinstance(hint_of(name, lambda *_: None), AssertionError)
 
 
@@ -108,6 +109,12 @@ def test_the_line_that_is_quoted_is_the_students_not_pytorchs():
     assert error.mistake == "error"
     assert "at `return torch.nn.functional.linear(maps, torch.zeros(3, 1000))  # mine`" in str(
         error
+    )
+
+
+def test_a_hint_that_is_a_question_ends_with_its_question_mark():
+    assert str(hint_of("03.changes", lambda _: None)).endswith(
+        "nothing (None): is a `return` missing?"
     )
 
 
