@@ -559,7 +559,7 @@ quiz("03")
 #
 # Where to go next: [04 Detail preservation](04_detail_preservation.ipynb) brings back what the deep
 # rounds lost. The whole network, with the trajectory in one batch per resolution, is
-# `rcae_lite/model/rcae.py`, short enough to read in one go.
+# `rcae_lite/model/rcae.py`, short enough to read in one go: `RcAE??` in a cell shows it.
 #
 # ## Exercises
 #

@@ -142,8 +142,8 @@ check("03.trajectory", trajectory)
 # ## 6 · Open question
 #
 # Calling `reconstruct` for each of the depths 1 ... N runs D $N (N + 1) / 2$ times. Why can the
-# kit's `RcAE.trajectory` do with N *calls* of D, and is that less work? (Read it: it has a dozen
-# lines.)
+# kit's `RcAE.trajectory` do with N *calls* of D, and is that less work? (Read it, it has a dozen
+# lines: `from rcae_lite import RcAE`, then `RcAE.trajectory??`.)
 
 # %% [markdown]
 # <!-- BEGIN SOLUTION -->
