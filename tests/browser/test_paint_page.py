@@ -150,7 +150,9 @@ def test_the_bar_shows_the_score_on_a_scale_that_stays(tab, page, blind, tiny_de
 def test_undo_by_keyboard_from_wherever_the_focus_is(tab, page):
     tab.open(page.as_uri())
     tab.page.evaluate(LISTEN)
-    tab.page.evaluate("addEventListener('keydown', () => (window.leaked = true))")
+    tab.page.evaluate(
+        "addEventListener('keydown', ({key}) => (window.leaked ||= 'zZy'.includes(key)))"
+    )
     before = tab.pixels("paint")
     stroke(tab, (10, 6), (18, 24))
     painted = tab.pixels("paint")
@@ -165,7 +167,7 @@ def test_undo_by_keyboard_from_wherever_the_focus_is(tab, page):
     ):
         tab.page.keyboard.press(keys)
         np.testing.assert_array_equal(tab.pixels("paint"), picture, keys)
-    assert tab.page.evaluate("window.leaked") is None, "JupyterLab would undo, too"
+    assert tab.page.evaluate("window.leaked") is False, "JupyterLab would undo, too"
     undo, redo = (tab.page.get_by_role("button", name=name) for name in ("undo", "redo"))
     assert redo.get_attribute("aria-disabled") == "true"
     undo.focus()
