@@ -1,5 +1,8 @@
+// @ts-check
 // Arrays as Python sent them, whether from a live kernel (binary buffers) or from a page.
+import { pen } from "./dom.js";
 
+/** @type {Record<string, any>} */
 const TYPES = {
   uint8: Uint8Array,
   uint16: Uint16Array,
@@ -8,7 +11,7 @@ const TYPES = {
   float64: Float64Array,
 };
 
-/** Replace every packed array in a tree by {shape, values}, values a typed array. */
+/** Replace every packed array in a tree by {shape, values}, values a typed array. @param {any} node @returns {Promise<any>} */
 export async function unpack(node) {
   if (Array.isArray(node)) return Promise.all(node.map(unpack));
   if (node === null || typeof node !== "object") return node;
@@ -17,12 +20,14 @@ export async function unpack(node) {
   return Object.fromEntries(await Promise.all(entries));
 }
 
+/** @param {any} node packed */
 async function valuesOf(node) {
   if (node.webp) return joined(await Promise.all(node.webp.map(pixelsOf)));
   const bytes = node.bytes ? ofView(node.bytes) : ofBase64(node.base64);
   return new TYPES[node.dtype](bytes.buffer);
 }
 
+/** @param {Uint8Array[]} parts */
 function joined(parts) {
   const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let start = 0;
@@ -33,16 +38,17 @@ function joined(parts) {
   return all;
 }
 
-/** A copy, so that the values start where their type can start. */
+/** A copy, so that the values start where their type can start. @param {DataView} view */
 function ofView(view) {
   return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 }
 
+/** @param {string} text */
 function ofBase64(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-/** Decode a lossless picture to its RGB bytes. */
+/** Decode a lossless picture to its RGB bytes. @param {string} text */
 async function pixelsOf(text) {
   const picture = await createImageBitmap(new Blob([ofBase64(text)], { type: "image/webp" }), {
     colorSpaceConversion: "none",
@@ -50,7 +56,7 @@ async function pixelsOf(text) {
   const canvas = document.createElement("canvas");
   canvas.width = picture.width;
   canvas.height = picture.height;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = pen(canvas);
   context.drawImage(picture, 0, 0);
   const rgba = context.getImageData(0, 0, canvas.width, canvas.height).data;
   const rgb = new Uint8Array((rgba.length / 4) * 3);

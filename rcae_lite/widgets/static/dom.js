@@ -60,7 +60,7 @@ export function root(el, label) {
 
 /**
  * A labelled slider tied to a number of the model; `text(value)` is what stands beside it.
- * @param {{model: any, name: string, label: string, low: number, high: number, step?: number,
+ * @param {{model: any, name: string, label: string, low: number, high: number, step?: number | "any",
  *   text?: (value: number) => string}} options
  */
 export function slider({ model, name, label, low, high, step = 1, text = String }) {
@@ -113,7 +113,7 @@ export function amount({ model, name, label, low, high, unit = 1 }) {
   return element("label", { class: "rcae-amount" }, element("span", {}, label), input);
 }
 
-/** @param {string} text @param {string} label @param {() => void} onclick @param {Attributes} attributes */
+/** @param {string | Node} text @param {string} label @param {() => void} onclick @param {Attributes} attributes */
 export function button(text, label, onclick, attributes = {}) {
   const named = { type: "button", title: label, "aria-label": label };
   return element("button", { ...named, onclick, ...attributes }, text);
