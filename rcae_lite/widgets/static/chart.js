@@ -1,68 +1,92 @@
+// @ts-check
 // Charts with numbers on both axes: curves, bands, points, rules, and a tooltip. Drawn at their
 // natural size or, where there is less room, narrower.
 import { element, shape, short } from "./dom.js";
 import { apart, between, clamp, fitted } from "./scale.js";
 import { Tip } from "./tip.js";
 
+/**
+ * @typedef {number[]} Point [x, y]
+ * @typedef {object} Axis
+ * @property {number} low
+ * @property {number} high
+ * @property {string} [label] its name
+ * @property {number[]} [ticks] where numbers stand
+ * @property {(value: number) => string} [text] what stands there
+ * @property {number | null} [now] which of them is marked
+ * @property {(value: number) => number} [bend] what makes the axis uneven
+ *
+ * @typedef {{points: number[][], strength: number}} Band a shaded area, points [x, low, high]
+ * @typedef {{points: Point[], colour: string, dashed?: boolean, dotted?: boolean, name?: string}} Line
+ * @typedef {{x: number, y: number, colour: string, big?: boolean, hollow?: boolean, text?: string}} Dot
+ * @typedef {{x: number, colour: string, dashed?: boolean}} Rule a vertical line over the whole height
+ *
+ * @typedef {object} Options
+ * @property {string | (string | Node)[]} title above the chart
+ * @property {Axis} x
+ * @property {Axis} y
+ * @property {Band[]} bands
+ * @property {Line[]} lines
+ * @property {Dot[]} dots
+ * @property {Rule[]} rules
+ * @property {(point: Point, of: any, index?: number) => string} words a point of a line or a dot, for the tooltip
+ * @property {string} alt the chart in words
+ * @property {number} width in pixels: an upper limit
+ * @property {number} height in pixels
+ *
+ * @typedef {ReturnType<typeof places>} Places
+ * @typedef {ReturnType<typeof chart>} Chart
+ */
+
 const LEFT = 40;
 const RIGHT = 10;
 const TOP = 8;
 
 /**
- * A chart.
- *
- * @param title above it: a text, or a list of texts and nodes
- * @param x, y  {low, high, label, ticks, text, now, bend}: ends of the axis, its name, where numbers
- *   stand, what stands there, which of them is marked, and what makes the axis uneven
- * @param bands [{points: [[x, low, high]], strength}]: shaded areas
- * @param lines [{points: [[x, y]], colour, dashed, dotted, name}]
- * @param dots  [{x, y, colour, big, hollow, text}]
- * @param rules [{x, colour, dashed}]: vertical lines over the whole height
- * @param words a point, its line and its index there in words, for the tooltip; a dot may have a
- *   text of its own
- * @param alt   the chart in words
- * @param width, height in pixels; the width is an upper limit
- * @return {element, svg, tip, at, redraw}: the figure, its drawing and tooltip; where values stand;
- *   and what draws it anew with some options changed
+ * A chart: the figure, its drawing and tooltip; where values stand; and what draws it anew with some
+ * options changed.
+ * @param {Partial<Options> & Pick<Options, "title" | "x" | "y" | "alt">} options
  */
 export function chart(options) {
   const svg = shape("svg", { role: "img", tabindex: 0 });
   const tip = new Tip(svg);
   const title = element("figcaption");
-  const drawn = { element: element("figure", { class: "rcae-plot" }, title, tip.element), svg, tip };
+  /** @type {Options} */
   let all = { width: 280, height: 190, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${all.x.label} ${short(x)}`, ...options };
   let room = all.width;
-  drawn.redraw = (changed) => {
+  const redraw = (/** @type {Partial<Options>} */ changed = {}) => {
     all = { ...all, ...changed };
     drawn.at = places(all, room);
     title.replaceChildren(...[all.title].flat());
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${room} ${all.height}`, width: room, height: all.height, "aria-label": all.alt })) svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${room} ${all.height}`, width: room, height: all.height, "aria-label": all.alt })) svg.setAttribute(name, String(value));
     svg.replaceChildren(...axes(all, drawn.at), ...content(all, drawn.at));
     tip.renew(marks(all, drawn.at));
   };
+  const drawn = { element: element("figure", { class: "rcae-plot" }, title, tip.element), svg, tip, at: places(all, room), redraw };
   fitted(title, all.width, (width) => {
     room = width;
-    drawn.redraw();
+    redraw();
   });
   return drawn;
 }
 
-/** Where values stand, and which value of x stands under a pointer. */
+/** Where values stand. @param {Options} options @param {number} width */
 function places({ x, y, height }, width) {
   const right = width - RIGHT;
   const floor = height - (x.label ? 36 : 22);
-  const even = (value) => value;
-  const share = (value, { low, high, bend = even }) => (bend(clamp(value, low, high)) - bend(low)) / (bend(high) - bend(low));
+  const even = (/** @type {number} */ value) => value;
+  const share = (/** @type {number} */ value, /** @type {Axis} */ { low, high, bend = even }) => (bend(clamp(value, low, high)) - bend(low)) / (bend(high) - bend(low));
   return {
     right,
     floor,
-    px: (value) => LEFT + share(value, x) * (right - LEFT),
-    py: (value) => floor - share(value, y) * (floor - TOP),
+    px: (/** @type {number} */ value) => LEFT + share(value, x) * (right - LEFT),
+    py: (/** @type {number} */ value) => floor - share(value, y) * (floor - TOP),
   };
 }
 
+/** @param {Options} options @param {Places} at */
 function axes({ x, y, height }, { px, py, floor, right }) {
-  const text = (axis, value) => (axis.text ? axis.text(value) : short(value));
+  const text = (/** @type {Axis} */ axis, /** @type {number} */ value) => (axis.text ? axis.text(value) : short(value));
   const grid = (y.ticks ?? between(y.low, y.high)).flatMap((value) => [
     shape("line", { class: "rcae-grid", x1: LEFT, x2: right, y1: py(value), y2: py(value) }),
     shape("text", { x: LEFT - 5, y: py(value) + 3.5, "text-anchor": "end" }, text(y, value)),
@@ -74,8 +98,9 @@ function axes({ x, y, height }, { px, py, floor, right }) {
   return [...grid, ...numbers, ...name];
 }
 
+/** @param {Options} options @param {Places} at */
 function content({ bands, lines, rules, dots }, { px, py, floor }) {
-  const path = (points) => points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
+  const path = (/** @type {Point[]} */ points) => points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
   return [
     ...bands.map(({ points, strength }) => {
       const [low, high] = [1, 2].map((end) => points.map((point) => [point[0], point[end]]));
@@ -93,8 +118,9 @@ function content({ bands, lines, rules, dots }, { px, py, floor }) {
   ];
 }
 
+/** @param {Options} options @param {Places} at */
 function marks({ lines, dots, words }, { px, py }) {
-  const of = ([x, y], text) => ({ x: px(x), y: py(y), text });
+  const of = (/** @type {Point} */ [x, y], /** @type {string} */ text) => ({ x: px(x), y: py(y), text });
   return [
     ...lines.flatMap((line) => line.points.map((point, i) => of(point, words(point, line, i)))),
     ...dots.map((dot) => of([dot.x, dot.y], dot.text ?? words([dot.x, dot.y], dot))),
