@@ -1,15 +1,19 @@
+// @ts-check
 // Pictures of test images: small ones in a row, each of which opens large.
 import { frame } from "./canvas.js";
 import { button, element, short } from "./dom.js";
 
+/** @typedef {import("./outcome.js").TestImage} TestImage */
+/** @typedef {(images: TestImage[], index: number) => void} Open what shows one of a list */
+
 const SHOWN = 12; // mistakes of each kind
 
-/** An image on a canvas of its own size, or null where there are no pictures. */
+/** An image on a canvas of its own size, or null where there are no pictures. @param {any} data @param {TestImage} image */
 function picture({ pictures }, { index, name, defect }) {
   if (!pictures) return null;
   const [, height, width] = pictures.shape;
   const canvas = element("canvas", { width, height, role: "img", "aria-label": `${name}: ${defect}`, "data-image": index });
-  const context = canvas.getContext("2d");
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const pixels = context.createImageData(width, height);
   const rgb = frame(pictures, index);
   for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) pixels.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
@@ -17,11 +21,13 @@ function picture({ pictures }, { index, name, defect }) {
   return canvas;
 }
 
-/** The mistakes of each kind, the worst first; `open` is called with a list and a place in it. */
+/** The mistakes of each kind, the worst first. @param {any} data @param {number} threshold @param {Open} open */
 export function gallery(data, threshold, open) {
-  const alarms = data.images.filter((image) => image.label === 0 && image.score > threshold).sort((a, b) => b.score - a.score);
-  const missed = data.images.filter((image) => image.label === 1 && !(image.score > threshold)).sort((a, b) => a.score - b.score);
-  return [["False alarms, the worst first", alarms], ["Missed defects, the worst first", missed]].map(([title, wrong]) => {
+  /** @type {TestImage[]} */
+  const images = data.images;
+  const alarms = images.filter((image) => image.label === 0 && image.score > threshold).sort((a, b) => b.score - a.score);
+  const missed = images.filter((image) => image.label === 1 && !(image.score > threshold)).sort((a, b) => a.score - b.score);
+  return Object.entries({ "False alarms, the worst first": alarms, "Missed defects, the worst first": missed }).map(([title, wrong]) => {
     const more = wrong.length > SHOWN ? ` (${SHOWN} of ${wrong.length})` : "";
     const shown = wrong.slice(0, SHOWN).map((image, place) => thumbnail(data, image, () => open(wrong, place)));
     const none = element("span", { class: "rcae-hint" }, "none");
@@ -29,6 +35,7 @@ export function gallery(data, threshold, open) {
   });
 }
 
+/** @param {any} data @param {TestImage} image @param {() => void} open */
 function thumbnail(data, image, open) {
   const caption = data.pictures ? image.defect : image.name;
   const words = `open ${image.name}: ${image.defect}, score ${short(image.score)}`;
@@ -38,8 +45,13 @@ function thumbnail(data, image, open) {
 
 /** One image, large, over the page; arrows go through the list that it is in. */
 export class Viewer {
+  /** @param {any} data */
   constructor(data) {
     this.data = data;
+    /** @type {TestImage[]} */
+    this.images = [];
+    this.index = 0; // among them
+    this.threshold = 0;
     this.stage = element("div", { class: "rcae-large" });
     this.title = element("b");
     this.words = element("output");
@@ -47,7 +59,7 @@ export class Viewer {
     this.buttons = [button("←", "previous image", () => this.go(-1)), button("→", "next image", () => this.go(1))];
     const close = button("✕", "close", () => this.element.close());
     this.element = element(
-      "dialog", { class: "rcae-viewer", onkeydown: (event) => this.key(event), onclick: ({ target }) => target === this.element && this.element.close() },
+      "dialog", { class: "rcae-viewer", onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event), onclick: (/** @type {Event} */ { target }) => target === this.element && this.element.close() },
       element("div", { class: "rcae-viewer-inside" },
         element("header", {}, this.title, close),
         this.stage,
@@ -56,20 +68,23 @@ export class Viewer {
     );
   }
 
+  /** @param {TestImage[]} images @param {number} index @param {number} threshold */
   open(images, index, threshold) {
     Object.assign(this, { images, index, threshold });
     this.show();
     this.element.showModal();
   }
 
+  /** @param {number} steps */
   go(steps) {
     this.index = Math.min(this.images.length - 1, Math.max(0, this.index + steps));
     this.show();
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (steps) this.go(steps);
+    if (event.key === "ArrowLeft") this.go(-1);
+    if (event.key === "ArrowRight") this.go(1);
   }
 
   show() {
