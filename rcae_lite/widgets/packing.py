@@ -1,8 +1,9 @@
 """How state and modules reach the browser: arrays as binary buffers, modules as they are on disk.
 
-A state answers a tree of JSON values with NumPy arrays as leaves. In Jupyter an array travels as a
-binary buffer; in the page as a lossless WebP picture or as base64. ``arrays.js`` turns both into
-the same typed arrays, so a widget never knows where it runs.
+A state answers a tree of JSON values with NumPy arrays as leaves. An array travels as raw bytes in
+what is sent while one waits, as a lossless WebP picture in what a notebook or a page keeps; bytes
+are binary buffers in Jupyter and base64 in the page. ``arrays.js`` turns all of them into the same
+typed arrays, so a widget never knows where it runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["module", "pack", "pack_for_page", "source", "style"]
+from rcae_lite.widgets.state.base import Tree
+
+__all__ = ["module", "pack", "pack_for_notebook", "pack_for_page", "source", "style"]
 
 _IMPORT = re.compile(r'from "\./(\w+\.js)"')
 _WEBP_SIDE = 16383  # the format's limit
@@ -28,9 +31,14 @@ def pack(tree: Any) -> Any:
     return _walk(tree, lambda array: {"bytes": array.tobytes()})
 
 
+def pack_for_notebook(tree: Any) -> Any:
+    """Turn arrays into ``{dtype, shape, webp: [bytes, ...]}`` for pictures, else ``{..., bytes}``."""
+    return _walk(tree, _compress)
+
+
 def pack_for_page(tree: Any) -> Any:
-    """Turn arrays into JSON: ``{dtype, shape, webp: [...]}`` for frames, else ``{..., base64}``."""
-    return _walk(tree, _encode)
+    """As `pack_for_notebook`, all in JSON: ``webp`` holds base64, ``base64`` stands for bytes."""
+    return _walk(tree, _as_text)
 
 
 def _walk(node: Any, encode: Any) -> Any:
@@ -44,19 +52,30 @@ def _walk(node: Any, encode: Any) -> Any:
     return node
 
 
-def _encode(array: np.ndarray) -> dict[str, str | list[str]]:
-    """Stack frames (..., H, W, 3) to pictures as tall as can be; leave everything else as it is."""
-    if array.dtype == np.uint8 and array.ndim >= 3 and array.shape[-1] == 3:
-        tall = array.reshape(-1, *array.shape[-2:])  # (rows, W, 3)
-        strips = range(0, len(tall), _WEBP_SIDE)
-        return {"webp": [_webp(tall[start : start + _WEBP_SIDE]) for start in strips]}
-    return {"base64": base64.b64encode(array.tobytes()).decode()}
+def _compress(array: np.ndarray) -> Tree:
+    """Stack pictures (..., H, W, 3) or (..., H, W) as tall as can be; leave all else as it is."""
+    if array.dtype != np.uint8 or array.ndim < 2 or not array.size:
+        return {"bytes": array.tobytes()}
+    coloured = array.ndim > 2 and array.shape[-1] == 3
+    if not coloured:
+        array = np.repeat(array[..., None], 3, axis=-1)  # WebP has no grey; three alike cost nothing
+    tall = array.reshape(-1, *array.shape[-2:])  # (rows, W, 3)
+    strips = range(0, len(tall), _WEBP_SIDE)
+    return {"webp": [_webp(tall[start : start + _WEBP_SIDE]) for start in strips]}
 
 
-def _webp(picture: np.ndarray) -> str:
+def _webp(picture: np.ndarray) -> bytes:
+    """Encode without loss; what more effort saves, 4%, is not worth 13 times as long."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=100, method=4)
-    return base64.b64encode(buffer.getvalue()).decode()
+    Image.fromarray(picture).save(buffer, "WEBP", lossless=True, quality=25, method=2)
+    return buffer.getvalue()
+
+
+def _as_text(array: np.ndarray) -> Tree:
+    packed = _compress(array)
+    if "bytes" in packed:
+        return {"base64": base64.b64encode(packed["bytes"]).decode()}
+    return {"webp": [base64.b64encode(part).decode() for part in packed["webp"]]}
 
 
 def source(name: str) -> str:

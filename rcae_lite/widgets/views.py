@@ -21,7 +21,7 @@ from torch import Tensor
 from data_utils import ImageSet, KitError, Sample
 from rcae_lite.base import Detector
 from rcae_lite.evaluation.results import Evaluation
-from rcae_lite.widgets.packing import module, pack, style
+from rcae_lite.widgets.packing import module, pack, pack_for_notebook, style
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.base import State
 from rcae_lite.widgets.state.comparison import ComparisonState, compare
@@ -50,7 +50,7 @@ class View(anywidget.AnyWidget):
 
     def __init__(self, state: State, **traits: Any) -> None:
         self.state = state
-        super().__init__(data=pack(state.data()), **state.values, **traits)
+        super().__init__(data=pack_for_notebook(state.data()), **state.values, **traits)
         self.observe(lambda change: state.set(**{change.name: change.new}), list(state.values))
         if os.environ.get("ANYWIDGET_HMR") == "1":  # as anywidget itself would watch a file
             threading.Thread(target=self._follow_sources, daemon=True).start()

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_utils.errors import KitError
 from rcae_lite.widgets.state.base import Control, State, Tree
-from rcae_lite.widgets.state.frames import COLOURS, UNIT, Frames, lookup, scale_of
+from rcae_lite.widgets.state.frames import COLOURS, UNIT, Frames, levels, lookup, scale_of
 
 __all__ = ["MAX_PROBES", "QUANTILES", "ExplorerState"]
 
@@ -125,13 +125,18 @@ class ExplorerState(State):
             "width": width,
             "depth": self.frames.depth,
             "enhanced": self.frames.enhanced is not None,
-            "images": [self.frames.data(index) for index in range(len(self.frames))],
+            "images": [self._image(index) for index in range(len(self.frames))],
             "scale": self.scale.data(),
             "threshold": self.threshold,
             "colours": COLOURS,
             "normal": None if self.normal is None else normal_bands(self.normal),
             "max_probes": MAX_PROBES,
         }
+
+    def _image(self, index: int) -> Tree:
+        """One image, with the number of its colour for every pixel of the map."""
+        coloured = levels(self.frames.maps[index], self.scale.low, self.scale.high)  # (H, W) uint8
+        return self.frames.data(index) | {"map": coloured}
 
 
 def normal_bands(normal: Frames) -> Tree:

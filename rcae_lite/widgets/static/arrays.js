@@ -22,7 +22,7 @@ export async function unpack(node) {
 
 /** @param {any} node packed */
 async function valuesOf(node) {
-  if (node.webp) return joined(await Promise.all(node.webp.map(pixelsOf)));
+  if (node.webp) return ofShape(joined(await Promise.all(node.webp.map(pixelsOf))), node.shape);
   const bytes = node.bytes ? ofView(node.bytes) : ofBase64(node.base64);
   return new TYPES[node.dtype](bytes.buffer);
 }
@@ -38,6 +38,16 @@ function joined(parts) {
   return all;
 }
 
+/**
+ * Of a grey picture, whose three channels are alike, one of them.
+ * @param {Uint8Array} values
+ * @param {number[]} shape
+ */
+function ofShape(values, shape) {
+  const size = shape.reduce((product, side) => product * side, 1);
+  return values.length === size ? values : Uint8Array.from({ length: size }, (_, i) => values[3 * i]);
+}
+
 /** A copy, so that the values start where their type can start. @param {DataView} view */
 function ofView(view) {
   return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
@@ -48,9 +58,10 @@ function ofBase64(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-/** Decode a lossless picture to its RGB bytes. @param {string} text */
-async function pixelsOf(text) {
-  const picture = await createImageBitmap(new Blob([ofBase64(text)], { type: "image/webp" }), {
+/** Decode a lossless picture, base64 or a buffer, to its RGB bytes. @param {string | DataView<ArrayBuffer>} packed */
+async function pixelsOf(packed) {
+  const bytes = typeof packed === "string" ? ofBase64(packed) : packed;
+  const picture = await createImageBitmap(new Blob([bytes], { type: "image/webp" }), {
     colorSpaceConversion: "none",
   });
   const canvas = document.createElement("canvas");

@@ -49,7 +49,7 @@ export async function render({ model, el }) {
     const depth = model.get("depth");
     const image = frame(picture.frames, 0);
     const rebuilt = frame(picture.frames, depth);
-    const heat = lookup(picture.map.values, data.scale.low, data.scale.high, colours);
+    const heat = lookup(picture.map.values, 0, 255, colours);
     const opacity = model.get("opacity");
     const where = `of ${picture.name}`;
     panels.input.show(mix(image, heat, opacity), `input ${where}${opacity ? ", anomaly map laid over" : ""}`);
