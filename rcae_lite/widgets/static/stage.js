@@ -2,6 +2,7 @@
 // The stage: the picture under the brush, two magnifiers, curves and the map. It draws; it decides nothing.
 import { distance, lookup, outline } from "./canvas.js";
 import { button, change, element, pen, shape, short, slider } from "./dom.js";
+import { fade } from "./fade.js";
 import { at, growth } from "./growth.js";
 
 /** @typedef {import("./machine.js").Found} Found */
@@ -37,12 +38,6 @@ class Picture {
     this.context.putImageData(picture, 0, 0);
     this.canvas.setAttribute("aria-label", alt);
   }
-}
-
-/** Between two frames. @param {Uint8Array} a @param {Uint8Array} b @param {number} part of b */
-function fade(a, b, part) {
-  if (!part) return a;
-  return a.map((value, i) => Math.round(value + part * (b[i] - value)));
 }
 
 /** Where the slider stands, in words. @param {number} t @param {number} depth */

@@ -4,6 +4,7 @@ import { unpack } from "./arrays.js";
 import { flat, History, Stroke } from "./brush.js";
 import { step } from "./canvas.js";
 import { Engine } from "./engine.js";
+import { calm, smooth } from "./fade.js";
 import { Machine } from "./machine.js";
 import { LocalModel } from "./model.js";
 import { Stage } from "./stage.js";
@@ -32,7 +33,6 @@ class Story {
     this.el = el;
     this.data = data;
     this.machine = machine;
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.model = new LocalModel({ t: 0, network: "rcae", view: "picture", ink: "scratch", size: Math.max(1, Math.round(THIN * data.height)) });
     this.found = null;
     this.test = null;
@@ -187,7 +187,7 @@ class Story {
 
   /** Go to a round at an even pace. @param {number} target */
   morph(target) {
-    if (this.calm.matches) this.model.set("t", target);
+    if (calm.matches) this.model.set("t", target);
     else this.run(this.model.get("t"), target, 0);
   }
 
@@ -210,9 +210,9 @@ class Story {
         return this.model.set("t", to);
       }
       const part = Math.min(1, (passed - leg) * (1 + hold / FADE));
-      const smooth = this.calm.matches ? 0 : part * part * (3 - 2 * part);
+      const eased = calm.matches ? 0 : smooth(part);
       this.timer = requestAnimationFrame(turn);
-      this.model.set("t", legs[leg] + smooth * (legs[leg + 1] - legs[leg]));
+      this.model.set("t", legs[leg] + eased * (legs[leg + 1] - legs[leg]));
     };
     this.timer = requestAnimationFrame(turn);
     this.label(true);
@@ -284,7 +284,7 @@ class Story {
   restart() {
     this.stop();
     this.model.set("t", 0);
-    this.then = () => (this.calm.matches ? this.model.set("t", this.depth) : this.play());
+    this.then = () => (calm.matches ? this.model.set("t", this.depth) : this.play());
   }
 
   /** Set the stage for a step of the text. A stroke of the reader stays. @param {string} name */
