@@ -8,6 +8,7 @@ used, which computes as long as a trained one. The browser is Chromium, headless
 
 import argparse
 import gc
+import json
 import os
 import shutil
 import statistics
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ipywidgets import Widget
 from playwright.sync_api import sync_playwright
 from setting import command
 
+from data_utils import open_category
 from rcae_lite import RcAEDetector
 from rcae_lite.evaluation.thresholds import Threshold
+from rcae_lite.example import load_example
 from rcae_lite.storage.provenance import code_version
 from rcae_lite.widgets import RecursionExplorer
 from rcae_lite.widgets.page import write_page
@@ -117,14 +121,25 @@ def strokes(detector: RcAEDetector) -> tuple[list[float], float]:
     return times, resident() - before
 
 
-def in_chromium(page: Path, script: str) -> list[float]:
+def saved_size(images: int) -> float:
+    """MB that a notebook keeps of an explorer on test images of the shipped detector."""
+    category = open_category("synthetic", size=128)
+    places = np.linspace(0, len(category.test) - 1, images).astype(int)
+    shown, normal = category.test.subset(places), category.train.subset(range(12))
+    explorer = RecursionExplorer(load_example(), shown, normal=normal)
+    return len(json.dumps(Widget.get_manager_state(widgets=[explorer]))) / 1e6
+
+
+def in_chromium(page: Path, script: str, motion: str = "reduce") -> list[float]:
     """Open a page from disk, without network, and run a script in it."""
     with sync_playwright() as playwright:
         path = os.environ.get("RCAE_CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--disable-gpu"]
         )
-        tab = browser.new_context(offline=True, viewport={"width": 1200, "height": 900}).new_page()
+        window = {"width": 1200, "height": 900}
+        context = browser.new_context(offline=True, viewport=window, reduced_motion=motion)
+        tab = context.new_page()
         tab.goto(page.as_uri())
         tab.wait_for_selector("main[data-ready]", timeout=PATIENCE)
         times = tab.evaluate(script)
@@ -146,7 +161,8 @@ def main() -> None:
     start = time.perf_counter()
     explorer = RecursionExplorer(detector, images)
     creation = time.perf_counter() - start
-    sent = sum(len(picture["frames"]["bytes"]) for picture in explorer.data["images"])
+    sent = sum(image["frames"] is not None for image in explorer.data["images"])
+    made = explorer.state.stack(0).nbytes * len(images)
     times, growth = strokes(detector)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -159,7 +175,7 @@ def main() -> None:
         size = paint.stat().st_size / 1e6
         stroke = in_chromium(paint, STROKE)
         story = story_of_example(Path(folder) / "story.html")
-        in_story, (rate,) = in_chromium(story, STROKE), in_chromium(story, MORPH)
+        in_story, (rate,) = in_chromium(story, STROKE), in_chromium(story, MORPH, "no-preference")
         story_size = story.stat().st_size / 1e6
     without_python = "stroke to map without Python (`rcae explore --paint`, Chromium, one thread)"
 
@@ -174,7 +190,9 @@ def main() -> None:
 | stroke to refreshed map, trajectory and score in Python (DefectPainter) | {milliseconds(times)} |
 | memory gained from stroke 10 to stroke {STROKES} | {growth:.1f} MB |
 | slider to frame in Chromium (five canvases) | {milliseconds(slider)} |
-| creation of RecursionExplorer with 50 images ({sent / 1e6:.0f} MB of frames) | {creation:.1f} s |
+| creation of RecursionExplorer, 50 noise images, {made / 1e6:.0f} MB of frames | {creation:.1f} s |
+| images of these that are saved in a notebook; the others come from the kernel | {sent} |
+| saved size, 12 test images of the shipped detector (RecursionExplorer) | {saved_size(12):.1f} MB |
 | {without_python} | {milliseconds(stroke)} |
 | size of that page | {size:.1f} MB |
 | the same in `rcae explore --story`, of the shipped detectors | {milliseconds(in_story)} |
