@@ -32,7 +32,7 @@ def pack(tree: Any) -> Any:
 
 
 def pack_for_notebook(tree: Any) -> Any:
-    """Turn arrays into ``{dtype, shape, webp: [bytes, ...]}`` for pictures, else ``{..., bytes}``."""
+    """Turn pictures into ``{dtype, shape, webp: [bytes, ...]}``, all else as `pack` does."""
     return _walk(tree, _compress)
 
 
@@ -58,7 +58,7 @@ def _compress(array: np.ndarray) -> Tree:
         return {"bytes": array.tobytes()}
     coloured = array.ndim > 2 and array.shape[-1] == 3
     if not coloured:
-        array = np.repeat(array[..., None], 3, axis=-1)  # WebP has no grey; three alike cost nothing
+        array = np.repeat(array[..., None], 3, axis=-1)  # three alike cost no more
     tall = array.reshape(-1, *array.shape[-2:])  # (rows, W, 3)
     strips = range(0, len(tall), _WEBP_SIDE)
     return {"webp": [_webp(tall[start : start + _WEBP_SIDE]) for start in strips]}

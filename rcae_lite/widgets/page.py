@@ -27,7 +27,7 @@ from rcae_lite.widgets.state.threshold import ThresholdState
 
 __all__ = ["explore_run", "open_images", "widgets_of", "write_page", "write_parts"]
 
-BACKGROUND = 16  # normal images behind the probe: a quarter of a million pixels at 128x128
+BACKGROUND = 16  # normal images behind the probe: 256 pixels at every place
 
 
 def write_page(

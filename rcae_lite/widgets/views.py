@@ -23,7 +23,7 @@ from rcae_lite.base import Detector
 from rcae_lite.evaluation.results import Evaluation
 from rcae_lite.widgets.packing import module, pack, pack_for_notebook, style
 from rcae_lite.widgets.page import write_page
-from rcae_lite.widgets.state.base import State
+from rcae_lite.widgets.state.base import State, Tree
 from rcae_lite.widgets.state.comparison import ComparisonState, compare
 from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
@@ -50,7 +50,7 @@ class View(anywidget.AnyWidget):
 
     def __init__(self, state: State, **traits: Any) -> None:
         self.state = state
-        super().__init__(data=pack_for_notebook(state.data()), **state.values, **traits)
+        super().__init__(data=self._pack(state.data()), **state.values, **traits)
         self.observe(lambda change: state.set(**{change.name: change.new}), list(state.values))
         if os.environ.get("ANYWIDGET_HMR") == "1":  # as anywidget itself would watch a file
             threading.Thread(target=self._follow_sources, daemon=True).start()
@@ -60,6 +60,10 @@ class View(anywidget.AnyWidget):
         while self.comm is not None:  # until it is closed
             self._esm, self._css = module(f"{self.kind}.js"), style()  # sent where they differ
             time.sleep(0.5)
+
+    def _pack(self, tree: Tree) -> Tree:
+        packed: Tree = pack_for_notebook(tree)
+        return packed
 
     def _check(self, proposal: Any) -> Any:
         return self.state.check(proposal.trait.name, proposal.value)
@@ -73,17 +77,48 @@ class PageView(View):
         return write_page(path, [(self.kind, self.state)])
 
 
-class RecursionExplorer(PageView):
+class FramesView(PageView):
+    """A view of images: a notebook keeps the frames of some, others are sent when asked for."""
+
+    SAVED = 1_300_000  # bytes of frames in the saved state; base64 makes it a third more
+    state: ExplorerState | ComparisonState
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.on_msg(self._answer)
+
+    def _pack(self, tree: Tree) -> Tree:
+        """Keep the frames of the first images, as many as `SAVED` allows, and at least of one."""
+        images: list[Tree] = []
+        left = self.SAVED
+        for image in tree["images"]:
+            frames = pack_for_notebook(image["frames"]) if left > 0 or not images else None
+            left -= sum(map(len, frames["webp"])) if frames else 0
+            images.append(image | {"frames": frames if left >= 0 or not images else None})
+        return super()._pack(tree | {"images": images})
+
+    def _answer(self, _: Any, content: dict[str, Any], __: list[memoryview]) -> None:
+        """Send the frames that the browser asks for."""
+        if content.get("type") == "frames":
+            frames = pack_for_notebook(self.state.stack(content["image"]))
+            webp = frames.pop("webp")
+            self.send(content | {"frames": frames}, webp)
+
+
+class RecursionExplorer(FramesView):
     """Follow images through the recursion: a depth slider, linked zoom, and a probe for pixels.
+
+    It opens at the depth whose residual shows the defect best. Another image moves the slider to
+    its own best depth, unless the slider has been moved away from it.
 
     Parameters
     ----------
     detector : Detector
         Trained.
     images : Tensor or ImageSet
-        (B, 3, H, W) in [0, 1], or a set with names and masks. All their frames are sent at once.
+        (B, 3, H, W) in [0, 1], or a set with names and masks.
     normal : Tensor or ImageSet, optional
-        Normal images; the probe shows the distribution of their pixels.
+        Normal images; the probe shows the distribution of their pixels at the same place.
     names : sequence of str, optional
         One per image.
 
@@ -116,6 +151,12 @@ class RecursionExplorer(PageView):
         threshold = detector.threshold.value if detector.threshold else None
         background = None if normal is None else record(detector, normal)
         super().__init__(ExplorerState(record(detector, images, names), background, threshold))
+        self.observe(self._follow, "image")
+
+    def _follow(self, change: Any) -> None:
+        """Go to the best depth of another image, if it stands at the best of the last one."""
+        if self.depth == self.state.clearest(change.old):
+            self.depth = self.state.clearest(change.new)
 
 
 class DefectPainter(View):
@@ -187,7 +228,7 @@ class DefectPainter(View):
         self.result = pack(self.state.result(content.get("number", 0), note, ours))
 
 
-class ModelComparison(PageView):
+class ModelComparison(FramesView):
     """Several detectors on the same images: linked sliders and zoom, scores side by side.
 
     Parameters

@@ -88,9 +88,13 @@ class Tab:
         self.page.wait_for_selector(wait_for, timeout=PATIENCE)
 
     def pixels(self, panel: str) -> np.ndarray:
-        """Read a canvas: (H, W, 3) uint8."""
-        script = """canvas => [canvas.height, canvas.width, ...canvas.getContext("2d")
-            .getImageData(0, 0, canvas.width, canvas.height).data]"""
+        """Read a canvas, once pictures have come to rest: (H, W, 3) uint8."""
+        script = """async canvas => {
+            const moving = "[data-settled=false], [data-waiting]";
+            while (document.querySelector(moving)) await new Promise(requestAnimationFrame);
+            return [canvas.height, canvas.width, ...canvas.getContext("2d")
+                .getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
         height, width, *rgba = self.find(f'canvas[data-panel="{panel}"]').evaluate(script)
         return np.array(rgba, np.uint8).reshape(height, width, 4)[..., :3]
 

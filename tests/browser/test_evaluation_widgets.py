@@ -268,6 +268,85 @@ def test_a_comparison_shows_every_detectors_frames(
     assert tab.errors == [] and len(tab.requests) == 1
 
 
+@pytest.fixture
+def comparison(tab, tiny_detector, tiny_baseline, tiny_category, tmp_path):
+    """Open a comparison of all test images; gives its state."""
+    state = compare({"RcAE": tiny_detector, "single pass": tiny_baseline}, tiny_category.test)
+    tab.open(write_page(tmp_path / "page.html", [("comparison", state)]).as_uri())
+    return state
+
+
+def test_every_dot_has_a_name_and_chooses_its_image(tab, comparison):
+    names = comparison.compared[0].frames.names
+    rows = tab.find('[role="radiogroup"]')
+    for row in range(2):
+        scores = comparison.relative_scores(row)
+        for image in range(8):
+            dot = rows.nth(row).locator(f'[data-image="{image}"]')
+            name = dot.get_attribute("aria-label")
+            assert names[image] in name and name.endswith(f"of {['RcAE', 'single pass'][row]}")
+            np.testing.assert_allclose(numbers(name.split(": ")[1])[0], scores[image], rtol=0.005)
+            dot.evaluate("dot => dot.click()")  # others may lie over it
+            assert (
+                tab.find('[data-control="image"]').evaluate("list => list.selectedIndex") == image
+            )
+            checked = rows.locator('[aria-checked="true"]').evaluate_all(
+                "all => all.map(dot => Number(dot.dataset.image))"
+            )
+            assert checked == [image, image]
+            verdict = tab.find(".rcae-row output").nth(row).inner_text()
+            assert verdict.endswith("defective" if scores[image] > 1 else "normal")
+            comparison.set(image=image)
+            shown = tab.pixels(f"{row}-map")
+            np.testing.assert_array_equal(shown, comparison.panel(row, "map"))
+
+
+def test_the_keyboard_goes_from_dot_to_dot_by_score(tab, comparison):
+    order = np.argsort(comparison.relative_scores(1), kind="stable").tolist()
+    chosen = tab.find('[role="radiogroup"]').nth(1).locator('[tabindex="0"]')
+    chosen.focus()
+    tab.page.keyboard.press("Home")
+    for image in order:
+        assert tab.page.evaluate("Number(document.activeElement.dataset.image)") == image
+        tab.page.keyboard.press("ArrowRight")
+    assert tab.page.evaluate("Number(document.activeElement.dataset.image)") == order[-1]
+    assert chosen.count() == 1, "one stop for the tabulator"
+    words = tab.find(".rcae-told-here:visible")
+    assert comparison.compared[0].frames.names[order[-1]] in words.inner_text()
+
+
+def test_like_stands_beside_like_and_what_is_missing_is_said(tab, comparison):
+    for kind in ("reconstruction", "residual", "map"):
+        panels = tab.find(f'[data-part="{kind}"] canvas')
+        assert [p.get_attribute("data-panel") for p in panels.all()] == [f"0-{kind}", f"1-{kind}"]
+        first, second = (panels.nth(i).bounding_box() for i in range(2))
+        assert first["y"] == second["y"] and first["x"] < second["x"]
+    tab.set("depth", 2)
+    names = tab.find('[data-part="residual"] figcaption').all_inner_texts()
+    assert names == ["RcAE", "single pass"]
+    depths = tab.find('[data-part="residual"] .rcae-note .rcae-hint').all_inner_texts()
+    assert depths == ["n = 2", "n = 1, it has no n = 2"]
+    assert "CRD" in tab.find('[data-part="map"]').inner_text()
+
+
+def test_the_keyboard_moves_all_pictures_of_a_comparison(tab, comparison):
+    tab.find(".rcae-systems").focus()
+    tab.page.keyboard.press("+")  # rows and columns 8 to 23 are seen
+    for _ in range(10):
+        tab.page.keyboard.press("ArrowUp")
+    for index in range(2):
+        part = comparison.panel(index, "residual")[6:22, 8:24].repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(tab.pixels(f"{index}-residual"), part)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 760, 1180])
+def test_the_comparison_has_no_barrier(tab, comparison, axe, shots, width, scheme):
+    tab.page.emulate_media(color_scheme=scheme)
+    assert tab.fits(width) and tab.barriers(axe) == []
+    tab.page.screenshot(path=shots / f"comparison-{width}-{scheme}.png", full_page=True)
+
+
 @pytest.mark.parametrize("width", [320, 1400])
 def test_they_fit_every_width_and_everything_has_a_name(
     tab, evaluation, tiny_detector, tiny_baseline, tiny_category, tmp_path, width

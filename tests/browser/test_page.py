@@ -87,11 +87,13 @@ def test_hovering_moves_no_picture(page, width):
     assert page.place("residual", 0, 0, SIDE) == before
 
 
-def test_the_keyboard_does_what_the_pointer_does(page):
+def test_the_keyboard_does_what_the_pointer_does(page, state):
     page.page.locator(".rcae-panels").focus()
     for key in ("ArrowUp", "ArrowLeft", "Shift+ArrowLeft", "Enter"):
         page.page.keyboard.press(key)
-    assert page.page.locator(".rcae-chip").inner_text().split() == "row 15, column 7 ✕".split()
+    where = "in" if state.frames.masks[0, 15, 7] else "outside"
+    chip = page.page.locator(".rcae-chip")
+    assert chip.inner_text().split() == f"row 15, column 7, {where} the defect ✕".split()
     page.page.keyboard.press("Delete")
     assert page.page.locator(".rcae-chip").count() == 0
     page.page.locator('[data-control="depth"]').focus()
@@ -115,6 +117,89 @@ def test_zoom_is_linked_and_shows_every_pixel_as_a_block(page, state):
         page.pixels("residual"), state.panel("residual")[:16, :16].repeat(2, 0).repeat(2, 1)
     )
     assert page.page.locator(".rcae-chip").count() == 0, "dragging is no click"
+
+
+def test_it_opens_where_the_residual_shows_the_defect_best(tab, state, tmp_path):
+    best = [state.clearest(image) for image in range(8)]
+    state.set(image=0, depth=best[0])
+    tab.open(write_page(tmp_path / "page.html", [("explorer", state)]).as_uri())
+    reading, words = tab.find(".rcae-slider output").first, tab.find('[data-part="clearest"]')
+    choose = tab.find('[data-control="image"]')
+    for image in (0, 2, 7, 1):
+        choose.select_option(index=image)
+        assert reading.inner_text() == f"{best[image]} of 3"
+        auroc = state.separations[image]
+        if auroc is None:
+            assert words.inner_text() == "No defect in this image."
+        else:
+            assert f"at n = {best[image]} (pixel AUROC {max(auroc):.3f}" in words.inner_text()
+    moved = best[1] % 3 + 1
+    tab.set("depth", moved)
+    assert f"{state.separations[1][moved - 1]:.3f}" in words.inner_text()
+    choose.select_option(index=2)
+    assert reading.inner_text() == f"{moved} of 3", "a slider that was moved stays"
+
+
+def test_the_band_is_of_the_same_place_in_normal_images(page, state):
+    for row, column in ((9, 21), (2, 30)):
+        page.click_pixel("residual", row, column, SIDE)
+        page.page.mouse.move(0, 0)
+        shapes = page.page.locator(".rcae-plot svg").nth(1).locator(".rcae-band")
+        heights = shapes.evaluate_all("all => all.map(one => one.getBBox().height)")
+        band = state.band(row, column)["residual"]  # (5, N)
+        spans = [np.ptp(band[[0, 4]]), np.ptp(band[[1, 3]])]
+        of_a_pixel = 0.2 / heights[0]  # points are drawn to a tenth of one
+        np.testing.assert_allclose(heights[1] / heights[0], spans[1] / spans[0], atol=of_a_pixel)
+
+
+def test_a_chip_that_is_dropped_hands_the_focus_on(page):
+    for column in (5, 9):
+        page.click_pixel("input", 5, column, SIDE)
+    chips = page.page.locator(".rcae-chip")
+    chips.nth(0).focus()
+    page.page.keyboard.press("Enter")
+    assert chips.count() == 1 and chips.nth(0).evaluate("one => one === document.activeElement")
+    page.page.keyboard.press("Enter")
+    assert page.page.evaluate("document.activeElement.className") == "rcae-panels"
+
+
+SAMPLES = """async () => {
+    const canvas = document.querySelector('[data-panel="reconstruction"]');
+    const read = () => canvas.getContext("2d").getImageData(0, 0, 32, 32).data.slice();
+    const widget = document.querySelector(".rcae");
+    const slider = document.querySelector('[data-control="depth"]');
+    slider.value = 1;
+    slider.dispatchEvent(new Event("input", {bubbles: true}));
+    const seen = [];
+    for (;;) {
+        seen.push([...read()]);
+        if (widget.dataset.settled === "true") return seen;
+        await new Promise(requestAnimationFrame);
+    }
+}"""
+
+
+def test_a_depth_is_morphed_into_and_ends_at_its_own_frame(page, state):
+    seen = np.array(page.page.evaluate(SAMPLES)).reshape(-1, 32, 32, 4)[..., :3]
+    frames = state.frames.reconstructions[0].astype(int)
+    np.testing.assert_array_equal(seen[-1], frames[0])
+    np.testing.assert_array_equal(seen[0], frames[2])
+    away = np.abs(seen - frames[0]).sum(axis=(1, 2, 3))
+    assert ((away > 0) & (away < away[0])).any(), "a cut"
+
+
+def test_whoever_wants_no_motion_sees_a_cut(page):
+    page.page.emulate_media(reduced_motion="reduce")
+    assert len(page.page.evaluate(SAMPLES)) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 760, 1180])
+def test_the_explorer_has_no_barrier(page, axe, shots, width, scheme):
+    page.page.emulate_media(color_scheme=scheme)
+    page.click_pixel("input", 5, 5, SIDE)
+    assert page.fits(width) and page.barriers(axe) == []
+    page.page.screenshot(path=shots / f"explorer-{width}-{scheme}.png", full_page=True)
 
 
 def test_play_goes_round(page):

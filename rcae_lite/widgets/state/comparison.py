@@ -15,6 +15,14 @@ from rcae_lite.widgets.state.frames import COLOURS, Frames, Scale, levels, looku
 
 __all__ = ["ComparisonState", "Compared", "compare"]
 
+MAPS = {
+    "single_pass": "its one residual",
+    "rcae": "its last residual",
+    "rcae_dpn": "its last residual, after DPN",
+    "full": "CRD, from the residuals of all n",
+}
+"""What the map of each kind of detector is made of."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -30,18 +38,21 @@ class Compared:
         Its scores of the normal images that were held out of its training.
     threshold : float
         Its own; its scores are shown in units of it.
+    made_of : str
+        What its map is made of, in words.
     """
 
     name: str
     frames: Frames
     calibration: Sequence[float]
     threshold: float
+    made_of: str
 
     @classmethod
     def of(cls, name: str, detector: Detector, frames: Frames) -> Compared:
         """Take a detector's scores and threshold; frames are what it made of the images."""
         threshold = detector.require_threshold().value
-        return cls(name, frames, detector.calibration_scores, threshold)
+        return cls(name, frames, detector.calibration_scores, threshold, MAPS[detector.kind])
 
 
 class ComparisonState(State):
@@ -108,20 +119,30 @@ class ComparisonState(State):
         entry = self.compared[detector]
         return entry.frames.scores.astype(float) / entry.threshold
 
+    def stack(self, image: int) -> np.ndarray:
+        """I, and the reconstructions of one detector after the other: (K, H, W, 3) uint8."""
+        self.check("image", image)
+        rebuilt = [entry.frames.reconstructions[image] for entry in self.compared]
+        return np.concatenate([self.compared[0].frames.images[image][None], *rebuilt])
+
     def data(self) -> Tree:
-        """Return the images once, and what each detector makes of them."""
+        """Return the frames of every image, and what each detector makes of them."""
         first = self.compared[0].frames
         height, width = first.images.shape[1:3]
+        depths = [entry.frames.depth for entry in self.compared]
+        starts = np.cumsum([0, *depths]).tolist()  # in the stack: before each one's first frame
         return {
             "height": height,
             "width": width,
             "depth": self.depth,
             "names": first.names,
             "labels": self.labels,
-            "images": first.images,
+            "images": [{"frames": self.stack(image)} for image in range(len(first))],
             "masks": None if first.masks is None else first.masks.astype(np.uint8),
             "colours": COLOURS,
-            "detectors": [self._data(index) for index in range(len(self.compared))],
+            "detectors": [
+                self._data(index) | {"start": start} for index, start in enumerate(starts[:-1])
+            ],
         }
 
     def _data(self, index: int) -> Tree:
@@ -129,7 +150,7 @@ class ComparisonState(State):
         return {
             "name": entry.name,
             "depth": entry.frames.depth,
-            "reconstructions": entry.frames.reconstructions,  # (B, N, H, W, 3)
+            "made_of": entry.made_of,
             "maps": levels(entry.frames.maps, scale.low, scale.high),  # (B, H, W) uint8
             "scale": scale.data(),
             "threshold": entry.threshold,

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from data_utils.errors import KitError
 from rcae_lite.widgets.state.base import Control, State, Tree
-from rcae_lite.widgets.state.frames import COLOURS, UNIT, Frames, levels, lookup, scale_of
+from rcae_lite.widgets.state.frames import (
+    COLOURS,
+    UNIT,
+    Frames,
+    levels,
+    lookup,
+    scale_of,
+    separations,
+)
 
-__all__ = ["MAX_PROBES", "QUANTILES", "ExplorerState"]
+__all__ = ["MAX_PROBES", "PLACE", "QUANTILES", "ExplorerState"]
 
 MAX_PROBES = 6  # as many as there are colours that stay apart
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)  # of normal pixels, drawn as bands
+PLACE = 4  # so many pixels along each side count as the same place; every size is divisible by it
 
 
 class ExplorerState(State):
     """The trajectories of some images, and where the user stands in them.
+
+    It starts at the depth whose residual shows the first image's defect best, see `clearest`.
 
     Parameters
     ----------
     frames : Frames
         What is shown.
     normal : Frames, optional
-        Normal images, whose pixels are the background of the probe.
+        Normal images; their pixels at the same place are the background of the probe.
     threshold : float, optional
         The detector's, on scores and on the raw map.
     """
@@ -33,17 +44,18 @@ class ExplorerState(State):
     def __init__(
         self, frames: Frames, normal: Frames | None = None, threshold: float | None = None
     ) -> None:
+        self.frames = frames
+        self.separations = separations(frames)
         super().__init__(
             {
                 "image": Control(0, 0, len(frames) - 1),
-                "depth": Control(frames.depth, 1, frames.depth),
+                "depth": Control(self.clearest(0), 1, frames.depth),
                 "opacity": Control(0.0, 0, 1, whole=False),
             }
         )
         if normal is not None and normal.depth != frames.depth:
             raise KitError(f"the normal images have depth {normal.depth}, not {frames.depth}")
         self.values["probes"] = []
-        self.frames = frames
         self.normal = normal
         self.threshold = threshold
         self.scale = scale_of(frames, threshold)
@@ -63,6 +75,14 @@ class ExplorerState(State):
             ):
                 Control(0, 0, end - 1).check(name_, part)
         return [[int(part) for part in pixel] for pixel in value]
+
+    def clearest(self, image: int) -> int:
+        """Depth whose residual shows an image's defect best, by `separations`.
+
+        The shallowest of equal ones; N where no defect is known.
+        """
+        found = self.separations[image]
+        return self.frames.depth if found is None else int(np.argmax(found)) + 1
 
     @property
     def panels(self) -> list[str]:
@@ -117,6 +137,42 @@ class ExplorerState(State):
             "change": frames.changes[image, :, row, column] / UNIT,
         }
 
+    @cached_property
+    def bands(self) -> dict[str, np.ndarray] | None:
+        """Quantiles `QUANTILES` of the normal images at every place, (5, steps, H/4, W/4) uint8.
+
+        ``value`` of I and I_R^1 ... I_R^N, ``residual`` of N steps, ``change`` of N - 1, in whole
+        grey levels; a place is `PLACE` by `PLACE` pixels.
+        """
+        normal = self.normal
+        if normal is None:
+            return None
+        values = np.concatenate([normal.images[:, None], normal.reconstructions], axis=1)
+        return {
+            "value": _quantiles(values.sum(axis=-1, dtype=int)),
+            "residual": _quantiles(normal.residuals),
+            "change": _quantiles(normal.changes),
+        }
+
+    def band(self, row: int, column: int) -> dict[str, np.ndarray]:
+        """Where normal pixels at the place of a pixel lie, for each line of `probe`.
+
+        Returns
+        -------
+        dict
+            (5, steps) for each, the quantiles `QUANTILES` in grey levels 0 to 1.
+
+        Raises
+        ------
+        KitError
+            If there is no such pixel, or there are no normal images.
+        """
+        self.check("probes", [[row, column, 0]])
+        if self.bands is None:
+            raise KitError("no normal images were given; pass normal=")
+        place = (..., row // PLACE, column // PLACE)
+        return {name: grid[place] / 255 for name, grid in self.bands.items()}
+
     def data(self) -> Tree:
         """All frames and the fixed things around them."""
         height, width = self.frames.images.shape[1:3]
@@ -129,35 +185,26 @@ class ExplorerState(State):
             "scale": self.scale.data(),
             "threshold": self.threshold,
             "colours": COLOURS,
-            "normal": None if self.normal is None else normal_bands(self.normal),
+            "bands": self.bands,
+            "normal": None if self.normal is None else {"images": len(self.normal), "side": PLACE},
             "max_probes": MAX_PROBES,
         }
+
+    def stack(self, image: int) -> np.ndarray:
+        """I, I_R^1 ... I_R^N and, where there are any, I_D^1 ... I_D^N: (K, H, W, 3) uint8."""
+        self.check("image", image)
+        frames: np.ndarray = self.frames.data(image)["frames"]
+        return frames
 
     def _image(self, index: int) -> Tree:
         """One image, with the number of its colour for every pixel of the map."""
         coloured = levels(self.frames.maps[index], self.scale.low, self.scale.high)  # (H, W) uint8
-        return self.frames.data(index) | {"map": coloured}
+        return self.frames.data(index) | {"map": coloured, "separation": self.separations[index]}
 
 
-def normal_bands(normal: Frames) -> Tree:
-    """Quantiles of normal pixels at every depth, for the background of the probe.
-
-    Returns
-    -------
-    dict
-        ``value``: N + 1 lists of the quantiles `QUANTILES`, of I and I_R^1 ... I_R^N; ``residual``:
-        N of them; ``change``: N - 1; all in grey levels 0 to 1. ``images``: how many images they
-        come from.
-    """
-
-    def quantiles(values: np.ndarray) -> Sequence[Sequence[float]]:
-        steps = values.swapaxes(0, 1).reshape(values.shape[1], -1)  # (depths, pixels)
-        return np.quantile(steps / UNIT, QUANTILES, axis=1).T.tolist()
-
-    values = np.concatenate([normal.images[:, None], normal.reconstructions], axis=1)
-    return {
-        "value": quantiles(values.sum(axis=-1, dtype=int)),
-        "residual": quantiles(normal.residuals),
-        "change": quantiles(normal.changes),
-        "images": len(normal),
-    }
+def _quantiles(values: np.ndarray) -> np.ndarray:
+    """Quantiles over images and the pixels of each place: (B, K, H, W) to (5, K, H/4, W/4)."""
+    images, steps, height, width = values.shape
+    places = values.reshape(images, steps, height // PLACE, PLACE, width // PLACE, PLACE)
+    found = np.quantile(places, QUANTILES, axis=(0, 3, 5)) * (255 / UNIT)
+    return found.round().astype(np.uint8)

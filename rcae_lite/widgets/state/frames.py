@@ -17,6 +17,7 @@ from torch import Tensor
 
 from data_utils import ImageSet, KitError
 from rcae_lite.base import Detector
+from rcae_lite.evaluation.metrics import image_auroc
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.widgets.state.base import Tree
 
@@ -29,6 +30,7 @@ __all__ = [
     "lookup",
     "record",
     "scale_of",
+    "separations",
     "to_bytes",
 ]
 
@@ -169,6 +171,25 @@ def _record(detector: Detector, images: Tensor) -> Frames:
         detection.anomaly_map.numpy(),
         detection.score.numpy(),
     )
+
+
+def separations(frames: Frames) -> list[list[float] | None]:
+    """How well the residual of each depth tells an image's defective pixels from its other ones.
+
+    Returns
+    -------
+    list
+        For each image the pixel AUROC at n = 1 ... N, within this image alone; None where no
+        defect is known.
+    """
+    if frames.masks is None:
+        return [None] * len(frames)
+    return [
+        [image_auroc(mask.ravel(), residual.ravel()) for residual in residuals]
+        if mask.any() and not mask.all()
+        else None
+        for mask, residuals in zip(frames.masks, frames.residuals, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ export function zoomButtons(view) {
 }
 
 /** Hover shows a pixel, a click keeps it, dragging moves a zoomed picture, Ctrl and wheel zoom. */
-export function listenToPointer(panel, { hover, keep }) {
+export function listenToPointer(panel, { hover, keep = () => {} }) {
   const { stage, view } = panel;
   let start = null;
   stage.addEventListener("pointerdown", (event) => {
@@ -214,6 +214,27 @@ export function listenToPointer(panel, { hover, keep }) {
   stage.addEventListener("pointercancel", () => (start = null));
   stage.addEventListener("pointerleave", () => hover(null));
   listenToWheel(panel);
+}
+
+/** Arrow keys move the cross, Enter keeps its pixel, Delete drops the last one, plus and minus zoom. */
+export function listenToKeys(group, view, { hover, keep = () => {}, drop = () => {} }) {
+  group.addEventListener("keydown", (event) => {
+    if (event.target !== group) return;
+    const at = view.cursor ?? view.middle;
+    const next = step(event, at, view);
+    if (next) {
+      view.reveal(next);
+      hover(next);
+    }
+    else if (event.key === "Enter") keep(at);
+    else if (event.key === "Delete" || event.key === "Backspace") drop();
+    else if (event.key === "+" || event.key === "=") view.zoomBy(1, at.row, at.column);
+    else if (event.key === "-") view.zoomBy(-1, at.row, at.column);
+    else if (event.key === "Escape") hover(null);
+    else return;
+    event.preventDefault();
+  });
+  group.addEventListener("blur", () => hover(null));
 }
 
 /** Ctrl or Cmd and the wheel zoom around the pointer; a plain wheel scrolls the page. */

@@ -1,47 +1,75 @@
-// ModelComparison: the same images through several detectors, at one depth and one zoom.
+// ModelComparison: the same images through several detectors, like beside like, at one depth and one zoom.
 import { unpack } from "./arrays.js";
-import { colourBar, distance, frame, listenToPointer, lookup, outline, Panel, View, zoomButtons } from "./canvas.js";
-import { chart } from "./chart.js";
-import { chooser, element, root, short } from "./dom.js";
-import { player, TITLES } from "./explorer.js";
-import { DEFECTIVE, NORMAL } from "./threshold.js";
+import { colourBar, distance, frame, listenToKeys, listenToPointer, lookup, outline, Panel, View, zoomButtons } from "./canvas.js";
+import { chooser, element, root, symbol } from "./dom.js";
+import { player } from "./explorer.js";
+import { Glide } from "./fade.js";
+import { between, Frames, WAITING } from "./frames.js";
+import { Scores } from "./scores.js";
 
-const PANELS = ["reconstruction", "residual", "map"];
+/** What is compared, one section each. */
+const KINDS = {
+  reconstruction: { title: () => ["Reconstruction ", symbol("I", "R", "n")], note: "by each detector" },
+  residual: { title: () => ["Plain residual |I − ", symbol("I", "R", "n"), "|"], note: "one colour scale for all" },
+  map: { title: () => ["The system's own map"], note: "for each from 0 to twice its threshold", bordered: true },
+};
 
 /** Part `index` of a stack along its first axis. */
 function part(stack, index) {
   const size = stack.values.length / stack.shape[0];
-  return { shape: stack.shape.slice(1), values: stack.values.subarray(index * size, (index + 1) * size) };
+  return stack.values.subarray(index * size, (index + 1) * size);
 }
 
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
   const { height, width, detectors } = data;
-  const colours = data.colours.values;
   const place = root(el, "Model comparison");
   const view = new View(height, width);
-  const input = new Panel(view, TITLES.input(), "input", true);
+  const name = element("span");
+  const input = new Panel(view, [name], "input", true);
   const truth = element("span", { class: "rcae-hint" });
-  input.note.append(truth);
-  const rows = detectors.map((detector, index) => new Row(view, detector, index, colours));
-  const scores = element("div", { "data-part": "scores" });
+  const columns = detectors.map((detector, index) => new Column(view, detector, index, data.colours.values));
+  const scores = new Scores(model, data);
+  const waiting = element("output", { class: "rcae-hint" });
+  const pictures = element(
+    "div",
+    {
+      class: "rcae-systems", tabindex: 0, role: "group", style: `--columns: ${detectors.length}`,
+      "aria-label": "Pictures. Arrow keys move the cross, plus and minus zoom.",
+    },
+    element("section", { "aria-label": "input" }, element("h3", {}, "Input I", truth), input.element),
+    ...Object.entries(KINDS).map(([kind, { title, note }]) => section(kind, title(), note, columns)),
+  );
+  const frames = new Frames(model, data.images, () => draw());
+  const glide = new Glide(place, drawDepth);
+
+  function drawDepth(t) {
+    const { frames: stack } = data.images[model.get("image")];
+    if (stack) for (const column of columns) column.drawDepth(stack, t, model.get("depth"));
+  }
 
   function draw() {
     const image = model.get("image");
-    const pixels = frame(data.images, image);
-    input.show(pixels, `input of ${data.names[image]}`);
-    truth.textContent = data.labels === null ? "" : `ground truth: ${data.labels[image] ? "defective" : "normal"}`;
-    view.border = data.masks === null ? "" : outline(part(data.masks, image).values, height, width);
-    for (const row of rows) row.draw(pixels, image, Math.min(model.get("depth"), row.detector.depth));
-    view.draw();
-    scores.replaceChildren(distributions(data, image));
+    const stack = frames.of(image);
+    pictures.toggleAttribute("data-waiting", !stack);
+    pictures.setAttribute("aria-busy", String(!stack));
+    waiting.value = stack ? "" : WAITING;
+    name.textContent = data.names[image];
+    name.title = data.names[image];
+    truth.textContent = data.labels === null ? "" : `truth: ${data.labels[image] ? "defective" : "normal"}`;
+    view.border = data.masks === null ? "" : outline(part(data.masks, image), height, width);
+    if (stack) input.show(frame(stack, 0), `input of ${data.names[image]}`);
+    for (const column of columns) column.drawMap(image, data.names[image]);
+    glide.jump(model.get("depth"));
+    scores.draw();
   }
 
   const hover = (at) => {
     view.cursor = at;
     for (const panel of view.panels) panel.drawMarks();
   };
-  for (const panel of view.panels) listenToPointer(panel, { hover, keep: () => {} });
+  for (const panel of view.panels) listenToPointer(panel, { hover });
+  listenToKeys(pictures, view, { hover });
   place.append(
     element(
       "div",
@@ -49,68 +77,51 @@ export async function render({ model, el }) {
       chooser({ model, name: "image", label: "Image", options: data.names }),
       ...player(model, data.depth),
       zoomButtons(view),
+      waiting,
     ),
-    element("div", { class: "rcae-compared" }, input.element, element("div", {}, ...rows.map((row) => row.element))),
-    scores,
+    scores.element,
+    pictures,
   );
-  for (const name of ["image", "depth"]) model.on(`change:${name}`, draw);
+  model.on("change:image", draw);
+  model.on("change:depth", () => glide.to(model.get("depth")));
   draw();
   place.dataset.ready = "true";
 }
 
-/** One detector: its verdict and its three pictures. */
-class Row {
-  constructor(view, detector, index, colours) {
-    Object.assign(this, { detector, colours });
-    this.panels = Object.fromEntries(PANELS.map((name) => [name, new Panel(view, TITLES[name](), `${index}-${name}`, name === "map")]));
-    this.panels.residual.note.append(colourBar(colours, 0, detector.scale.difference / 765, "residual"));
-    this.panels.map.note.append(colourBar(colours, detector.scale.low, detector.scale.high, "raw map"));
-    this.verdict = element("output", { class: "rcae-hint" });
-    const pictures = Object.values(this.panels).map((panel) => panel.element);
-    this.element = element(
-      "section", { "aria-label": detector.name },
-      element("h3", {}, detector.name, " ", this.verdict),
-      element("div", { class: "rcae-panels" }, ...pictures),
-    );
-  }
-
-  draw(pixels, image, depth) {
-    const { detector, colours, panels } = this;
-    const rebuilt = frame(part(detector.reconstructions, image), depth - 1);
-    const where = `of ${detector.name} at depth ${depth}`;
-    panels.reconstruction.show(rebuilt, `reconstruction ${where}`);
-    panels.residual.show(lookup(distance(pixels, rebuilt), 0, detector.scale.difference, colours), `residual ${where}`);
-    panels.map.show(lookup(part(detector.maps, image).values, 0, 255, colours), `anomaly map of ${detector.name}`);
-    const score = detector.scores[image];
-    const verdict = score > 1 ? "defective" : "normal";
-    this.verdict.value = `depth ${depth} of ${detector.depth} · score ${short(score)} × threshold: ${verdict}`;
-  }
+/** The pictures of one kind, a detector beside the other. */
+function section(kind, title, note, columns) {
+  const heading = element("h3", {}, ...title, element("span", { class: "rcae-hint" }, note));
+  const panels = columns.map((column) => column.panels[kind].element);
+  return element("section", { class: "rcae-kind", "data-part": kind }, heading, element("div", { class: "rcae-beside" }, ...panels));
 }
 
-/** The scores of all images in units of each detector's own threshold, one line per detector. */
-function distributions(data, image) {
-  const { detectors, labels } = data;
-  const all = detectors.flatMap((detector) => [...detector.scores, ...detector.calibration]);
-  const high = Math.max(2, ...all);
-  const low = Math.min(0, ...all);
-  const dots = detectors.flatMap((detector, index) => {
-    const line = detectors.length - 1 - index;
-    const colour = (i) => (labels === null ? "var(--text)" : labels[i] ? DEFECTIVE : NORMAL);
-    return [
-      ...detector.calibration.map((x) => ({ x, y: line - 0.22, colour: "var(--quiet)" })),
-      ...detector.scores.map((x, i) => ({ x, y: line + 0.06, colour: colour(i) })),
-      { x: detector.scores[image], y: line + 0.06, colour: "var(--text)", big: true, hollow: true },
-    ];
-  });
-  const lines = detectors.map((_, index) => index);
-  const words = detectors.map((detector) => `${detector.name}: this image ${short(detector.scores[image])}, ${detector.scores.filter((score) => score > 1).length} of ${detector.scores.length} above the threshold`);
-  return chart({
-    title: "scores in units of each detector's own threshold; the ring is the image shown, grey dots are held-out normal images",
-    x: { low, high, label: "score / threshold" },
-    y: { low: -0.5, high: detectors.length - 0.5, ticks: lines, text: (line) => String(detectors.length - line) },
-    dots,
-    rules: [{ x: 1, colour: "var(--text)", dashed: true }],
-    alt: `scores in units of the threshold; ${words.join("; ")}`,
-    width: 560,
-  }).element;
+/** One detector: its picture in each section. */
+class Column {
+  constructor(view, detector, index, colours) {
+    const panels = Object.entries(KINDS).map(([kind, { bordered }]) => [kind, new Panel(view, [element("span", { title: detector.name }, detector.name)], `${index}-${kind}`, bordered)]);
+    Object.assign(this, { detector, colours, panels: Object.fromEntries(panels) });
+    const { reconstruction, residual, map } = this.panels;
+    const { difference, low, high } = detector.scale;
+    const hint = (text = "") => element("span", { class: "rcae-hint" }, text);
+    this.reached = [hint(), hint()];
+    reconstruction.note.append(this.reached[0]);
+    residual.note.append(colourBar(colours, 0, difference / 765, "residual"), this.reached[1]);
+    map.note.append(colourBar(colours, low, high, "raw map"), hint(detector.made_of));
+  }
+
+  /** What depends on the depth, at t on the way to `depth`; a detector stays at its own last one. */
+  drawDepth(stack, t, depth) {
+    const { detector, colours, panels } = this;
+    const here = Math.min(depth, detector.depth);
+    const rebuilt = between(stack, detector.start, Math.min(t, detector.depth));
+    const where = `of ${detector.name} at depth ${here}`;
+    panels.reconstruction.show(rebuilt, `reconstruction ${where}`);
+    panels.residual.show(lookup(distance(frame(stack, 0), rebuilt), 0, detector.scale.difference, colours), `residual ${where}`);
+    for (const place of this.reached) place.textContent = `n = ${here}${here < depth ? `, it has no n = ${depth}` : ""}`;
+  }
+
+  drawMap(image, name) {
+    const { detector, colours, panels } = this;
+    panels.map.show(lookup(part(detector.maps, image), 0, 255, colours), `anomaly map of ${name} by ${detector.name}: ${detector.made_of}`);
+  }
 }

@@ -1,10 +1,12 @@
 // RecursionExplorer: the frames of every depth, and a probe for pixels.
 import { unpack } from "./arrays.js";
 import {
-  colourBar, distance, frame, listenToPointer, lookup, mix, outline, Panel, step, View, zoomButtons,
+  colourBar, distance, frame, listenToKeys, listenToPointer, lookup, mix, outline, Panel, View, zoomButtons,
 } from "./canvas.js";
 import { button, change, chooser, element, root, short, slider, symbol } from "./dom.js";
-import { COLOURS, drawProbes, toggle } from "./probe.js";
+import { Glide } from "./fade.js";
+import { between, Frames, WAITING } from "./frames.js";
+import { COLOURS, drawProbes, toggle, whereIs } from "./probe.js";
 
 const MILLISECONDS_PER_STEP = 700;
 
@@ -31,6 +33,7 @@ export async function render({ model, el }) {
   panels.map.note.append(colourBar(colours, data.scale.low, data.scale.high, "raw map"));
 
   const verdict = element("output", { class: "rcae-verdict" });
+  const clearest = element("output", { class: "rcae-hint", "data-part": "clearest" });
   const reading = element("output", { class: "rcae-hint rcae-where", "aria-live": "polite" });
   const border = element("input", { type: "checkbox", checked: true, onchange: () => draw() });
   const masked = data.images.some((image) => image.mask);
@@ -43,37 +46,74 @@ export async function render({ model, el }) {
     },
     ...Object.values(panels).map((panel) => panel.element),
   );
+  const frames = new Frames(model, data.images, () => draw());
+  const glide = new Glide(place, drawDepth);
+  const present = () => data.images[model.get("image")];
 
-  function drawFrames() {
-    const picture = data.images[model.get("image")];
-    const depth = model.get("depth");
-    const image = frame(picture.frames, 0);
-    const rebuilt = frame(picture.frames, depth);
+  /** What does not depend on the depth. */
+  function drawImage(stack) {
+    const picture = present();
     const heat = lookup(picture.map.values, 0, 255, colours);
     const opacity = model.get("opacity");
     const where = `of ${picture.name}`;
-    panels.input.show(mix(image, heat, opacity), `input ${where}${opacity ? ", anomaly map laid over" : ""}`);
-    panels.reconstruction.show(rebuilt, `reconstruction at depth ${depth} ${where}`);
-    panels.enhanced?.show(frame(picture.frames, data.depth + depth), `enhanced reconstruction at depth ${depth} ${where}`);
-    const residual = lookup(distance(image, rebuilt), 0, data.scale.difference, colours);
-    panels.residual.show(residual, `residual at depth ${depth} ${where}`);
+    panels.input.show(mix(frame(stack, 0), heat, opacity), `input ${where}${opacity ? ", anomaly map laid over" : ""}`);
     panels.map.show(heat, `anomaly map ${where}`);
-    view.border = picture.mask && border.checked ? outline(picture.mask.values, data.height, data.width) : "";
-    verdict.value = verdictOn(picture.score, data.threshold);
+  }
+
+  /** The pictures at a depth, or between two. */
+  function drawDepth(t) {
+    const picture = present();
+    const stack = picture.frames;
+    if (!stack) return;
+    const where = `at depth ${model.get("depth")} of ${picture.name}`;
+    const rebuilt = between(stack, 0, t);
+    panels.reconstruction.show(rebuilt, `reconstruction ${where}`);
+    panels.enhanced?.show(between(stack, data.depth, t), `enhanced reconstruction ${where}`);
+    panels.residual.show(lookup(distance(frame(stack, 0), rebuilt), 0, data.scale.difference, colours), `residual ${where}`);
   }
 
   function drawPixels() {
     view.marks = model.get("probes").map(([row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
     for (const panel of view.panels) panel.drawMarks();
-    drawProbes({ model, data, place: probes, hover: view.cursor });
-    reading.value = view.cursor ? `row ${view.cursor.row}, column ${view.cursor.column}` : "";
+    reading.value = view.cursor ? whereIs(view.cursor, present().mask, data.width) : "";
+    if (present().frames) drawProbes({ model, data, place: probes, hover: view.cursor, left: group });
   }
 
-  const draw = () => {
-    drawFrames();
+  function drawWords() {
+    const { score, separation } = present();
+    verdict.value = verdictOn(score, data.threshold);
+    const known = separation && inWords(separation, best(data, model.get("image")), model.get("depth"));
+    clearest.value = known ?? (masked ? "No defect in this image." : "");
+  }
+
+  function draw() {
+    const picture = present();
+    const stack = frames.of(model.get("image"));
+    group.toggleAttribute("data-waiting", !stack);
+    group.setAttribute("aria-busy", String(!stack));
+    drawWords();
+    view.border = picture.mask && border.checked ? outline(picture.mask.values, data.height, data.width) : "";
+    if (stack) drawImage(stack);
+    else clearest.value = WAITING;
+    glide.jump(model.get("depth"));
     drawPixels();
-  };
-  for (const name of ["image", "depth", "opacity"]) model.on(`change:${name}`, draw);
+  }
+
+  let [left, shown] = [0, model.get("image")];
+  model.on("change:image", () => {
+    [left, shown] = [shown, model.get("image")];
+    draw();
+  });
+  model.on("change:depth", () => {
+    glide.to(model.get("depth"));
+    drawWords();
+    drawPixels();
+  });
+  const images = chooser({ model, name: "image", label: "Image", options: data.images.map((image) => image.name) });
+  images.addEventListener("change", () => {
+    if (model.get("depth") === best(data, left)) change(model, "depth", best(data, shown)); // as RecursionExplorer does
+  });
+  model.on("change:opacity", draw);
   model.on("change:probes", drawPixels);
 
   const keep = ({ row, column }) => toggle(model, data.max_probes, row, column);
@@ -88,7 +128,7 @@ export async function render({ model, el }) {
     element(
       "div",
       { class: "rcae-controls" },
-      chooser({ model, name: "image", label: "Image", options: data.images.map((image) => image.name) }),
+      images,
       verdict,
     ),
     element(
@@ -98,13 +138,26 @@ export async function render({ model, el }) {
       slider({ model, name: "opacity", label: "Map over input", low: 0, high: 1, step: 0.05, text: (v) => `${Math.round(100 * v)}%` }),
       masked ? element("label", { class: "rcae-check" }, border, "true defect") : null,
       zoomButtons(view),
-      reading,
     ),
+    element("div", { class: "rcae-controls" }, clearest, reading),
     group,
     probes,
   );
   draw();
   place.dataset.ready = "true";
+}
+
+/** The depth whose residual shows an image's defect best: the same as `ExplorerState.clearest`. */
+function best({ images, depth }, image) {
+  const { separation } = images[image];
+  return separation ? separation.indexOf(Math.max(...separation)) + 1 : depth;
+}
+
+/** How well the residual shows the defect at the clearest depth n, and here. */
+function inWords(separation, n, depth) {
+  const auroc = (at) => separation[at - 1].toFixed(3);
+  const here = n === depth ? "" : `; here, at n = ${depth}, ${auroc(depth)}`;
+  return `The residual shows this defect best at n = ${n} (pixel AUROC ${auroc(n)}${here}).`;
 }
 
 /** A score beside the threshold, in words. */
@@ -143,24 +196,4 @@ export function player(model, depth) {
     slider({ model, name: "depth", label: "Depth n", low: 1, high: depth, text: (n) => `${n} of ${depth}` }),
     element("label", { class: "rcae-check" }, loop, "loop"),
   ];
-}
-
-/** Arrow keys move the cross, Enter keeps its pixel, Delete drops the last one. */
-function listenToKeys(group, view, { hover, keep, drop }) {
-  group.addEventListener("keydown", (event) => {
-    const at = view.cursor ?? view.middle;
-    const next = step(event, at, view);
-    if (next) {
-      view.reveal(next);
-      hover(next);
-    }
-    else if (event.key === "Enter") keep(at);
-    else if (event.key === "Delete" || event.key === "Backspace") drop();
-    else if (event.key === "+" || event.key === "=") view.zoomBy(1, at.row, at.column);
-    else if (event.key === "-") view.zoomBy(-1, at.row, at.column);
-    else if (event.key === "Escape") hover(null);
-    else return;
-    event.preventDefault();
-  });
-  group.addEventListener("blur", () => hover(null));
 }

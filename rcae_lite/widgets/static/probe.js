@@ -23,12 +23,24 @@ export function follow(stack, depth, row, column) {
   };
 }
 
-function bandsOf(quantiles) {
-  const column = (index) => quantiles.map((step) => step[index]);
+/** Where normal pixels at the same place lie: the same numbers as `ExplorerState.band`. */
+function bandsOf(data, name, { row, column }) {
+  const { shape, values } = data.bands[name];
+  const [, steps, high, wide] = shape;
+  const { side } = data.normal;
+  const at = Math.floor(row / side) * wide + Math.floor(column / side);
+  const quantile = (q) => Array.from({ length: steps }, (_, k) => values[(q * steps + k) * high * wide + at] / 255);
   return [
-    { low: column(0), high: column(4), strength: 0.18 },
-    { low: column(1), high: column(3), strength: 0.3 },
+    { low: quantile(0), high: quantile(4), strength: 0.18 },
+    { low: quantile(1), high: quantile(3), strength: 0.3 },
   ];
+}
+
+/** A pixel in words; `mask` may be null, and without a defect nothing is in or outside of it. */
+export function whereIs({ row, column }, mask, width) {
+  const known = mask?.values.some((value) => value > 0);
+  const where = mask?.values[row * width + column] ? ", in the defect" : ", outside the defect";
+  return `row ${row}, column ${column}${known ? where : ""}`;
 }
 
 /** Add a pixel with the first free colour, or drop it if it is there already. */
@@ -42,50 +54,68 @@ export function toggle(model, limit, row, column) {
   } else change(model, "probes", others);
 }
 
-/** Draw the plots and the list of probes into `place`. */
-export function drawProbes({ model, data, place, hover }) {
+/** Draw the plots and the list of probes into `place`; `left` gets the focus of the last one. */
+export function drawProbes({ model, data, place, hover, left }) {
   const depth = data.depth;
-  const stack = data.images[model.get("image")].frames;
+  const { frames: stack } = data.images[model.get("image")];
   const pixels = model.get("probes").map(([row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
   if (hover) pixels.push({ ...hover, colour: HOVER, dashed: true });
+  const current = pixels[pixels.length - 1]; // whose place the band is of
+  const bands = (name) => (data.bands && current ? bandsOf(data, name, current) : []);
   const paths = pixels.map((pixel) => ({ ...pixel, ...follow(stack, depth, pixel.row, pixel.column) }));
-  const lines = (name) => paths.map((path) => ({ values: path[name], colour: path.colour, dashed: path.dashed }));
+  const lines = (name) => paths.map((path) => ({ values: path[name], colour: path.colour, dashed: path.dashed, name: `row ${path.row}, column ${path.column}` }));
   const now = model.get("depth") - 1;
   const words = (name) => paths.map((path) => `row ${path.row} column ${path.column}: ${path[name].map(short).join(", ")}`).join("; ");
   const steps = Array.from({ length: depth }, (_, i) => i + 1);
   const plots = [
     plot({
       title: ["grey value: image I, then depth 1 to N"], labels: ["I", ...steps], lines: lines("value"), present: now + 1,
-      bands: data.normal ? bandsOf(data.normal.value) : [],
+      bands: bands("value"),
       alt: `grey value over the depth; ${words("value") || "no pixel chosen"}`,
     }),
     plot({
       title: ["residual |I − ", symbol("I", "R", "n"), "|"], labels: steps, lines: lines("residual"), present: now,
-      bands: data.normal ? bandsOf(data.normal.residual) : [],
+      bands: bands("residual"),
       alt: `residual over the depth; ${words("residual") || "no pixel chosen"}`,
     }),
   ];
   if (depth > 1) {
     plots.push(plot({
       title: ["change from step to step"], labels: steps.slice(1).map((n) => `${n - 1}→${n}`), lines: lines("change"),
-      bands: data.normal ? bandsOf(data.normal.change) : [], present: now > 0 ? now - 1 : null,
+      bands: bands("change"), present: now > 0 ? now - 1 : null,
       alt: `change from step to step; ${words("change") || "no pixel chosen"}`,
     }));
   }
-  const chips = model.get("probes").map(([row, column, colour]) =>
+  const shown = JSON.stringify([model.get("image"), model.get("probes")]);
+  if (place.dataset.shown !== shown) { // else a chip keeps the focus
+    place.dataset.shown = shown;
+    place.replaceChildren(chipsOf({ model, data, place, left }), element("div", { class: "rcae-plots" }));
+  }
+  place.lastChild.replaceChildren(...plots);
+}
+
+/** A button for every probe, which drops it, and what the bands mean. */
+function chipsOf({ model, data, place, left }) {
+  const { mask } = data.images[model.get("image")];
+  const chips = model.get("probes").map(([row, column, colour], index) =>
     button(
-      element("span", {}, element("i", { style: `background: ${COLOURS[colour]}` }), `row ${row}, column ${column} ✕`),
-      `drop the probe at row ${row}, column ${column}`,
-      () => toggle(model, data.max_probes, row, column),
+      element("span", {}, element("i", { style: `background: ${COLOURS[colour]}` }), `${whereIs({ row, column }, mask, data.width)} ✕`),
+      `drop the probe at ${whereIs({ row, column }, mask, data.width)}`,
+      () => {
+        toggle(model, data.max_probes, row, column);
+        const others = place.querySelectorAll(".rcae-chip");
+        (others[Math.min(index, others.length - 1)] ?? left).focus();
+      },
       { class: "rcae-chip" },
     ),
   );
-  const legend = data.normal
-    ? `Shaded: pixels of ${data.normal.images} normal images, the middle 50% and 98%.`
-    : "Give normal images to see where normal pixels lie.";
   const hint = chips.length ? [] : ["Click a pixel to follow it through the depths. "];
-  place.replaceChildren(
-    element("div", { class: "rcae-chips" }, ...chips, element("span", { class: "rcae-hint" }, ...hint, legend)),
-    element("div", { class: "rcae-plots" }, ...plots),
-  );
+  return element("div", { class: "rcae-chips" }, ...chips, element("span", { class: "rcae-hint" }, ...hint, legend(data.normal)));
+}
+
+/** What the shaded bands are. */
+function legend(normal) {
+  if (!normal) return "Give normal images to see where normal pixels lie.";
+  const place = `the same place, ${normal.side} × ${normal.side} pixels, in ${normal.images} normal images`;
+  return `Shaded, for the last pixel: ${place}, the middle 50% and 98%. Of use where parts lie still.`;
 }

@@ -10,7 +10,7 @@ pytest.importorskip("anywidget", reason="needs the extra lab")
 from rcae_lite.widgets import ModelComparison, ThresholdExplorer, TrainingMonitor  # noqa: E402
 from tests.rcae_lite.conftest import tiny_config  # noqa: E402
 from tests.rcae_lite.evaluation.test_results import make_evaluation  # noqa: E402
-from tests.rcae_lite.widgets.test_views import receive, sent  # noqa: E402
+from tests.rcae_lite.widgets.test_views import pixels, receive, sent  # noqa: E402
 
 __all__ = ["sent"]  # a fixture
 
@@ -38,11 +38,13 @@ def test_a_comparison_sends_every_image_once(tiny_detector, tiny_category, sent)
     widget = ModelComparison({"a": tiny_detector, "b": tiny_detector}, tiny_category.test)
     (opened,) = [m for m in sent if m["type"] == "comm_open" and m["buffers"]]
     paths = [tuple(path) for path in opened["data"]["buffer_paths"]]
-    images = opened["buffers"][paths.index(("data", "images", "bytes"))]
     frames = widget.state.compared[0].frames
-    np.testing.assert_array_equal(np.frombuffer(images, np.uint8), frames.images.ravel())
-    rebuilt = opened["buffers"][paths.index(("data", "detectors", 1, "reconstructions", "bytes"))]
-    np.testing.assert_array_equal(np.frombuffer(rebuilt, np.uint8), frames.reconstructions.ravel())
+    for index, image in enumerate(frames.images):
+        webp = opened["buffers"][paths.index(("data", "images", index, "frames", "webp", 0))]
+        stack = pixels(webp, 7, 32, 32, 3)
+        np.testing.assert_array_equal(stack[0], image)
+        np.testing.assert_array_equal(stack[1:4], frames.reconstructions[index])
+        np.testing.assert_array_equal(stack[4:], frames.reconstructions[index])
     update(widget, image=3, depth=2)
     assert widget.state.values == {"image": 3, "depth": 2}
 

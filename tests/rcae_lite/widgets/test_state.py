@@ -1,6 +1,10 @@
 """What the widgets know, without a browser and without ipywidgets."""
 
+<<<<<<< HEAD
 import json
+=======
+import dataclasses
+>>>>>>> 4b0cd8a (Explorer: opens where the residual shows the defect best, morphs, bands of the same place; comparison: like beside like, dots that choose; a notebook keeps 1.3 MB of frames, others are sent when asked for)
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +18,7 @@ from data_utils import KitError, open_category
 from rcae_lite.cli import main
 from rcae_lite.commands.run import evaluate_run
 from rcae_lite.widgets.state.base import Control
-from rcae_lite.widgets.state.explorer import MAX_PROBES, QUANTILES, ExplorerState
+from rcae_lite.widgets.state.explorer import MAX_PROBES, PLACE, QUANTILES, ExplorerState
 from rcae_lite.widgets.state.frames import COLOURS, lookup, record, to_bytes
 from rcae_lite.widgets.state.painter import TOOLS, PainterState
 
@@ -115,14 +119,49 @@ def test_a_probe_reads_what_the_panels_show(explorer):
     np.testing.assert_allclose(path["change"], change.mean(axis=1) / 255)
 
 
-def test_the_background_of_the_probe_is_the_distribution_of_normal_pixels(explorer):
-    bands = explorer.data()["normal"]
-    assert np.shape(bands["residual"]) == (3, len(QUANTILES))
-    assert np.shape(bands["value"]) == (4, len(QUANTILES))
-    assert np.shape(bands["change"]) == (2, len(QUANTILES))
-    inside = explorer.frames.residuals[:, 2] / 765
-    share = [(inside <= edge).mean() for edge in bands["residual"][2]]
-    np.testing.assert_allclose(share, QUANTILES, atol=0.02)
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (13, 22), (31, 31)])
+def test_the_background_of_the_probe_is_the_same_place_in_normal_images(explorer, row, column):
+    band = explorer.band(row, column)
+    top, left = row // PLACE * PLACE, column // PLACE * PLACE
+    here = (..., slice(top, top + PLACE), slice(left, left + PLACE))
+    frames = explorer.normal
+    grey = np.concatenate([frames.images[:, None], frames.reconstructions], axis=1).mean(-1) / 255
+    for name, values in (
+        ("value", grey),
+        ("residual", frames.residuals / 765),
+        ("change", frames.changes / 765),
+    ):
+        expected = np.quantile(values[here], QUANTILES, axis=(0, 2, 3))
+        np.testing.assert_allclose(band[name], expected, atol=0.51 / 255)
+
+
+def test_without_normal_images_there_is_no_band(frames):
+    state = ExplorerState(frames)
+    assert state.data()["bands"] is None
+    with pytest.raises(KitError, match="no normal images"):
+        state.band(0, 0)
+
+
+def with_residuals(frames, mask, *inside):
+    """One white image whose reconstruction at each depth is darker by so much inside the mask."""
+    image = np.full((1, 32, 32, 3), 200, np.uint8)
+    rebuilt = np.stack([image - 10 * ~mask[..., None] - d * mask[..., None] for d in inside], 1)
+    return dataclasses.replace(
+        frames, names=["one"], images=image, reconstructions=rebuilt.astype(np.uint8),
+        enhanced=None, maps=frames.maps[:1], scores=frames.scores[:1], masks=mask[None],
+    )  # fmt: skip
+
+
+def test_it_opens_where_the_residual_shows_the_defect_best(frames):
+    mask = np.zeros((32, 32), bool)
+    mask[3:9, 3:9] = True
+    state = ExplorerState(with_residuals(frames, mask, 0, 30, 30, 10))
+    assert state.separations == [[0.0, 1.0, 1.0, 0.5]]
+    assert state.values["depth"] == state.clearest(0) == 2  # the shallowest of equal ones
+    without = ExplorerState(with_residuals(frames, mask & False, 0, 30, 30, 10))
+    assert without.separations == [None] and without.values["depth"] == 4
+    unknown = ExplorerState(dataclasses.replace(frames, masks=None))
+    assert unknown.clearest(3) == unknown.values["depth"] == 3
 
 
 def test_one_scale_for_all_images(explorer):

@@ -1,5 +1,6 @@
 """The messages of the views, on a channel that only remembers them."""
 
+import io
 import json
 import time
 
@@ -7,6 +8,8 @@ import comm
 import numpy as np
 import pytest
 from comm.base_comm import BaseComm
+from ipywidgets import Widget
+from PIL import Image
 
 from data_utils import KitError
 
@@ -42,19 +45,67 @@ def painter(tiny_detector, tiny_category, sent, tmp_path):
     return DefectPainter(tiny_detector, tiny_category.test[-1].image, folder=tmp_path / "part")
 
 
+def pixels(webp: bytes, *shape: int) -> np.ndarray:
+    """What is in a lossless picture."""
+    assert bytes(webp[12:16]) == b"VP8L", "with loss"
+    return np.array(Image.open(io.BytesIO(webp)).convert("RGB")).reshape(shape)
+
+
 def test_all_frames_travel_once_as_binary_buffers(explorer, sent):
     (opened,) = [m for m in sent if m["type"] == "comm_open" and m["buffers"]]
     paths = [tuple(path) for path in opened["data"]["buffer_paths"]]
     assert len(paths) == len(set(paths)) == len(opened["buffers"])
     for index in range(8):
-        buffer = opened["buffers"][paths.index(("data", "images", index, "frames", "bytes"))]
-        frames = np.frombuffer(buffer, np.uint8).reshape(7, 32, 32, 3)
+        buffer = opened["buffers"][paths.index(("data", "images", index, "frames", "webp", 0))]
+        frames = pixels(buffer, 7, 32, 32, 3)
         state = explorer.state.frames
         np.testing.assert_array_equal(frames[0], state.images[index])
         np.testing.assert_array_equal(frames[1:4], state.reconstructions[index])
         np.testing.assert_array_equal(frames[4:], state.enhanced[index])
     del opened["data"]["state"]["_esm"], opened["data"]["state"]["_css"]
     assert len(json.dumps(opened["data"])) < 20_000, "pictures in JSON"
+
+
+def saved(widget) -> dict:
+    """What a notebook keeps of a widget."""
+    return Widget.get_manager_state(widgets=[widget])["state"][widget.model_id]
+
+
+@pytest.mark.parametrize("limit", [0, 12_000])
+def test_frames_beyond_the_limit_are_sent_when_asked_for(
+    limit, tiny_detector, tiny_category, sent, monkeypatch
+):
+    monkeypatch.setattr(RecursionExplorer, "SAVED", limit)
+    explorer = RecursionExplorer(tiny_detector, tiny_category.test)
+    kept = [image["frames"] for image in explorer.data["images"]]
+    sizes = [sum(map(len, frames["webp"])) for frames in kept if frames]
+    assert 1 <= len(sizes) < 8 and (len(sizes) == 1 or sum(sizes) <= limit)
+    assert all(frames is None for frames in kept[len(sizes) :]), "the first ones are kept"
+    del sent[:]
+    receive(explorer, {"method": "custom", "content": {"type": "frames", "image": 7}})
+    (answer,) = sent
+    content = answer["data"]["content"]
+    assert (content["image"], content["frames"]["shape"]) == (7, [7, 32, 32, 3])
+    frames = pixels(answer["buffers"][0], 7, 32, 32, 3)
+    np.testing.assert_array_equal(frames, explorer.state.stack(7))
+
+
+def test_a_notebook_keeps_at_most_two_megabytes(tiny_detector, tiny_category, sent):
+    state = saved(RecursionExplorer(tiny_detector, tiny_category.test))
+    assert len(json.dumps(state)) < 2_000_000
+    limit = 4 / 3 * RecursionExplorer.SAVED + len(json.dumps(state["state"]))
+    assert limit < 2_000_000, "no room for maps and masks"
+
+
+def test_another_image_moves_the_depth_unless_the_slider_was_moved(explorer):
+    best = [explorer.state.clearest(image) for image in range(8)]
+    assert explorer.depth == best[0]
+    for image in (1, 5, 2):
+        explorer.image = image
+        assert explorer.depth == best[image]
+    explorer.depth = moved = best[2] % 3 + 1
+    explorer.image = 3
+    assert explorer.depth == moved
 
 
 def test_moving_a_slider_in_the_browser_sends_no_frame_back(explorer, sent):
