@@ -1,10 +1,7 @@
 """What the widgets know, without a browser and without ipywidgets."""
 
-<<<<<<< HEAD
-import json
-=======
 import dataclasses
->>>>>>> 4b0cd8a (Explorer: opens where the residual shows the defect best, morphs, bands of the same place; comparison: like beside like, dots that choose; a notebook keeps 1.3 MB of frames, others are sent when asked for)
+import json
 import subprocess
 import sys
 from pathlib import Path
