@@ -302,7 +302,7 @@ predict.reveal("order", "yes" if last < every else "no")
 #
 # Ours: one category, a small training, several seeds. Where PatchCore, EfficientAD, DRAEM and the
 # diffusion models stand beside it, and what we measured of them, is on [a page of its
-# own](../docs/related.md).
+# own](https://github.com/rcae-lite/rcae-lite/blob/main/docs/related.md).
 
 # %%
 for row in table.rows:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import seaborn as sns
@@ -90,7 +91,9 @@ def residuals_by_depth(residuals: Array, masks: Array, ax: Axes | None = None) -
             whis=(5, 95),
             showfliers=False,
             patch_artist=True,
-            medianprops={"color": "black"},
+            medianprops={"color": INK},
+            whiskerprops={"color": INK},
+            capprops={"color": INK},
         )
         for box in boxes["boxes"]:
             box.set(facecolor=colour, alpha=0.7)
@@ -246,6 +249,18 @@ def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
     return figure
 
 
+def _networks(
+    found: Mapping[str, Restoration],
+) -> Iterator[tuple[tuple[float, float, float], str, Restoration]]:
+    """Give what the course meets again and again one colour in all figures, and others the rest."""
+    blue, orange, green, *others, grey, yellow, cyan = sns.color_palette("colorblind")
+    own = {"rcae": blue, "rcae_dpn": orange, "single_pass": green, "resizing": grey}
+    rest = itertools.cycle([*others, yellow, cyan])
+    for name, one in found.items():
+        colour = own.get(name.removeprefix("plain ")) or next(rest)
+        yield colour, DETECTOR_NAMES.get(name, name), one
+
+
 def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axes:
     """Show the plane of the probe: copied share against the error on structured pixels.
 
@@ -260,8 +275,7 @@ def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axe
         Where to draw; a new figure by default.
     """
     ax = new_axes(ax)
-    for colour, (name, one) in zip(sns.color_palette("colorblind"), found.items(), strict=False):
-        label = DETECTOR_NAMES.get(name, name)
+    for colour, label, one in _networks(found):
         ax.plot(one.error_structured, one.copied_share, ".-", color=colour, label=label)
         for depth, place in enumerate(zip(one.error_structured, one.copied_share, strict=True), 1):
             ax.annotate(str(depth), place, (3, 3), textcoords="offset points", fontsize=7)
@@ -283,15 +297,14 @@ def copied_by_size(found: Mapping[str, Restoration]) -> Figure:
     found : mapping of str to Restoration
         As in `restoration`. What has a single depth is a dashed line: there is no second round.
     """
-    sizes, colours = list(next(iter(found.values())).by_size), sns.color_palette("colorblind")
+    sizes = list(next(iter(found.values())).by_size)
     depths = range(1, 1 + max(len(one.copied_share) for one in found.values()))
     figure, axes = subplots(
         1, len(sizes), sharey=True, squeeze=False, figsize=(1.2 + 2.2 * len(sizes), 3.2)
     )
     for ax, size in zip(axes[0], sizes, strict=True):
-        for colour, (name, one) in zip(colours, found.items(), strict=False):
+        for colour, label, one in _networks(found):
             shares = one.by_size[size]["copied_share"]
-            label = DETECTOR_NAMES.get(name, name)
             if len(shares) == 1:
                 ax.axhline(shares[0], color=colour, linestyle="--", label=label)
             else:

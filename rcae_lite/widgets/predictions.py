@@ -129,7 +129,7 @@ class Predictions:
         """
         found = self._of(question)
         unit = self._units.get(question)
-        text = str(answer) if unit is None else f"{answer:.3g} {unit}"
+        text = " or ".join(map(str, (answer, *also))) if unit is None else f"{answer:.3g} {unit}"
         if not found.made:
             print(f"You made no prediction. It is {text}.")
             return
@@ -156,7 +156,7 @@ class Predictions:
             print(
                 f"{where}: {sum(bool(p.true) for p in choices)} of {len(choices)} choices right, "
                 f"{sum(bool(p.true) for p in intervals)} of {len(intervals)} intervals hold the "
-                f"number (well calibrated: {SURE:.0%} of many)"
+                f"number (aim for {SURE:.0%})"
             )
 
     def _of(self, question: str) -> Prediction:
