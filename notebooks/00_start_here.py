@@ -143,9 +143,8 @@ plotting.trajectory_strip(
 # %%
 probed = detector.restoration(train)  # RcAE, and RcAE with DPN
 for name, found in probed.items():
-    print(
-        f"{'RcAE' if name == 'rcae' else 'RcAE + DPN'}, by depth 1 to {detector.config.rcae.depth}"
-    )
+    network = "RcAE" if name == "rcae" else "RcAE + DPN"
+    print(f"{network}, by depth 1 to {detector.config.rcae.depth}")
     print("  share of the defect:    ", " ".join(f"{100 * c:4.0f}%" for c in found.copied_share))
     print("  error in grey levels:   ", " ".join(f"{e:5.1f}" for e in found.error))
 forgotten = [found.copied_share[-1] < found.copied_share[0] for found in probed.values()]
