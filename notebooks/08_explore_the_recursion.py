@@ -62,7 +62,8 @@ print(
 # %% [markdown]
 # ## 1. Scrub through the depths
 #
-# All frames are in your browser once the widget is there: the slider never waits for Python.
+# The explorer opens at the depth whose residual shows the defect best. From one depth to the next
+# the pictures fade, so your eye can follow what goes.
 #
 # **Predict:** which goes first on the way down, the defect or the fine texture?
 #
@@ -113,7 +114,7 @@ if masked:
 #
 # **Task 2.** Click a pixel in the defect and one on a sharp edge of the part (arrow keys and Enter
 # do the same). Both have a residual. What tells them apart: its size, its course over the depth, or
-# the shaded band of normal pixels?
+# the shaded band, which is the same place in normal images?
 
 # %%
 with_mask = [index for index, mask in enumerate(frames.masks) if mask.any()]
@@ -131,7 +132,9 @@ for what, path in explorer.state.probe(row, column).items():
 # **Task 3.** Paint *a defect that RcAE misses* (the verdict stays "normal"), as large and as
 # visible as you can, and say why it is missed. Three ideas to try: a colour that occurs in normal
 # parts; a clone of normal texture in a place where it does not belong; a change so soft that every
-# depth rebuilds it.
+# depth rebuilds it. The widget keeps your record: the largest defect that went unnoticed. *Save as
+# test set* writes image and mask to `runs/painted`, a category that
+# `rcae evaluate RUN --data runs/painted` reads.
 
 # %%
 # A normal image that was not trained on: on the others, what is painted is easier to find.
@@ -204,8 +207,10 @@ comparison
 # **Predict:** the threshold from held-out normal images bounds the false-alarm rate. By how much
 # may the rate on this test set differ from that bound?
 #
-# **Task 5.** A missed defect costs 50 euros, a false alarm 2 euros. Drag the line to the cheapest
-# threshold; then say why the figure you would now report is too good.
+# **Task 5.** A missed defect costs 50 euros, a false alarm 2 euros, and one image in a hundred shows
+# a defect. Enter that, and drag the line or the point on the ROC to the cheapest threshold; *Cheapest*
+# does it for you. Then say why the cost you would now report is too low. Click an image that is
+# called wrongly: would you have seen it?
 
 # %%
 predict.number("apart", "points", 0, 30)
@@ -239,8 +244,9 @@ if false_alarms:
 # ## 6. Watch a training
 #
 # **Task 6.** Press *Start*, then *Stop* in the middle of a stage, then *Resume*. The losses go on
-# as if nothing had happened: every random number depends on the seed and the step alone. Afterwards
-# drag the slider back to the first moments: what does the network learn first?
+# as if nothing had happened: every random number depends on the seed and the step alone. Beside the
+# loss you see what it is meant to buy: how much of a painted defect is left, and the error outside of
+# it. Afterwards drag the slider back to the first moments: what does the network learn first?
 
 # %%
 few = {"steps": STEPS}
