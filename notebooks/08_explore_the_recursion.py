@@ -326,10 +326,8 @@ quiz("08")
 # `08.rates` (easy; what a threshold does), `08.cost` (medium; the cheapest threshold for two costs)
 # and an open question about what that threshold may promise. Then, here:
 #
-# 1. Save three painted defects with the button *Save*: the images lie in `runs/painted/test`, their
-#    masks in `runs/painted/ground_truth`, each in a folder `painted`, as MVTec AD has it. Write the
-#    category, `rcae synthesize runs/parts --category washer`, and copy the one `painted` into
-#    `runs/parts/washer/test`, the other into `runs/parts/washer/ground_truth`. Then evaluate the
-#    same detector, `detector.evaluate(open_category("runs/parts", "washer", size=128).test)`, and
-#    compare with section 5. Which metric moves most, and why that one?
+# 1. Save five painted defects with the button *Save as test set*: image and mask lie in
+#    `runs/painted`, a category as MVTec AD has it, with the unpainted image as the only normal one.
+#    Evaluate the same detector on it, `detector.evaluate(open_category("runs/painted", size=128).test)`,
+#    and compare with section 5. Which metric moves most, and why that one?
 # 2. Which of the six tasks could a program answer for all images, and which needs your eye?

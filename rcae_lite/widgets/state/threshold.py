@@ -126,9 +126,8 @@ class ThresholdState(State):
 
         It has seen the test set: on new images it will cost more than here.
         """
-        if self.cost() is None:
-            return None
-        return float(min(self.steps, key=self.cost))
+        costs = [cost for step in self.steps if (cost := self.cost(step)) is not None]
+        return float(self.steps[np.argmin(costs)]) if costs else None
 
     def pro_point(self) -> tuple[float, float] | None:
         """False-positive rate of pixels and per-region overlap at the threshold.
