@@ -170,7 +170,7 @@ def test_a_price_that_is_none_changes_nothing(tab, threshold):
 
 
 def test_an_image_opens_large_steps_and_gives_the_focus_back(tab, threshold):
-    tab.set("threshold", repr(threshold.low))  # four false alarms
+    tab.set("threshold", float(threshold.low))  # four false alarms
     thumbnails = tab.page.locator(".rcae-gallery button")
     thumbnails.nth(1).focus()
     tab.page.keyboard.press("Enter")
@@ -187,7 +187,7 @@ def test_an_image_opens_large_steps_and_gives_the_focus_back(tab, threshold):
         assert canvas.bounding_box()["width"] > 250
         tab.page.keyboard.press("ArrowRight" if place == 1 else "ArrowLeft")
     tab.page.keyboard.press("Escape")
-    assert dialog.count() == 0
+    dialog.wait_for(state="hidden")
     assert thumbnails.nth(1).evaluate("node => node === document.activeElement")
 
 
@@ -206,6 +206,7 @@ def test_a_mark_says_what_it_is_and_opens_the_image(tab, threshold):
         assert dialog.get_attribute("aria-label") == name
         assert f"defective, {kind}; score {score}" in dialog.inner_text()
         tab.page.keyboard.press("Escape")
+        dialog.wait_for(state="hidden")
     assert words(tab, "strip") == before, "a click moves no threshold"
     svg.focus()
     tab.page.keyboard.press("Enter")

@@ -34,9 +34,11 @@ PLAY = """async ({ text, data, progress, messages }) => {
 @pytest.fixture(scope="module")
 def watched(tiny_category, tmp_path_factory) -> MonitorState:
     detector = RcAEDetector(tiny_config(), 0, "cpu")
-    state = MonitorState(detector, tiny_category.train, tmp_path_factory.mktemp("checkpoint"))
+    folder = tmp_path_factory.mktemp("monitor") / "checkpoint"
+    state = MonitorState(detector, tiny_category.train, folder)
     state.start()
     state.join()
+    assert (state.status, state.message) == ("finished", "")
     return state
 
 

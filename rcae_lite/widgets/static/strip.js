@@ -138,7 +138,7 @@ function layout(rows, threshold, { bend, back, ...ends }, width) {
   });
   const numbers = apart(ends.low, ends.high, px).map((value) => shape("text", { x: px(value), y: floor + 12, "text-anchor": "middle" }, short(value)));
   const mark = shape("line", { class: "rcae-rule", stroke: "var(--quiet)", "stroke-dasharray": "3 3", x1: px(threshold), x2: px(threshold), y1: 6, y2: floor });
-  const label = shape("text", { x: width / 2, y: floor + 27, "text-anchor": "middle" }, "score (raw); dashed: the threshold from normals");
+  const label = shape("text", { x: width / 2, y: floor + 27, "text-anchor": "middle" }, "score, axis compressed; dashed: from normals");
   return { px, score, radius, floor, height: floor + 32, marks, drawn: [mark, ...drawn, ...numbers, label] };
 }
 

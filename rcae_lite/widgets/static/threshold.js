@@ -9,8 +9,6 @@ import { bent, clamp, ticks } from "./scale.js";
 import { DEFECTIVE, listen, NORMAL, strip } from "./strip.js";
 import { gallery, Viewer } from "./viewer.js";
 
-export { DEFECTIVE, NORMAL };
-
 /**
  * @typedef {import("./outcome.js").Count} Count
  * @typedef {import("./outcome.js").Prices} Prices
@@ -120,9 +118,9 @@ class Explorer {
   key(event, direction, tell) {
     const { data, outcomes, model } = this;
     const steps = stepsOf(event);
-    if (event.key === "Enter") this.open((this.sorted.find(({ score }) => score > model.get("threshold")) ?? this.sorted[this.sorted.length - 1]).index);
-    if (!steps) return;
-    event.preventDefault();
+    if (!steps && event.key !== "Enter") return;
+    event.preventDefault(); // else Enter goes on to press a button of what it has opened
+    if (!steps) return this.open((this.sorted.find(({ score }) => score > model.get("threshold")) ?? this.sorted[this.sorted.length - 1]).index);
     const here = indexOf(outcomes, count(data.images, model.get("threshold")));
     this.move(data.steps[Math.min(outcomes.length - 1, Math.max(0, here + direction * steps))]);
     tell();
@@ -256,7 +254,7 @@ function proCurve(data) {
 
 /** @param {any} data @param {import("./scale.js").Scale} scale */
 function costCurve(data, scale) {
-  const x = { ...scale, label: "threshold" };
+  const x = { ...scale, label: "threshold, axis compressed" };
   const drawn = chart({ title: "Expected cost of an image", x, y: { low: 0, high: 1 }, width: WIDTH, alt: "expected cost" });
   /** @param {Count[][]} outcomes @param {Prices} values @param {number} threshold @param {number | null} price */
   const show = (outcomes, values, threshold, price) => {
