@@ -161,7 +161,7 @@ function inWords(separation, n, depth) {
 }
 
 /** A score beside the threshold, in words. */
-export function verdictOn(score, threshold) {
+function verdictOn(score, threshold) {
   if (threshold === null) return `score ${short(score)} (no threshold)`;
   const defective = score > threshold;
   return `score ${short(score)} ${defective ? ">" : "≤"} threshold ${short(threshold)}: ${defective ? "defective" : "normal"}`;
