@@ -207,10 +207,10 @@ comparison
 # **Predict:** the threshold from held-out normal images bounds the false-alarm rate. By how much
 # may the rate on this test set differ from that bound?
 #
-# **Task 5.** A missed defect costs 50 euros, a false alarm 2 euros, and one image in a hundred shows
-# a defect. Enter that, and drag the line or the point on the ROC to the cheapest threshold; *Cheapest*
-# does it for you. Then say why the cost you would now report is too low. Click an image that is
-# called wrongly: would you have seen it?
+# **Task 5.** A missed defect costs 50 euros, a false alarm 2 euros, and one image in a hundred has
+# a defect. Enter that, and drag the line or the point on the ROC to the cheapest threshold;
+# *Cheapest* does it for you. Then say why the cost you would now report is too low. Click an image
+# that is called wrongly: would you have seen it?
 
 # %%
 predict.number("apart", "points", 0, 30)
@@ -245,8 +245,8 @@ if false_alarms:
 #
 # **Task 6.** Press *Start*, then *Stop* in the middle of a stage, then *Resume*. The losses go on
 # as if nothing had happened: every random number depends on the seed and the step alone. Beside the
-# loss you see what it is meant to buy: how much of a painted defect is left, and the error outside of
-# it. Afterwards drag the slider back to the first moments: what does the network learn first?
+# loss you see what it is meant to buy: how much of a painted defect is left, and the error outside
+# of it. Afterwards drag the slider back to the first moments: what does the network learn first?
 
 # %%
 few = {"steps": STEPS}
@@ -328,6 +328,6 @@ quiz("08")
 #
 # 1. Save five painted defects with the button *Save as test set*: image and mask lie in
 #    `runs/painted`, a category as MVTec AD has it, with the unpainted image as the only normal one.
-#    Evaluate the same detector on it, `detector.evaluate(open_category("runs/painted", size=128).test)`,
-#    and compare with section 5. Which metric moves most, and why that one?
+#    Evaluate the same detector on `open_category("runs/painted", size=128).test`, and compare with
+#    section 5. Which metric moves most, and why that one?
 # 2. Which of the six tasks could a program answer for all images, and which needs your eye?
