@@ -18,6 +18,7 @@ import torch
 torch.set_num_threads(1)
 from rcae_lite import RcAEDetector
 from rcae_lite.widgets import DefectPainter, RecursionExplorer
+RecursionExplorer.SAVED = 0  # so the kernel is asked for all images but the first
 detector = RcAEDetector.load({folder!r}, device="cpu")
 images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
 """
@@ -133,7 +134,7 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     assert (lab.folder / "part/ground_truth/painted/000_mask.png").exists()
     assert (lab.folder / "part/test/good/000.png").exists()
 
-    # All frames are on this side: scrubbing needs no kernel.
+    # All frames of this image are on this side: scrubbing needs no kernel.
     expected = held(lab, "explorer")["residual"]
     tab.command("notebook:shutdown-kernel")
     tab.page.wait_for_timeout(1000)
