@@ -62,11 +62,15 @@ def table(found: dict[str, dict]) -> str:
     lines += [f"- {name}: {one['made']}." for name, one in found.items()]
     numbers = sorted({number for one in found.values() for number in one["lectures"]})
     lines += ["", "## Minutes", ""]
-    rows = [
-        [n, *(str(one["lectures"].get(n, {}).get("minutes", "-")) for one in found.values())]
-        for n in numbers
-    ]
-    lines += markdown_table(["lecture", *found], rows)
+    minutes = {
+        (number, name): str(lecture["minutes"])
+        for name, one in found.items()
+        for number, lecture in one["lectures"].items()
+        if lecture["minutes"]
+    }
+    timed = [name for name in found if any(name == other for _, other in minutes)]
+    rows = [[n, *(minutes.get((n, name), "-") for name in timed)] for n in numbers]
+    lines += markdown_table(["lecture", *timed], rows)
     lines += ["", "## Verdicts", "", "In brackets: what speaks for the claim; see the lecture.", ""]
     words = {
         (number, claim, name): f"{word} {figure}"
