@@ -1,9 +1,18 @@
+// @ts-check
 // Frames on canvases: colours in whole numbers as state/frames.py does them, and linked zoom.
-import { button, element, shape, short } from "./dom.js";
+import { button, element, pen, shape, short } from "./dom.js";
+
+/**
+ * @typedef {import("./brush.js").Pixel} Pixel
+ * @typedef {Pixel & {colour: string}} Mark a ring on a pixel
+ * @typedef {{shape: number[], values: Uint8Array}} Stack an array as Python sent it: (K, H, W, 3), or (H, W)
+ * @typedef {(pixel: Pixel | null) => void} Hover shows a pixel, or none
+ * @typedef {(pixel: Pixel) => void} Keep does something with a pixel that was chosen
+ */
 
 const ZOOMS = [1, 2, 4, 8, 16];
 
-/** |a - b| summed over the three channels, in 1/255. */
+/** |a - b| summed over the three channels, in 1/255. @param {Uint8Array} a @param {Uint8Array} b */
 export function distance(a, b) {
   const sums = new Int32Array(a.length / 3);
   for (let pixel = 0, i = 0; pixel < sums.length; pixel += 1, i += 3) {
@@ -12,7 +21,13 @@ export function distance(a, b) {
   return sums;
 }
 
-/** Colour values on a scale; as `lookup` in state/frames.py. */
+/**
+ * Colour values on a scale; as `lookup` in state/frames.py.
+ * @param {ArrayLike<number>} values
+ * @param {number} low
+ * @param {number} high
+ * @param {Uint8Array} colours (256, 3)
+ */
 export function lookup(values, low, high, colours) {
   const rgb = new Uint8Array(3 * values.length);
   for (let pixel = 0; pixel < values.length; pixel += 1) {
@@ -23,14 +38,19 @@ export function lookup(values, low, high, colours) {
   return rgb;
 }
 
-/** Lay `over` on `under`, the same opacity everywhere. */
+/** Lay `over` on `under`, the same opacity everywhere. @param {Uint8Array} under @param {Uint8Array} over @param {number} opacity */
 export function mix(under, over, opacity) {
   return under.map((value, i) => Math.floor((1 - opacity) * value + opacity * over[i] + 0.5));
 }
 
-/** The edges between a mask (H, W) and the rest, as an SVG path in image coordinates. */
+/**
+ * The edges between a mask (H, W) and the rest, as an SVG path in image coordinates.
+ * @param {ArrayLike<number>} mask
+ * @param {number} height
+ * @param {number} width
+ */
 export function outline(mask, height, width) {
-  const at = (row, column) =>
+  const at = (/** @type {number} */ row, /** @type {number} */ column) =>
     row >= 0 && row < height && column >= 0 && column < width && mask[row * width + column] > 0;
   let path = "";
   for (let row = 0; row <= height; row += 1) {
@@ -42,7 +62,7 @@ export function outline(mask, height, width) {
   return path;
 }
 
-/** One frame out of a stack (K, H, W, 3). */
+/** One frame out of a stack (K, H, W, 3). @param {Stack} stack @param {number} index */
 export function frame(stack, index) {
   const size = stack.shape[1] * stack.shape[2] * 3;
   return stack.values.subarray(index * size, (index + 1) * size);
@@ -50,14 +70,28 @@ export function frame(stack, index) {
 
 /** What part of the picture is seen: shared by all panels that are linked. */
 export class View {
+  /** @param {number} height @param {number} width */
   constructor(height, width) {
-    Object.assign(this, { height, width, zoom: 1, row: 0, column: 0, cursor: null });
-    this.marks = []; // {row, column, colour}: rings
+    this.height = height;
+    this.width = width;
+    this.zoom = 1;
+    this.row = 0;
+    this.column = 0;
+    /** @type {Pixel | null} */
+    this.cursor = null;
+    /** @type {Mark[]} */
+    this.marks = [];
     this.border = ""; // an SVG path: the outline of a mask
+    /** @type {Panel[]} */
     this.panels = [];
   }
 
-  /** Zoom one step in (+1) or out (-1) around a pixel, the middle by default. */
+  /**
+   * Zoom one step in (+1) or out (-1) around a pixel, the middle by default.
+   * @param {1 | -1} steps
+   * @param {number} row
+   * @param {number} column
+   */
   zoomBy(steps, row = this.middle.row, column = this.middle.column) {
     const index = ZOOMS.indexOf(this.zoom) + steps;
     if (index < 0 || index >= ZOOMS.length) return;
@@ -72,19 +106,21 @@ export class View {
     return { row: Math.floor(this.row + half), column: Math.floor(this.column + wide) };
   }
 
+  /** @param {number} row @param {number} column */
   moveTo(row, column) {
-    const clamp = (value, side) => Math.round(Math.min(Math.max(0, value), side - side / this.zoom));
+    const clamp = (/** @type {number} */ value, /** @type {number} */ side) => Math.round(Math.min(Math.max(0, value), side - side / this.zoom));
     this.row = clamp(row, this.height);
     this.column = clamp(column, this.width);
     this.draw();
   }
 
-  /** Move a zoomed picture as little as it takes to see a pixel. */
+  /** Move a zoomed picture as little as it takes to see a pixel. @param {Pixel} pixel */
   reveal({ row, column }) {
-    const nearest = (pixel, start, side) => {
+    const nearest = (/** @type {number} */ pixel, /** @type {number} */ start, /** @type {number} */ side) => {
       const seen = side / this.zoom;
       return Math.min(Math.max(start, pixel + 1 - seen), pixel);
     };
+    /** @type {[number, number]} */
     const to = [nearest(row, this.row, this.height), nearest(column, this.column, this.width)];
     if (to[0] !== this.row || to[1] !== this.column) this.moveTo(...to);
   }
@@ -99,6 +135,7 @@ export class View {
  * `bordered`: the outline of the view's mask is drawn over it.
  */
 export class Panel {
+  /** @param {View} view @param {(string | Node)[]} title @param {string} name @param {boolean} bordered */
   constructor(view, title, name, bordered = false) {
     this.view = view;
     this.bordered = bordered;
@@ -109,11 +146,11 @@ export class Panel {
     this.stage = element("div", { class: "rcae-stage" }, this.canvas, this.marks);
     this.note = element("div", { class: "rcae-note" });
     this.element = element("figure", { class: "rcae-panel" }, element("figcaption", {}, ...title), this.stage, this.note);
-    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.context = pen(this.canvas);
     view.panels.push(this);
   }
 
-  /** Show a frame (H, W, 3); `alt` says it in words. */
+  /** Show a frame (H, W, 3); `alt` says it in words. @param {Uint8Array} rgb @param {string} alt */
   show(rgb, alt) {
     this.rgb = rgb;
     this.canvas.setAttribute("aria-label", alt);
@@ -151,14 +188,14 @@ export class Panel {
       class: "rcae-cross",
       d: `M${cursor.column + 0.5} ${row}v${box[3]}M${column} ${cursor.row + 0.5}h${box[2]}`,
     });
-    this.marks.replaceChildren(...[border, cross].filter(Boolean), ...rings);
+    this.marks.replaceChildren(.../** @type {SVGElement[]} */ ([border, cross].filter(Boolean)), ...rings);
   }
 
-  /** Row and column of the pixel under a pointer. */
+  /** Row and column of the pixel under a pointer. @param {MouseEvent} event */
   pixelAt(event) {
     const box = this.stage.getBoundingClientRect();
     const { height, width, zoom, row, column } = this.view;
-    const at = (part, side, start) =>
+    const at = (/** @type {number} */ part, /** @type {number} */ side, /** @type {number} */ start) =>
       Math.min(side - 1, Math.max(0, Math.floor(start + (part * side) / zoom)));
     return {
       row: at((event.clientY - box.top) / box.height, height, row),
@@ -167,7 +204,7 @@ export class Panel {
   }
 }
 
-/** The colours of a scale and what their ends mean. */
+/** The colours of a scale and what their ends mean. @param {Uint8Array} colours @param {number} low @param {number} high @param {string} unit */
 export function colourBar(colours, low, high, unit) {
   const steps = [0, 32, 64, 96, 128, 160, 192, 224, 255].map(
     (level) => `rgb(${colours.subarray(3 * level, 3 * level + 3).join(" ")})`,
@@ -181,7 +218,7 @@ export function colourBar(colours, low, high, unit) {
   );
 }
 
-/** Minus and plus, for all linked panels. */
+/** Minus and plus, for all linked panels. @param {View} view */
 export function zoomButtons(view) {
   return element(
     "span",
@@ -191,9 +228,14 @@ export function zoomButtons(view) {
   );
 }
 
-/** Hover shows a pixel, a click keeps it, dragging moves a zoomed picture, Ctrl and wheel zoom. */
+/**
+ * Hover shows a pixel, a click keeps it, dragging moves a zoomed picture, Ctrl and wheel zoom.
+ * @param {Panel} panel
+ * @param {{hover: Hover, keep?: Keep}} act
+ */
 export function listenToPointer(panel, { hover, keep = () => {} }) {
   const { stage, view } = panel;
+  /** @type {(Pixel & {x: number, y: number, moved: boolean}) | null} */
   let start = null;
   stage.addEventListener("pointerdown", (event) => {
     start = { x: event.clientX, y: event.clientY, row: view.row, column: view.column, moved: false };
@@ -216,7 +258,12 @@ export function listenToPointer(panel, { hover, keep = () => {} }) {
   listenToWheel(panel);
 }
 
-/** Arrow keys move the cross, Enter keeps its pixel, Delete drops the last one, plus and minus zoom. */
+/**
+ * Arrow keys move the cross, Enter keeps its pixel, Delete drops the last one, plus and minus zoom.
+ * @param {HTMLElement} group
+ * @param {View} view
+ * @param {{hover: Hover, keep?: Keep, drop?: () => void}} act
+ */
 export function listenToKeys(group, view, { hover, keep = () => {}, drop = () => {} }) {
   group.addEventListener("keydown", (event) => {
     if (event.target !== group) return;
@@ -237,10 +284,10 @@ export function listenToKeys(group, view, { hover, keep = () => {}, drop = () =>
   group.addEventListener("blur", () => hover(null));
 }
 
-/** Ctrl or Cmd and the wheel zoom around the pointer; a plain wheel scrolls the page. */
+/** Ctrl or Cmd and the wheel zoom around the pointer; a plain wheel scrolls the page. @param {Panel} panel */
 export function listenToWheel(panel) {
   const { stage, view } = panel;
-  const zoom = (event) => {
+  const zoom = (/** @type {WheelEvent} */ event) => {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     const { row, column } = panel.pixelAt(event);
@@ -249,13 +296,19 @@ export function listenToWheel(panel) {
   stage.addEventListener("wheel", zoom, { passive: false });
 }
 
-/** The pixel an arrow key leads to, eight pixels at a time with Shift; null for other keys. */
+/**
+ * The pixel an arrow key leads to, eight pixels at a time with Shift; null for other keys.
+ * @param {KeyboardEvent} event
+ * @param {Pixel} pixel
+ * @param {{height: number, width: number}} view
+ */
 export function step(event, { row, column }, view) {
+  /** @type {Record<string, [number, number]>} */
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   const move = moves[event.key];
   if (!move) return null;
   const size = event.shiftKey ? 8 : 1;
-  const clamp = (value, side) => Math.min(side - 1, Math.max(0, value));
+  const clamp = (/** @type {number} */ value, /** @type {number} */ side) => Math.min(side - 1, Math.max(0, value));
   return {
     row: clamp(row + size * move[0], view.height),
     column: clamp(column + size * move[1], view.width),
