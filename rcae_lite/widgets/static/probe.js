@@ -1,21 +1,29 @@
+// @ts-check
 // The pixel probe: value, residual and step-to-step change of some pixels over the depth.
 import { button, change, element, short, symbol } from "./dom.js";
 import { plot } from "./plot.js";
+
+/**
+ * @typedef {import("./canvas.js").Pixel} Pixel
+ * @typedef {import("./canvas.js").Stack} Stack
+ * @typedef {[number, number, number]} Probe row, column and index of the colour
+ * @typedef {"value" | "residual" | "change"} Quantity what is plotted over the depth
+ */
 
 // Okabe and Ito: they stay apart for colour-blind eyes and on light and dark ground.
 export const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const HOVER = "#888";
 const UNIT = 3 * 255;
 
-/** Follow one pixel: the same numbers as `ExplorerState.probe`. */
+/** Follow one pixel: the same numbers as `ExplorerState.probe`. @param {Stack} stack @param {number} depth @param {number} row @param {number} column */
 export function follow(stack, depth, row, column) {
   const [, height, width] = stack.shape;
-  const at = (index) => {
+  const at = (/** @type {number} */ index) => {
     const from = 3 * ((index * height + row) * width + column);
     return stack.values.subarray(from, from + 3);
   };
   const path = Array.from({ length: depth + 1 }, (_, index) => at(index));
-  const sum = (a, b) => Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2]);
+  const sum = (/** @type {Uint8Array} */ a, /** @type {Uint8Array} */ b) => Math.abs(a[0] - b[0]) + Math.abs(a[1] - b[1]) + Math.abs(a[2] - b[2]);
   return {
     value: path.map((p) => (p[0] + p[1] + p[2]) / UNIT),
     residual: path.slice(1).map((p) => sum(path[0], p) / UNIT),
@@ -23,28 +31,29 @@ export function follow(stack, depth, row, column) {
   };
 }
 
-/** Where normal pixels at the same place lie: the same numbers as `ExplorerState.band`. */
+/** Where normal pixels at the same place lie: the same numbers as `ExplorerState.band`. @param {any} data @param {Quantity} name @param {Pixel} pixel */
 function bandsOf(data, name, { row, column }) {
   const { shape, values } = data.bands[name];
   const [, steps, high, wide] = shape;
   const { side } = data.normal;
   const at = Math.floor(row / side) * wide + Math.floor(column / side);
-  const quantile = (q) => Array.from({ length: steps }, (_, k) => values[(q * steps + k) * high * wide + at] / 255);
+  const quantile = (/** @type {number} */ q) => Array.from({ length: steps }, (_, k) => values[(q * steps + k) * high * wide + at] / 255);
   return [
     { low: quantile(0), high: quantile(4), strength: 0.18 },
     { low: quantile(1), high: quantile(3), strength: 0.3 },
   ];
 }
 
-/** A pixel in words; `mask` may be null, and without a defect nothing is in or outside of it. */
+/** A pixel in words; without a defect nothing is in or outside of it. @param {Pixel} pixel @param {Stack | null} mask @param {number} width */
 export function whereIs({ row, column }, mask, width) {
   const known = mask?.values.some((value) => value > 0);
   const where = mask?.values[row * width + column] ? ", in the defect" : ", outside the defect";
   return `row ${row}, column ${column}${known ? where : ""}`;
 }
 
-/** Add a pixel with the first free colour, or drop it if it is there already. */
+/** Add a pixel with the first free colour, or drop it if it is there already. @param {any} model @param {number} limit @param {number} row @param {number} column */
 export function toggle(model, limit, row, column) {
+  /** @type {Probe[]} */
   const probes = model.get("probes");
   const others = probes.filter((probe) => probe[0] !== row || probe[1] !== column);
   if (others.length === probes.length) {
@@ -54,18 +63,22 @@ export function toggle(model, limit, row, column) {
   } else change(model, "probes", others);
 }
 
-/** Draw the plots and the list of probes into `place`; `left` gets the focus of the last one. */
+/**
+ * Draw the plots and the list of probes into `place`; `left` gets the focus of the last one.
+ * @param {{model: any, data: any, place: HTMLElement, hover: Pixel | null, left: HTMLElement}} options
+ */
 export function drawProbes({ model, data, place, hover, left }) {
   const depth = data.depth;
   const { frames: stack } = data.images[model.get("image")];
-  const pixels = model.get("probes").map(([row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
+  /** @type {(import("./canvas.js").Mark & {dashed?: boolean})[]} */
+  const pixels = model.get("probes").map((/** @type {Probe} */ [row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
   if (hover) pixels.push({ ...hover, colour: HOVER, dashed: true });
   const current = pixels[pixels.length - 1]; // whose place the band is of
-  const bands = (name) => (data.bands && current ? bandsOf(data, name, current) : []);
+  const bands = (/** @type {Quantity} */ name) => (data.bands && current ? bandsOf(data, name, current) : []);
   const paths = pixels.map((pixel) => ({ ...pixel, ...follow(stack, depth, pixel.row, pixel.column) }));
-  const lines = (name) => paths.map((path) => ({ values: path[name], colour: path.colour, dashed: path.dashed, name: `row ${path.row}, column ${path.column}` }));
+  const lines = (/** @type {Quantity} */ name) => paths.map((path) => ({ values: path[name], colour: path.colour, dashed: path.dashed, name: `row ${path.row}, column ${path.column}` }));
   const now = model.get("depth") - 1;
-  const words = (name) => paths.map((path) => `row ${path.row} column ${path.column}: ${path[name].map(short).join(", ")}`).join("; ");
+  const words = (/** @type {Quantity} */ name) => paths.map((path) => `row ${path.row} column ${path.column}: ${path[name].map(short).join(", ")}`).join("; ");
   const steps = Array.from({ length: depth }, (_, i) => i + 1);
   const plots = [
     plot({
@@ -91,19 +104,22 @@ export function drawProbes({ model, data, place, hover, left }) {
     place.dataset.shown = shown;
     place.replaceChildren(chipsOf({ model, data, place, left }), element("div", { class: "rcae-plots" }));
   }
-  place.lastChild.replaceChildren(...plots);
+  place.lastElementChild?.replaceChildren(...plots);
 }
 
-/** A button for every probe, which drops it, and what the bands mean. */
+/**
+ * A button for every probe, which drops it, and what the bands mean.
+ * @param {{model: any, data: any, place: HTMLElement, left: HTMLElement}} options
+ */
 function chipsOf({ model, data, place, left }) {
   const { mask } = data.images[model.get("image")];
-  const chips = model.get("probes").map(([row, column, colour], index) =>
+  const chips = model.get("probes").map((/** @type {Probe} */ [row, column, colour], /** @type {number} */ index) =>
     button(
       element("span", {}, element("i", { style: `background: ${COLOURS[colour]}` }), `${whereIs({ row, column }, mask, data.width)} ✕`),
       `drop the probe at ${whereIs({ row, column }, mask, data.width)}`,
       () => {
         toggle(model, data.max_probes, row, column);
-        const others = place.querySelectorAll(".rcae-chip");
+        const others = /** @type {NodeListOf<HTMLElement>} */ (place.querySelectorAll(".rcae-chip"));
         (others[Math.min(index, others.length - 1)] ?? left).focus();
       },
       { class: "rcae-chip" },
@@ -113,7 +129,7 @@ function chipsOf({ model, data, place, left }) {
   return element("div", { class: "rcae-chips" }, ...chips, element("span", { class: "rcae-hint" }, ...hint, legend(data.normal)));
 }
 
-/** What the shaded bands are. */
+/** What the shaded bands are. @param {{side: number, images: number} | null} normal */
 function legend(normal) {
   if (!normal) return "Give normal images to see where normal pixels lie.";
   const place = `the same place, ${normal.side} × ${normal.side} pixels, in ${normal.images} normal images`;

@@ -1,16 +1,24 @@
+// @ts-check
 // The scores of all images by every detector, in units of its own threshold: a row for each, a dot
 // for each image, which chooses it.
 import { button, change, element, short } from "./dom.js";
+
+/**
+ * @typedef {{name: string, threshold: number, scores: number[], calibration: number[]}} Detector its scores over its threshold
+ * @typedef {{element: HTMLElement, dots: HTMLElement[], verdict: HTMLOutputElement, detector: Detector}} Row
+ */
 
 const WIDE = 2.4; // a dot, in percent of a row
 const NUMBERS = [0, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 export class Scores {
+  /** @param {any} model @param {{names: string[], labels: number[] | null, detectors: Detector[]}} data */
   constructor(model, data) {
-    Object.assign(this, { model, data });
+    this.model = model;
+    this.data = data;
     const all = data.detectors.flatMap(({ scores, calibration }) => [...scores, ...calibration]);
     const [low, high] = [Math.min(0, ...all), Math.max(2, ...all)].map(bend);
-    this.place = (score) => 2 + (96 * (bend(score) - low)) / (high - low);
+    this.place = (/** @type {number} */ score) => 2 + (96 * (bend(score) - low)) / (high - low);
     this.rows = data.detectors.map((detector) => this.row(detector));
     this.element = element(
       "figure",
@@ -22,6 +30,7 @@ export class Scores {
     );
   }
 
+  /** @param {Detector} detector @returns {Row} */
   row(detector) {
     const { name, scores, calibration } = detector;
     const places = scores.map(this.place);
@@ -33,7 +42,7 @@ export class Scores {
       "div",
       {
         class: "rcae-dots", role: "radiogroup", "aria-label": `image, by its score of ${name}`,
-        style: `height: ${26 + 12 * Math.max(...levels)}px`, onkeydown: (event) => this.walk(event, order, dots),
+        style: `height: ${26 + 12 * Math.max(...levels)}px`, onkeydown: (/** @type {KeyboardEvent} */ event) => this.walk(event, order, dots),
       },
       ...calibration.map((score) => element("i", { style: `left: ${this.place(score)}%`, title: `held-out normal image: ${times(score)}`, "aria-hidden": "true" })),
       ...dots,
@@ -44,11 +53,12 @@ export class Scores {
     return { element: element("div", { class: "rcae-row" }, label, track), dots, verdict, detector };
   }
 
+  /** @param {Detector} detector @param {number} image @param {number} left @param {number} level */
   dot({ name, scores }, image, left, level) {
     const { names, labels } = this.data;
     const kind = labels === null ? "" : labels[image] ? ", defective" : ", normal";
     const words = `${names[image]}${kind}: ${times(scores[image])} of ${name}`;
-    const point = (on) => this.element.querySelectorAll(`[data-image="${image}"]`).forEach((dot) => dot.toggleAttribute("data-same", on));
+    const point = (/** @type {boolean} */ on) => this.element.querySelectorAll(`[data-image="${image}"]`).forEach((dot) => dot.toggleAttribute("data-same", on));
     const listeners = {
       onpointerenter: () => point(true), onpointerleave: () => point(false), onfocus: () => point(true), onblur: () => point(false),
     };
@@ -61,11 +71,13 @@ export class Scores {
     return dot;
   }
 
-  /** Arrow keys go from dot to dot in the order of their scores. */
+  /** Arrow keys go from dot to dot in the order of their scores. @param {KeyboardEvent} event @param {number[]} order @param {HTMLElement[]} dots */
   walk(event, order, dots) {
     const here = order.indexOf(this.model.get("image"));
     const last = order.length - 1;
-    const to = { ArrowRight: here + 1, ArrowUp: here + 1, ArrowLeft: here - 1, ArrowDown: here - 1, Home: 0, End: last }[event.key];
+    /** @type {Record<string, number>} */
+    const moves = { ArrowRight: here + 1, ArrowUp: here + 1, ArrowLeft: here - 1, ArrowDown: here - 1, Home: 0, End: last };
+    const to = moves[event.key];
     if (to === undefined) return;
     event.preventDefault();
     const image = order[Math.min(last, Math.max(0, to))];
@@ -73,6 +85,7 @@ export class Scores {
     dots[image].focus();
   }
 
+  /** @param {number} high where it ends, in bent units */
   axis(high) {
     const chosen = [1];
     for (const number of NUMBERS) {
@@ -80,12 +93,12 @@ export class Scores {
       if (free && bend(number) <= high) chosen.push(number);
     }
     const numbers = chosen.map((number) => element("span", { style: `left: ${this.place(number)}%` }, short(number)));
-    for (const { element: row } of this.rows) row.querySelector(".rcae-dots").prepend(element("b", { style: `left: ${this.place(1)}%` }));
+    for (const { element: row } of this.rows) row.querySelector(".rcae-dots")?.prepend(element("b", { style: `left: ${this.place(1)}%` }));
     return element("div", { class: "rcae-row", "aria-hidden": "true" }, element("div"), element("div", { class: "rcae-numbers" }, ...numbers));
   }
 
   legend() {
-    const key = (label, text) => element("span", { class: "rcae-key" }, element("i", { class: "rcae-dot", "data-label": label }), text);
+    const key = (/** @type {number} */ label, /** @type {string} */ text) => element("span", { class: "rcae-key" }, element("i", { class: "rcae-dot", "data-label": label }), text);
     const kinds = this.data.labels === null ? [] : [key(1, "defective"), key(0, "normal")];
     const held = element("span", { class: "rcae-key" }, element("i", { class: "rcae-held" }), "held-out normal images, from which the threshold comes");
     return element("div", { class: "rcae-legend rcae-hint" }, ...kinds, held);
@@ -105,16 +118,18 @@ export class Scores {
   }
 }
 
-const times = (score) => `${short(score)} × threshold`;
+const times = (/** @type {number} */ score) => `${short(score)} × threshold`;
 
-/** Square roots give the scores near the threshold more room than those far above it. */
+/** Square roots give the scores near the threshold more room than those far above it. @param {number} score */
 function bend(score) {
   return Math.sign(score) * Math.sqrt(Math.abs(score));
 }
 
-/** On which level each dot lies free of the others. */
+/** On which level each dot lies free of the others. @param {number[]} places */
 function levelsOf(places) {
+  /** @type {number[]} */
   const taken = []; // of each level: the last place
+  /** @type {number[]} */
   const levels = [];
   for (const index of [...places.keys()].sort((a, b) => places[a] - places[b])) {
     const free = taken.findIndex((last) => places[index] - last >= WIDE);
