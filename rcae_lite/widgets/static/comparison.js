@@ -1,3 +1,4 @@
+// @ts-check
 // ModelComparison: the same images through several detectors, like beside like, at one depth and one zoom.
 import { unpack } from "./arrays.js";
 import { colourBar, distance, frame, listenToKeys, listenToPointer, lookup, outline, Panel, View, zoomButtons } from "./canvas.js";
@@ -7,19 +8,26 @@ import { Glide } from "./fade.js";
 import { between, Frames, WAITING } from "./frames.js";
 import { Scores } from "./scores.js";
 
-/** What is compared, one section each. */
+/**
+ * @typedef {import("./canvas.js").Stack} Stack
+ * @typedef {import("./canvas.js").Hover} Hover
+ * @typedef {{title: () => (string | Node)[], note: string, bordered?: boolean}} Kind
+ */
+
+/** What is compared, one section each. @type {Record<string, Kind>} */
 const KINDS = {
   reconstruction: { title: () => ["Reconstruction ", symbol("I", "R", "n")], note: "by each detector" },
   residual: { title: () => ["Plain residual |I − ", symbol("I", "R", "n"), "|"], note: "one colour scale for all" },
   map: { title: () => ["The system's own map"], note: "for each from 0 to twice its threshold", bordered: true },
 };
 
-/** Part `index` of a stack along its first axis. */
+/** Part `index` of a stack along its first axis. @param {Stack} stack @param {number} index */
 function part(stack, index) {
   const size = stack.values.length / stack.shape[0];
   return stack.values.subarray(index * size, (index + 1) * size);
 }
 
+/** @param {{model: any, el: HTMLElement}} widget */
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
   const { height, width, detectors } = data;
@@ -28,7 +36,8 @@ export async function render({ model, el }) {
   const name = element("span");
   const input = new Panel(view, [name], "input", true);
   const truth = element("span", { class: "rcae-hint" });
-  const columns = detectors.map((detector, index) => new Column(view, detector, index, data.colours.values));
+  /** @type {Column[]} */
+  const columns = detectors.map((/** @type {any} */ detector, /** @type {number} */ index) => new Column(view, detector, index, data.colours.values));
   const scores = new Scores(model, data);
   const waiting = element("output", { class: "rcae-hint" });
   const pictures = element(
@@ -43,6 +52,7 @@ export async function render({ model, el }) {
   const frames = new Frames(model, data.images, () => draw());
   const glide = new Glide(place, drawDepth);
 
+  /** @param {number} t */
   function drawDepth(t) {
     const { frames: stack } = data.images[model.get("image")];
     if (stack) for (const column of columns) column.drawDepth(stack, t, model.get("depth"));
@@ -64,6 +74,7 @@ export async function render({ model, el }) {
     scores.draw();
   }
 
+  /** @type {Hover} */
   const hover = (at) => {
     view.cursor = at;
     for (const panel of view.panels) panel.drawMarks();
@@ -88,7 +99,7 @@ export async function render({ model, el }) {
   place.dataset.ready = "true";
 }
 
-/** The pictures of one kind, a detector beside the other. */
+/** The pictures of one kind, a detector beside the other. @param {string} kind @param {(string | Node)[]} title @param {string} note @param {Column[]} columns */
 function section(kind, title, note, columns) {
   const heading = element("h3", {}, ...title, element("span", { class: "rcae-hint" }, note));
   const panels = columns.map((column) => column.panels[kind].element);
@@ -97,9 +108,13 @@ function section(kind, title, note, columns) {
 
 /** One detector: its picture in each section. */
 class Column {
+  /** @param {View} view @param {any} detector @param {number} index @param {Uint8Array} colours */
   constructor(view, detector, index, colours) {
     const panels = Object.entries(KINDS).map(([kind, { bordered }]) => [kind, new Panel(view, [element("span", { title: detector.name }, detector.name)], `${index}-${kind}`, bordered)]);
-    Object.assign(this, { detector, colours, panels: Object.fromEntries(panels) });
+    this.detector = detector;
+    this.colours = colours;
+    /** @type {Record<string, Panel>} */
+    this.panels = Object.fromEntries(panels);
     const { reconstruction, residual, map } = this.panels;
     const { difference, low, high } = detector.scale;
     const hint = (text = "") => element("span", { class: "rcae-hint" }, text);
@@ -109,7 +124,7 @@ class Column {
     map.note.append(colourBar(colours, low, high, "raw map"), hint(detector.made_of));
   }
 
-  /** What depends on the depth, at t on the way to `depth`; a detector stays at its own last one. */
+  /** What depends on the depth, at t on the way to `depth`; a detector stays at its own last one. @param {Stack} stack @param {number} t @param {number} depth */
   drawDepth(stack, t, depth) {
     const { detector, colours, panels } = this;
     const here = Math.min(depth, detector.depth);
@@ -120,6 +135,7 @@ class Column {
     for (const place of this.reached) place.textContent = `n = ${here}${here < depth ? `, it has no n = ${depth}` : ""}`;
   }
 
+  /** @param {number} image @param {string} name */
   drawMap(image, name) {
     const { detector, colours, panels } = this;
     panels.map.show(lookup(part(detector.maps, image), 0, 255, colours), `anomaly map of ${name} by ${detector.name}: ${detector.made_of}`);

@@ -1,3 +1,4 @@
+// @ts-check
 // RecursionExplorer: the frames of every depth, and a probe for pixels.
 import { unpack } from "./arrays.js";
 import {
@@ -8,9 +9,21 @@ import { Glide } from "./fade.js";
 import { between, Frames, WAITING } from "./frames.js";
 import { COLOURS, drawProbes, toggle, whereIs } from "./probe.js";
 
+/**
+ * @typedef {import("./canvas.js").Pixel} Pixel
+ * @typedef {import("./canvas.js").Stack} Stack
+ * @typedef {object} Picture one image as Python sent it
+ * @property {string} name
+ * @property {number} score
+ * @property {Stack | null} frames null until they have come
+ * @property {Stack} map
+ * @property {Stack | null} mask
+ * @property {number[] | null} separation of each depth
+ */
+
 const MILLISECONDS_PER_STEP = 700;
 
-/** What stands above each picture. */
+/** What stands above each picture. @type {Record<string, () => (string | Node)[]>} */
 export const TITLES = {
   input: () => ["input I"],
   reconstruction: () => ["reconstruction ", symbol("I", "R", "n")],
@@ -19,10 +32,12 @@ export const TITLES = {
   map: () => ["anomaly map (all n)"],
 };
 
+/** @param {{model: any, el: HTMLElement}} widget */
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
   const place = root(el, "Recursion explorer");
   const view = new View(data.height, data.width);
+  /** @type {Record<string, Panel>} */
   const panels = Object.fromEntries(
     Object.keys(TITLES)
       .filter((name) => name !== "enhanced" || data.enhanced)
@@ -36,7 +51,7 @@ export async function render({ model, el }) {
   const clearest = element("output", { class: "rcae-hint", "data-part": "clearest" });
   const reading = element("output", { class: "rcae-hint rcae-where", "aria-live": "polite" });
   const border = element("input", { type: "checkbox", checked: true, onchange: () => draw() });
-  const masked = data.images.some((image) => image.mask);
+  const masked = data.images.some((/** @type {Picture} */ image) => image.mask);
   const probes = element("div", { class: "rcae-probes" });
   const group = element(
     "div",
@@ -48,9 +63,10 @@ export async function render({ model, el }) {
   );
   const frames = new Frames(model, data.images, () => draw());
   const glide = new Glide(place, drawDepth);
+  /** @returns {Picture} */
   const present = () => data.images[model.get("image")];
 
-  /** What does not depend on the depth. */
+  /** What does not depend on the depth. @param {Stack} stack */
   function drawImage(stack) {
     const picture = present();
     const heat = lookup(picture.map.values, 0, 255, colours);
@@ -60,7 +76,7 @@ export async function render({ model, el }) {
     panels.map.show(heat, `anomaly map ${where}`);
   }
 
-  /** The pictures at a depth, or between two. */
+  /** The pictures at a depth, or between two. @param {number} t */
   function drawDepth(t) {
     const picture = present();
     const stack = picture.frames;
@@ -73,7 +89,7 @@ export async function render({ model, el }) {
   }
 
   function drawPixels() {
-    view.marks = model.get("probes").map(([row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
+    view.marks = model.get("probes").map((/** @type {import("./probe.js").Probe} */ [row, column, colour]) => ({ row, column, colour: COLOURS[colour] }));
     for (const panel of view.panels) panel.drawMarks();
     reading.value = view.cursor ? whereIs(view.cursor, present().mask, data.width) : "";
     if (present().frames) drawProbes({ model, data, place: probes, hover: view.cursor, left: group });
@@ -109,15 +125,15 @@ export async function render({ model, el }) {
     drawWords();
     drawPixels();
   });
-  const images = chooser({ model, name: "image", label: "Image", options: data.images.map((image) => image.name) });
+  const images = chooser({ model, name: "image", label: "Image", options: data.images.map((/** @type {Picture} */ image) => image.name) });
   images.addEventListener("change", () => {
     if (model.get("depth") === best(data, left)) change(model, "depth", best(data, shown)); // as RecursionExplorer does
   });
   model.on("change:opacity", draw);
   model.on("change:probes", drawPixels);
 
-  const keep = ({ row, column }) => toggle(model, data.max_probes, row, column);
-  const hover = (pixel) => {
+  const keep = (/** @type {Pixel} */ { row, column }) => toggle(model, data.max_probes, row, column);
+  const hover = (/** @type {Pixel | null} */ pixel) => {
     view.cursor = pixel;
     drawPixels();
   };
@@ -147,33 +163,34 @@ export async function render({ model, el }) {
   place.dataset.ready = "true";
 }
 
-/** The depth whose residual shows an image's defect best: the same as `ExplorerState.clearest`. */
+/** The depth whose residual shows an image's defect best: the same as `ExplorerState.clearest`. @param {{images: Picture[], depth: number}} data @param {number} image */
 function best({ images, depth }, image) {
   const { separation } = images[image];
   return separation ? separation.indexOf(Math.max(...separation)) + 1 : depth;
 }
 
-/** How well the residual shows the defect at the clearest depth n, and here. */
+/** How well the residual shows the defect at the clearest depth n, and here. @param {number[]} separation @param {number} n @param {number} depth */
 function inWords(separation, n, depth) {
-  const auroc = (at) => separation[at - 1].toFixed(3);
+  const auroc = (/** @type {number} */ at) => separation[at - 1].toFixed(3);
   const here = n === depth ? "" : `; here, at n = ${depth}, ${auroc(depth)}`;
   return `The residual shows this defect best at n = ${n} (pixel AUROC ${auroc(n)}${here}).`;
 }
 
-/** A score beside the threshold, in words. */
+/** A score beside the threshold, in words. @param {number} score @param {number | null} threshold */
 function verdictOn(score, threshold) {
   if (threshold === null) return `score ${short(score)} (no threshold)`;
   const defective = score > threshold;
   return `score ${short(score)} ${defective ? ">" : "≤"} threshold ${short(threshold)}: ${defective ? "defective" : "normal"}`;
 }
 
-/** The depth slider with play and loop. */
+/** The depth slider with play and loop. @param {any} model @param {number} depth */
 export function player(model, depth) {
-  let timer = null;
+  /** @type {number | undefined} */
+  let timer;
   const loop = element("input", { type: "checkbox", checked: true });
   const stop = () => {
     clearInterval(timer);
-    timer = null;
+    timer = undefined;
     play.textContent = "▶";
     play.setAttribute("aria-label", "play the depths");
   };
@@ -184,7 +201,7 @@ export function player(model, depth) {
     change(model, "depth", last ? 1 : model.get("depth") + 1);
   };
   const play = button("▶", "play the depths", () => {
-    if (timer !== null) return stop();
+    if (timer !== undefined) return stop();
     if (model.get("depth") === depth) change(model, "depth", 1);
     timer = setInterval(step, MILLISECONDS_PER_STEP);
     play.textContent = "❚❚";
