@@ -177,9 +177,9 @@ def test_the_guided_tour_of_notebook_08(notebook, lab, tour, shots):
     wait_until(lambda: held(lab, "painter")["mask"].any(), "the stroke arrives")
     np.testing.assert_array_equal(canvas.pixels("paint"), held(lab, "painter")["paint"])
     painter.get_by_text("IoU").wait_for()
+    tab.page.set_viewport_size({"width": 1280, "height": 1500})
     painter.screenshot(path=shots / "painter.png")
 
-    tab.page.set_viewport_size({"width": 1280, "height": 1500})
     for label, name in (("Model comparison", "comparison"), ("Threshold explorer", "threshold")):
         widget = tab.page.locator(f'.rcae[aria-label="{label}"][data-ready]')
         widget.scroll_into_view_if_needed()
