@@ -41,7 +41,7 @@ from rcae_lite.widgets import Predictions, quiz
 # %% [markdown]
 # ## 1. The data
 #
-# Any category will do. To train on MVTec AD, lay it into a folder `data/` beside this notebook and
+# Any category will do. To train on MVTec AD, put it into a folder `data/` beside this notebook and
 # choose `find_category("bottle")`; nothing else changes.
 
 # %% tags=["parameters"]
