@@ -212,7 +212,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path, expected: Snapshot) -> tuple[Snapshot, dict[str, Tensor]] | None:
-    """Read a checkpoint; None where there is none.
+    """Read a checkpoint; None where there is none, or an empty folder.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def load_checkpoint(folder: Path, expected: Snapshot) -> tuple[Snapshot, dict[st
         If it is damaged, or of another configuration, seed or data set than ``expected``.
     """
     _recover(folder)
-    if not folder.exists():
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     snapshot, tensors = read_snapshot(folder)
     snapshot.check_same(expected, folder)

@@ -63,6 +63,19 @@ def test_checkpoint_round_trip(tmp_path):
     assert all(torch.equal(before[n][k], after[n][k]) for n in before for k in before[n])
 
 
+def test_an_empty_folder_holds_no_checkpoint_and_takes_one(tmp_path):
+    folder = tmp_path / "checkpoint"
+    assert load_checkpoint(folder, NOTHING) is None
+    folder.mkdir()
+    assert load_checkpoint(folder, NOTHING) is None
+    write(folder, *trained())
+    assert load_checkpoint(folder, NOTHING)[0].in_training.done == 3
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.png").write_bytes(b"mine")
+    with pytest.raises(KitError, match=r"detector\.json"):
+        load_checkpoint(tmp_path / "other", NOTHING)
+
+
 def test_a_finished_detector_is_a_snapshot_with_all_stages_done(
     tiny_category, tiny_detector, tmp_path
 ):
