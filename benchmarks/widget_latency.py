@@ -179,7 +179,7 @@ def main() -> None:
         story_size = story.stat().st_size / 1e6
     without_python = "stroke to map without Python (`rcae explore --paint`, Chromium, one thread)"
 
-    print(f"""# Latencies of the widgets at 128x128, N = 5
+    print(f"""# Latencies of the widgets at 128x128, N = {detector.config.rcae.depth}
 
 `{command()}`, code {code_version()}, torch {torch.__version__} on
 {torch.get_num_threads()} CPU threads; load of the machine: {os.getloadavg()[0]:.1f} processes on
