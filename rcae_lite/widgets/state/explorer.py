@@ -191,10 +191,9 @@ class ExplorerState(State):
         }
 
     def stack(self, image: int) -> np.ndarray:
-        """I, I_R^1 ... I_R^N and, where there are any, I_D^1 ... I_D^N: (K, H, W, 3) uint8."""
+        """Return the frames of one image, see `Frames.stack`."""
         self.check("image", image)
-        frames: np.ndarray = self.frames.data(image)["frames"]
-        return frames
+        return self.frames.stack(image)
 
     def _image(self, index: int) -> Tree:
         """One image, with the number of its colour for every pixel of the map."""

@@ -92,15 +92,19 @@ class Frames:
         """``|I_R^{n+1} - I_R^n|`` summed over the channels, in 1/255: (B, N - 1, H, W) int."""
         return distance(self.reconstructions[:, 1:], self.reconstructions[:, :-1])
 
-    def data(self, image: int) -> Tree:
-        """One image for the JavaScript side."""
+    def stack(self, image: int) -> np.ndarray:
+        """I, I_R^1 ... I_R^N and, where there are any, I_D^1 ... I_D^N: (K, H, W, 3) uint8."""
         pictures = [self.images[image][None], self.reconstructions[image]]
         if self.enhanced is not None:
             pictures.append(self.enhanced[image])
+        return np.concatenate(pictures)
+
+    def data(self, image: int) -> Tree:
+        """One image for the JavaScript side."""
         return {
             "name": self.names[image],
             "score": float(self.scores[image]),
-            "frames": np.concatenate(pictures),  # (1 + N or 1 + 2 N, H, W, 3)
+            "frames": self.stack(image),
             "map": self.maps[image],
             "mask": None if self.masks is None else self.masks[image].astype(np.uint8),
         }

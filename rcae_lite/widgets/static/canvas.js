@@ -62,10 +62,30 @@ export function outline(mask, height, width) {
   return path;
 }
 
-/** One frame out of a stack (K, H, W, 3). @param {Stack} stack @param {number} index */
+/** Part `index` of a stack along its first axis: a frame, a mask. @param {Stack} stack @param {number} index */
 export function frame(stack, index) {
-  const size = stack.shape[1] * stack.shape[2] * 3;
+  const size = stack.values.length / stack.shape[0];
   return stack.values.subarray(index * size, (index + 1) * size);
+}
+
+/**
+ * Fill a canvas with a picture (H, W, 3), from a pixel on, each of its pixels `zoom` by `zoom` large.
+ * @param {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} context
+ * @param {Uint8Array} rgb
+ * @param {number} width of the picture
+ * @param {{row?: number, column?: number, zoom?: number}} from
+ */
+export function fill(context, rgb, width, { row = 0, column = 0, zoom = 1 } = {}) {
+  const picture = context.createImageData(context.canvas.width, context.canvas.height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let y = 0, to = 0; y < picture.height; y += 1) {
+    const line = (row + Math.floor(y / zoom)) * width + column;
+    for (let x = 0; x < picture.width; x += 1, to += 1) {
+      const at = 3 * (line + Math.floor(x / zoom));
+      pixels[to] = (255 << 24) | (rgb[at + 2] << 16) | (rgb[at + 1] << 8) | rgb[at];
+    }
+  }
+  context.putImageData(picture, 0, 0);
 }
 
 /** What part of the picture is seen: shared by all panels that are linked. */
@@ -159,17 +179,7 @@ export class Panel {
 
   draw() {
     if (!this.rgb) return;
-    const { height, width, zoom, row, column } = this.view;
-    const picture = this.context.createImageData(width, height);
-    const pixels = new Uint32Array(picture.data.buffer);
-    for (let y = 0, to = 0; y < height; y += 1) {
-      const line = (row + Math.floor(y / zoom)) * width + column;
-      for (let x = 0; x < width; x += 1, to += 1) {
-        const from = 3 * (line + Math.floor(x / zoom));
-        pixels[to] = (255 << 24) | (this.rgb[from + 2] << 16) | (this.rgb[from + 1] << 8) | this.rgb[from];
-      }
-    }
-    this.context.putImageData(picture, 0, 0);
+    fill(this.context, this.rgb, this.view.width, this.view);
     this.drawMarks();
   }
 

@@ -1,7 +1,8 @@
 // @ts-check
 // The challenge: the largest defect that goes unnoticed.
+import { fill } from "./canvas.js";
 import { button, element, pen } from "./dom.js";
-import { apart } from "./score.js";
+import { distinct } from "./score.js";
 
 /** @typedef {{pixels: number, score: number, picture: {values: Uint8Array}}} Unnoticed */
 
@@ -35,11 +36,9 @@ export function challenge({ height, width, threshold, unpainted, contrast }, act
     now.textContent = painted && !hopeless ? `This painting: ${pixels(painted)}.` : "";
     best.value = nothing();
     if (found) {
-      const [score, limit] = apart(found.score, Number(threshold));
+      const [score, limit] = distinct(found.score, Number(threshold));
       best.value = `Your record: ${pixels(found.pixels)} (${share(found.pixels)}), score ${score} of ${limit}.`;
-      const rgba = context.createImageData(width, height);
-      for (let i = 0; i < height * width; i += 1) rgba.data.set([...found.picture.values.subarray(3 * i, 3 * i + 3), 255], 4 * i);
-      context.putImageData(rgba, 0, 0);
+      fill(context, found.picture.values, width);
       canvas.setAttribute("aria-label", `the record: ${pixels(found.pixels)}`);
     }
     for (const node of [canvas, show, forget]) node.hidden = !found;

@@ -21,12 +21,6 @@ const KINDS = {
   map: { title: () => ["The system's own map"], note: "for each from 0 to twice its threshold", bordered: true },
 };
 
-/** Part `index` of a stack along its first axis. @param {Stack} stack @param {number} index */
-function part(stack, index) {
-  const size = stack.values.length / stack.shape[0];
-  return stack.values.subarray(index * size, (index + 1) * size);
-}
-
 /** @param {{model: any, el: HTMLElement}} widget */
 export async function render({ model, el }) {
   const data = await unpack(model.get("data"));
@@ -67,7 +61,7 @@ export async function render({ model, el }) {
     name.textContent = data.names[image];
     name.title = data.names[image];
     truth.textContent = data.labels === null ? "" : `truth: ${data.labels[image] ? "defective" : "normal"}`;
-    view.border = data.masks === null ? "" : outline(part(data.masks, image), height, width);
+    view.border = data.masks === null ? "" : outline(frame(data.masks, image), height, width);
     if (stack) input.show(frame(stack, 0), `input of ${data.names[image]}`);
     for (const column of columns) column.drawMap(image, data.names[image]);
     glide.jump(model.get("depth"));
@@ -138,6 +132,6 @@ class Column {
   /** @param {number} image @param {string} name */
   drawMap(image, name) {
     const { detector, colours, panels } = this;
-    panels.map.show(lookup(part(detector.maps, image), 0, 255, colours), `anomaly map of ${name} by ${detector.name}: ${detector.made_of}`);
+    panels.map.show(lookup(frame(detector.maps, image), 0, 255, colours), `anomaly map of ${name} by ${detector.name}: ${detector.made_of}`);
   }
 }

@@ -21,7 +21,6 @@ export async function render({ model, el }) {
   const asking = new Asking(model, say);
   let result = await unpack(model.get("result"));
 
-  /** @type {any} */
   const view = new View(data.height, data.width);
   const ways = wayButtons((/** @type {Way} */ way) => sheet.travel(way));
   const sheet = new Sheet(view, data, model, frame(result.picture.frames, 0).slice(), {
@@ -88,20 +87,18 @@ export async function render({ model, el }) {
 
 /**
  * What the detector makes of the painting: the map, a row at depth n, and a strip of all depths.
- * @param {any} view
+ * @param {View} view
  * @param {any} data
  * @param {any} model
  */
 function resultPanels(view, data, model) {
   const colours = data.colours.values;
   const map = new Panel(view, TITLES.map(), "map", true);
-  /** @type {Record<string, () => any[]>} */
-  const titles = TITLES;
   /** @type {Record<string, Panel>} */
   const row = Object.fromEntries(
     ["reconstruction", "enhanced", "residual"]
       .filter((name) => name !== "enhanced" || data.enhanced)
-      .map((name) => [name, new Panel(view, titles[name](), name)]),
+      .map((name) => [name, new Panel(view, TITLES[name](), name)]),
   );
   map.note.append(colourBar(colours, data.scale.low, data.scale.high, "raw map"));
   row.residual.note.append(colourBar(colours, 0, data.scale.difference / 765, "residual"));

@@ -59,6 +59,20 @@ export function apart(low, high, px, gap = 34) {
   return inside.reduce((chosen, value) => (chosen.every((other) => Math.abs(px(other) - px(value)) >= gap) ? [...chosen, value] : chosen), /** @type {number[]} */ ([]));
 }
 
+/** Stack marks that would touch: how many lie below each. @param {number[]} places @param {number} width */
+export function stack(places, width) {
+  /** @type {number[]} */
+  const tops = []; // of each level: the last place that is taken
+  /** @type {number[]} */
+  const levels = [];
+  for (const index of [...places.keys()].sort((a, b) => places[a] - places[b])) {
+    const free = tops.findIndex((top) => places[index] - top >= width);
+    levels[index] = free < 0 ? tops.length : free;
+    tops[levels[index]] = places[index];
+  }
+  return { levels, height: tops.length };
+}
+
 /** @param {number} value @param {number} low @param {number} high */
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 

@@ -7,7 +7,7 @@ import { element, short } from "./dom.js";
  * @param {number} a
  * @param {number} b
  */
-export function apart(a, b) {
+export function distinct(a, b) {
   const written = (/** @type {number} */ digits) => [a, b].map((value) => String(Number(value.toPrecision(digits))));
   let digits = 3;
   while (a !== b && digits < 9 && written(digits)[0] === written(digits)[1]) digits += 1;
@@ -21,8 +21,8 @@ export function apart(a, b) {
  * @param {boolean} painted is there a defect to notice?
  */
 export function said(score, threshold, painted) {
-  if (threshold === null) return `score ${apart(score, score)[0]} (no threshold)`;
-  const [value, limit] = apart(score, threshold);
+  if (threshold === null) return `score ${distinct(score, score)[0]} (no threshold)`;
+  const [value, limit] = distinct(score, threshold);
   if (score > threshold) return `score ${value}, above the threshold ${limit}: called defective`;
   return `score ${value}, below the threshold ${limit}: ${painted ? "goes unnoticed" : "called normal"}`;
 }
@@ -51,7 +51,7 @@ export function scoreBar(threshold, unpainted) {
   function show(score, painted, iou) {
     verdict.value = said(score, threshold, painted);
     const notes = [
-      painted && `unpainted ${apart(unpainted, unpainted)[0]}`,
+      painted && `unpainted ${distinct(unpainted, unpainted)[0]}`,
       end && score > end && "beyond the bar, which ends at twice the threshold",
       iou !== null && `IoU of map and mask ${iou.toFixed(2)}`,
     ];

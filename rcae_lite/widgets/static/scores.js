@@ -2,6 +2,7 @@
 // The scores of all images by every detector, in units of its own threshold: a row for each, a dot
 // for each image, which chooses it.
 import { button, change, element, short } from "./dom.js";
+import { stack } from "./scale.js";
 
 /**
  * @typedef {{name: string, threshold: number, scores: number[], calibration: number[]}} Detector its scores over its threshold
@@ -34,7 +35,7 @@ export class Scores {
   row(detector) {
     const { name, scores, calibration } = detector;
     const places = scores.map(this.place);
-    const levels = levelsOf(places);
+    const { levels, height } = stack(places, WIDE);
     const dots = scores.map((_, image) => this.dot(detector, image, places[image], levels[image]));
     const order = [...dots.keys()].sort((a, b) => scores[a] - scores[b]);
     const verdict = element("output", { class: "rcae-hint" });
@@ -42,7 +43,7 @@ export class Scores {
       "div",
       {
         class: "rcae-dots", role: "radiogroup", "aria-label": `image, by its score of ${name}`,
-        style: `height: ${26 + 12 * Math.max(...levels)}px`, onkeydown: (/** @type {KeyboardEvent} */ event) => this.walk(event, order, dots),
+        style: `height: ${14 + 12 * height}px`, onkeydown: (/** @type {KeyboardEvent} */ event) => this.walk(event, order, dots),
       },
       ...calibration.map((score) => element("i", { style: `left: ${this.place(score)}%`, title: `held-out normal image: ${times(score)}`, "aria-hidden": "true" })),
       ...dots,
@@ -123,18 +124,4 @@ const times = (/** @type {number} */ score) => `${short(score)} × threshold`;
 /** Square roots give the scores near the threshold more room than those far above it. @param {number} score */
 function bend(score) {
   return Math.sign(score) * Math.sqrt(Math.abs(score));
-}
-
-/** On which level each dot lies free of the others. @param {number[]} places */
-function levelsOf(places) {
-  /** @type {number[]} */
-  const taken = []; // of each level: the last place
-  /** @type {number[]} */
-  const levels = [];
-  for (const index of [...places.keys()].sort((a, b) => places[a] - places[b])) {
-    const free = taken.findIndex((last) => places[index] - last >= WIDE);
-    levels[index] = free < 0 ? taken.length : free;
-    taken[levels[index]] = places[index];
-  }
-  return levels;
 }

@@ -15,7 +15,7 @@ export class Sheet {
   /**
    * `ask` gets every new picture, `say` a line for the reader, `drawn` is told when the way back
    * or forth has changed.
-   * @param {any} view what is seen of the picture, a View of canvas.js
+   * @param {import("./canvas.js").View} view what is seen of the picture
    * @param {{height: number, width: number, original: {values: Uint8Array}}} data
    * @param {any} model
    * @param {Uint8Array} picture
@@ -156,7 +156,7 @@ export class Sheet {
   }
 }
 
-/** Pointer events of the painted panel as strokes. @param {any} panel @param {Sheet} sheet */
+/** Pointer events of the painted panel as strokes. @param {import("./canvas.js").Panel} panel @param {Sheet} sheet */
 function listenToStrokes(panel, sheet) {
   const { stage } = panel;
   let down = false;

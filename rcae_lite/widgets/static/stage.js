@@ -1,6 +1,6 @@
 // @ts-check
 // The stage: the picture under the brush, two magnifiers, curves and the map. It draws; it decides nothing.
-import { distance, lookup, outline } from "./canvas.js";
+import { distance, fill, lookup, outline } from "./canvas.js";
 import { button, change, element, pen, shape, short, slider } from "./dom.js";
 import { fade } from "./fade.js";
 import { at, growth } from "./growth.js";
@@ -28,14 +28,7 @@ class Picture {
 
   /** @param {Uint8Array} rgb (H, W, 3) @param {number} width of it @param {{row: number, column: number}} from @param {string} alt */
   show(rgb, width, from, alt) {
-    const picture = this.context.createImageData(this.canvas.width, this.canvas.height);
-    const pixels = new Uint32Array(picture.data.buffer);
-    for (let y = 0, to = 0; y < this.canvas.height; y += 1) {
-      for (let x = 0, i = 3 * ((from.row + y) * width + from.column); x < this.canvas.width; x += 1, i += 3, to += 1) {
-        pixels[to] = (255 << 24) | (rgb[i + 2] << 16) | (rgb[i + 1] << 8) | rgb[i];
-      }
-    }
-    this.context.putImageData(picture, 0, 0);
+    fill(this.context, rgb, width, from);
     this.canvas.setAttribute("aria-label", alt);
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // The scores as a strip: a mark for every image, a row for every kind, and a threshold to be dragged.
 import { element, shape, short } from "./dom.js";
-import { apart, clamp, fitted } from "./scale.js";
+import { apart, clamp, fitted, stack } from "./scale.js";
 import { Tip } from "./tip.js";
 
 /**
@@ -24,21 +24,6 @@ const ROWS = {
   normal: (x, y, r) => shape("circle", { cx: x, cy: y, r, fill: NORMAL }),
   "held-out normal": (x, y, r) => shape("circle", { cx: x, cy: y, r: r - 0.6, fill: "none", stroke: "var(--quiet)", "stroke-width": 1.2 }),
 };
-
-/** Stack marks that would touch: how many lie below each. @param {number[]} places @param {number} width */
-export function stack(places, width) {
-  /** @type {number[]} */
-  const tops = []; // of each level: the last place that is taken
-  /** @type {Map<number, number>} */
-  const levels = new Map();
-  for (const index of [...places.keys()].sort((a, b) => places[a] - places[b])) {
-    const free = tops.findIndex((top) => places[index] - top >= width);
-    const level = free < 0 ? tops.length : free;
-    tops[level] = places[index];
-    levels.set(index, level);
-  }
-  return { levels, height: tops.length };
-}
 
 /**
  * The figure, its drawing, what draws the line, and what shows the tooltip of it.
@@ -129,7 +114,7 @@ function layout(rows, threshold, { bend, back, ...ends }, width) {
     floor += NAME + (2 * radius + 0.5) * height;
     drawn.push(shape("line", { class: "rcae-grid", x1: SIDE, x2: width - SIDE, y1: floor + 1.5, y2: floor + 1.5 }));
     items.forEach((item, i) => {
-      const [x, y] = [px(item.score), floor - radius - (2 * radius + 0.5) * /** @type {number} */ (levels.get(i))];
+      const [x, y] = [px(item.score), floor - radius - (2 * radius + 0.5) * levels[i]];
       drawn.push(ROWS[name](x, y, radius));
       marks.push({ x, y, index: item.index, text: `${item.name}: ${item.defect}, score ${short(item.score)}` });
     });

@@ -1,5 +1,6 @@
 // @ts-check
 // A test set as PainterState.save writes it, in one zip file.
+import { fill } from "./canvas.js";
 import { zip } from "./zip.js";
 
 /**
@@ -34,9 +35,7 @@ export async function testSet(original, paintings, height, width) {
 async function png(rgb, height, width) {
   const canvas = new OffscreenCanvas(width, height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const picture = context.createImageData(width, height);
-  for (let i = 0; i < height * width; i += 1) picture.data.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255], 4 * i);
-  context.putImageData(picture, 0, 0);
+  fill(context, rgb, width);
   return new Uint8Array(await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer());
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 // Pictures of test images: small ones in a row, each of which opens large.
-import { frame } from "./canvas.js";
-import { button, element, short } from "./dom.js";
+import { fill, frame } from "./canvas.js";
+import { button, element, pen, short } from "./dom.js";
 
 /** @typedef {import("./outcome.js").TestImage} TestImage */
 /** @typedef {(images: TestImage[], index: number) => void} Open what shows one of a list */
@@ -13,11 +13,7 @@ function picture({ pictures }, { index, name, defect }) {
   if (!pictures) return null;
   const [, height, width] = pictures.shape;
   const canvas = element("canvas", { width, height, role: "img", "aria-label": `${name}: ${defect}`, "data-image": index });
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const pixels = context.createImageData(width, height);
-  const rgb = frame(pictures, index);
-  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) pixels.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
-  context.putImageData(pixels, 0, 0);
+  fill(pen(canvas), frame(pictures, index), width);
   return canvas;
 }
 
