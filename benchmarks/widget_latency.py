@@ -1,17 +1,21 @@
 """Latencies of the widgets: stroke to refreshed map, slider to frame, creation; memory of strokes.
 
-    python benchmarks/widget_latency.py [DETECTOR] > results/widget-latency.md
+    python benchmarks/widget_latency.py > results/widget-latency.md
+    python benchmarks/widget_latency.py --before COMMIT > results/widget-latency.md
 
-DETECTOR is a folder with detector.json; without one, an untrained detector of the preset demo is
-used, which computes as long as a trained one. The browser is Chromium, headless, on the CPU.
+With a commit, its widgets are measured in the same run, just before those of the working tree. Each
+takes the detectors that it ships. The browser is Chromium, headless, on the CPU.
 """
 
 import argparse
 import gc
+import importlib.util
 import json
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,18 +27,17 @@ from playwright.sync_api import sync_playwright
 from setting import command
 
 from data_utils import open_category
-from rcae_lite import RcAEDetector
-from rcae_lite.evaluation.thresholds import Threshold
 from rcae_lite.example import load_example
 from rcae_lite.storage.provenance import code_version
+from rcae_lite.study.summary import markdown_table
 from rcae_lite.widgets import RecursionExplorer
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.paint import write_paint_page
 from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
 from rcae_lite.widgets.state.painter import PainterState
-from rcae_lite.widgets.story import story_of_example
 
+ROOT = Path(__file__).parents[1]
 STROKES = 100
 PATIENCE = 300_000  # milliseconds
 
@@ -57,7 +60,7 @@ STROKE = """async () => {
     const main = document.querySelector("main");
     const stage = document.querySelector(
         'canvas[data-panel="paint"], canvas[data-panel="main"]').parentElement;
-    const picture = (event) => event.detail.painted ?? event.detail.picture;
+    const picture = (event) => event.detail.painted ?? event.detail.picture ?? event;
     const times = [];
     let [last, answer] = [null, () => {}];
     main.addEventListener("rcae-result", (event) => {
@@ -104,32 +107,6 @@ def milliseconds(times: list[float]) -> str:
     return f"{statistics.median(times[1:]):.0f} ms (slowest {max(times[1:]):.0f} ms)"
 
 
-def strokes(detector: RcAEDetector) -> tuple[list[float], float]:
-    """Paint one line after the other; seconds of each answer, and MB gained after the first ten."""
-    state = PainterState(detector, torch.full((3, 128, 128), 0.5))
-    painted, times, before = state.original.copy(), [], 0.0
-    for number in range(STROKES):
-        painted[number, 20:100] = (200, 30, 30)
-        start = time.perf_counter()
-        state.paint(painted)
-        state.result()
-        times.append(1000 * (time.perf_counter() - start))
-        if number == 9:
-            gc.collect()
-            before = resident()
-    gc.collect()
-    return times, resident() - before
-
-
-def saved_size(images: int) -> float:
-    """MB that a notebook keeps of an explorer on test images of the shipped detector."""
-    category = open_category("synthetic", size=128)
-    places = np.linspace(0, len(category.test) - 1, images).astype(int)
-    shown, normal = category.test.subset(places), category.train.subset(range(12))
-    explorer = RecursionExplorer(load_example(), shown, normal=normal)
-    return len(json.dumps(Widget.get_manager_state(widgets=[explorer]))) / 1e6
-
-
 def in_chromium(page: Path, script: str, motion: str = "reduce") -> list[float]:
     """Open a page from disk, without network, and run a script in it."""
     with sync_playwright() as playwright:
@@ -147,57 +124,126 @@ def in_chromium(page: Path, script: str, motion: str = "reduce") -> list[float]:
     return times
 
 
+def in_python() -> dict[str, str]:
+    """Measure strokes of the painter, and what an explorer takes and leaves in a notebook."""
+    state = PainterState(load_example(), torch.full((3, 128, 128), 0.5))
+    painted, times, before = state.original.copy(), [], 0.0
+    for number in range(STROKES):
+        painted[number, 20:100] = (200, 30, 30)
+        start = time.perf_counter()
+        state.paint(painted)
+        state.result()
+        times.append(1000 * (time.perf_counter() - start))
+        if number == 9:
+            gc.collect()
+            before = resident()
+    gc.collect()
+    growth = resident() - before
+
+    noise = torch.from_numpy(np.random.default_rng(0).random((50, 3, 128, 128), np.float32))
+    start = time.perf_counter()
+    explorer = RecursionExplorer(load_example(), noise)
+    creation = time.perf_counter() - start
+    saved = sum(image["frames"] is not None for image in explorer.data["images"])
+    return {
+        "stroke to refreshed map, trajectory and score in Python (DefectPainter)": (
+            milliseconds(times)
+        ),
+        f"memory gained from stroke 10 to stroke {STROKES}": f"{growth:.1f} MB",
+        "creation of RecursionExplorer, 50 noise images": f"{creation:.1f} s",
+        "images of these that a notebook keeps; the kernel has the others": str(saved),
+        "saved size, 12 test images (RecursionExplorer)": f"{saved_size(12):.1f} MB",
+    }
+
+
+def saved_size(images: int) -> float:
+    """MB that a notebook keeps of an explorer on test images of the shipped detector."""
+    category = open_category("synthetic", size=128)
+    places = np.linspace(0, len(category.test) - 1, images).astype(int)
+    shown, normal = category.test.subset(places), category.train.subset(range(12))
+    explorer = RecursionExplorer(load_example(), shown, normal=normal)
+    return len(json.dumps(Widget.get_manager_state(widgets=[explorer]))) / 1e6
+
+
+def in_pages(folder: Path) -> dict[str, str]:
+    """Measure the pages that need no Python."""
+    images = torch.from_numpy(np.random.default_rng(0).random((6, 3, 128, 128), np.float32))
+    state = ExplorerState(record(load_example(), images), None, 1.0)
+    explorer = write_page(folder / "page.html", [("explorer", state)])
+    paint = write_paint_page(load_example(), images[0], folder / "paint.html", "paint")
+    return {
+        "slider to frame in Chromium (five canvases)": (
+            milliseconds(in_chromium(explorer, SLIDER))
+        ),
+        "stroke to map in `rcae explore --paint` (Chromium, one thread)": (
+            milliseconds(in_chromium(paint, STROKE))
+        ),
+        "size of that page": f"{paint.stat().st_size / 1e6:.1f} MB",
+    }
+
+
+def in_story(folder: Path) -> dict[str, str]:
+    """Measure the Forgetting Machine; nothing where a commit does not have it."""
+    if importlib.util.find_spec("rcae_lite.widgets.story") is None:
+        return {}
+    from rcae_lite.widgets.story import story_of_example
+
+    story = story_of_example(folder / "story.html")
+    stroke, (rate,) = in_chromium(story, STROKE), in_chromium(story, MORPH, "no-preference")
+    return {
+        "stroke to map in `rcae explore --story`": milliseconds(stroke),
+        "frames a second while its rounds are played": f"{rate:.0f}",
+        "size of its page": f"{story.stat().st_size / 1e6:.1f} MB",
+    }
+
+
+def measured() -> dict[str, str]:
+    """Measure everything: what, and how it came out."""
+    with tempfile.TemporaryDirectory() as folder:
+        return in_python() | in_pages(Path(folder)) | in_story(Path(folder))
+
+
+def measured_at(commit: str) -> dict[str, str]:
+    """Measure the widgets of a commit, in a process and a work tree of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            found = subprocess.run(
+                [sys.executable, __file__, "--json"],
+                env=os.environ | {"PYTHONPATH": str(tree)},
+                cwd=tree,
+                check=True,
+                stdout=subprocess.PIPE,
+            )
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+    result: dict[str, str] = json.loads(found.stdout)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("detector", nargs="?", type=Path)
+    parser.add_argument("--before", metavar="COMMIT", help="measure its widgets, too")
+    parser.add_argument("--json", action="store_true", help="print the figures alone")
     args = parser.parse_args()
-    if args.detector:
-        detector = RcAEDetector.load(args.detector, device="cpu")
-    else:
-        detector = RcAEDetector.from_preset("demo", device="cpu")
-        detector.threshold = Threshold(1.0, 0.05)
-    images = torch.from_numpy(np.random.default_rng(0).random((50, 3, 128, 128), np.float32))
-
-    start = time.perf_counter()
-    explorer = RecursionExplorer(detector, images)
-    creation = time.perf_counter() - start
-    sent = sum(image["frames"] is not None for image in explorer.data["images"])
-    made = explorer.state.stack(0).nbytes * len(images)
-    times, growth = strokes(detector)
-
-    with tempfile.TemporaryDirectory() as folder:
-        frames = record(detector, images[:6])
-        page = write_page(
-            Path(folder) / "page.html", [("explorer", ExplorerState(frames, None, 1.0))]
-        )
-        slider = in_chromium(page, SLIDER)
-        paint = write_paint_page(detector, images[0], Path(folder) / "paint.html", "paint")
-        size = paint.stat().st_size / 1e6
-        stroke = in_chromium(paint, STROKE)
-        story = story_of_example(Path(folder) / "story.html")
-        in_story, (rate,) = in_chromium(story, STROKE), in_chromium(story, MORPH, "no-preference")
-        story_size = story.stat().st_size / 1e6
-    without_python = "stroke to map without Python (`rcae explore --paint`, Chromium, one thread)"
-
-    print(f"""# Latencies of the widgets at 128x128, N = {detector.config.rcae.depth}
+    if args.json:
+        print(json.dumps(measured()))
+        return
+    columns = {}
+    if args.before:
+        columns[f"before, at {args.before}"] = measured_at(args.before)
+    columns["now"] = measured()
+    rows = [[what, *(one.get(what, "-") for one in columns.values())] for what in columns["now"]]
+    table = "\n".join(markdown_table(["what", *columns], rows))
+    print(f"""# Latencies of the widgets at 128x128, N = {load_example().config.rcae.depth}
 
 `{command()}`, code {code_version()}, torch {torch.__version__} on
 {torch.get_num_threads()} CPU threads; load of the machine: {os.getloadavg()[0]:.1f} processes on
 {os.cpu_count()} cores.
 
-| what | measured |
-|---|---|
-| stroke to refreshed map, trajectory and score in Python (DefectPainter) | {milliseconds(times)} |
-| memory gained from stroke 10 to stroke {STROKES} | {growth:.1f} MB |
-| slider to frame in Chromium (five canvases) | {milliseconds(slider)} |
-| creation of RecursionExplorer, 50 noise images, {made / 1e6:.0f} MB of frames | {creation:.1f} s |
-| images of these that are saved in a notebook; the others come from the kernel | {sent} |
-| saved size, 12 test images of the shipped detector (RecursionExplorer) | {saved_size(12):.1f} MB |
-| {without_python} | {milliseconds(stroke)} |
-| size of that page | {size:.1f} MB |
-| the same in `rcae explore --story`, of the shipped detectors | {milliseconds(in_story)} |
-| frames a second while its rounds are played | {rate:.0f} |
-| size of that page | {story_size:.1f} MB |""")
+{table}""")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ import torch
 
 from data_utils import find_category
 from rcae_lite import plotting
-from rcae_lite.example import detector_for
+from rcae_lite.example import detectors_for
 from rcae_lite.study.restoration import probe_resizing
 from rcae_lite.widgets import Predictions, quiz
 
@@ -71,8 +71,9 @@ plotting.gallery(
 # %% [markdown]
 # ## 2. A trained detector
 #
-# The kit ships one for its default category, so that you can start at once. For any other data the
-# next cell trains the smallest preset, which takes some minutes; notebook 06 shows how.
+# For its default category the kit ships one, and its *control*, an autoencoder that the image passes
+# once, so you can start right away. For any other data the next cell trains both with the smallest
+# preset, which takes some minutes; notebook 06 shows how.
 #
 # Three networks were trained one after the other, on normal images only: **RcAE** rebuilds, **DPN**
 # is to bring back the detail but not the defect, **CRD** reads the whole sequence of
@@ -86,7 +87,7 @@ plotting.gallery(
 # with the detail, is measured below.*
 
 # %%
-detector = detector_for(category)
+detector, single = detectors_for(category)
 for name, count in detector.parameters().items():
     print(f"{name:5} {count:8,} parameters")
 
@@ -151,7 +152,6 @@ forgotten = [found.copied_share[-1] < found.copied_share[0] for found in probed.
 print("deeper rounds keep less of the defect:", "holds" if all(forgotten) else "not here")
 
 # %%
-single = detector_for(category, "single_pass")
 controls = single.restoration(train)
 controls["plain resizing"] = probe_resizing(detector.config, detector.seed, train).found
 plotting.copied_by_size(probed | controls)
@@ -162,8 +162,8 @@ gone = next((n for n, share in enumerate(left, start=1) if share < 0.25), None)
 predict.reveal("gone", f"n = {gone}" if gone else "never")
 
 # %% [markdown]
-# Two controls tell forgetting from mere blur: an autoencoder that the image passes once, and plain
-# resizing, which only makes the image smaller and larger again.
+# Two controls tell forgetting from mere blur: the single pass, and plain resizing, which only makes
+# the image smaller and larger again.
 #
 # **Interpret:** blur alone forgets only small defects. Does the recursion also forget large ones,
 # and does it go on from round to round? And where the single pass keeps least, has it won? A low

@@ -34,7 +34,7 @@ import torch
 from data_utils import find_category
 from rcae_lite import RcAEDetector, plotting
 from rcae_lite.config import DETECTOR_NAMES
-from rcae_lite.example import detector_for
+from rcae_lite.example import detectors_for
 from rcae_lite.widgets import (
     DefectPainter,
     ModelComparison,
@@ -53,8 +53,7 @@ train, test = category.train, category.test
 STEPS = 30  # of the training that is watched
 
 # %%
-detector = detector_for(category)
-baseline = detector_for(category, "single_pass")
+detector, baseline = detectors_for(category)
 print(
     f"{category.name}: {len(category.test)} test images, threshold {detector.threshold.value:.3g}"
 )

@@ -34,7 +34,7 @@ from scipy.stats import chi2
 from data_utils import find_category, open_category
 from rcae_lite import ablate, get_config, plotting
 from rcae_lite.evaluation.metrics import image_auroc
-from rcae_lite.example import detector_for
+from rcae_lite.example import detectors_for
 from rcae_lite.study import plots
 from rcae_lite.study.ladder import Parts, ladder
 from rcae_lite.study.verdict import verdict
@@ -72,7 +72,7 @@ predict.choice("steps_up", [0, 1, 2, 3])
 # does it gain, and which does it lose?
 
 # %%
-detector, single = detector_for(category), detector_for(category, "single_pass")
+detector, single = detectors_for(category)
 rungs = ladder(detector, single, train, test)
 ComponentLadder(rungs)
 

@@ -6,14 +6,19 @@ They were made by ``python -m rcae_lite.example`` on the default synthetic categ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from data_utils import Category, KitError
 from rcae_lite.base import Detector
 from rcae_lite.baselines import DETECTORS
+from rcae_lite.training.callbacks import or_progress
+from rcae_lite.training.events import Callback
+from rcae_lite.training.side_by_side import side_by_side
 
-__all__ = ["KINDS", "SHIPPED", "detector_for", "load_example"]
+__all__ = ["KINDS", "SHIPPED", "detector_for", "detectors_for", "load_example"]
 
 SHIPPED = Path(__file__).parent
 KINDS = ("full", "single_pass")
@@ -77,8 +82,32 @@ def detector_for(
     KitError
         As `load_example` and `Detector.fit`.
     """
-    shipped = load_example("single_pass" if kind == "single_pass" else "full")
-    known = ("synthetic", shipped.trained["category"], shipped.config.size)
+    return detectors_for(category, (kind,), stages=stages, **options)[0]
+
+
+def detectors_for(
+    category: Category,
+    kinds: Sequence[str] = KINDS,
+    *,
+    stages: str | Path = Path("runs") / "stages",
+    **options: Any,
+) -> list[Detector]:
+    """Return several at once; those that have to be trained are trained at the same time.
+
+    Parameters
+    ----------
+    category, stages, **options
+        As in `detector_for`.
+    kinds : sequence of str
+        Each as in `detector_for`; by default the method of the paper and its control.
+    """
+    shipped = [load_example("single_pass" if one == "single_pass" else "full") for one in kinds]
+    known = ("synthetic", shipped[0].trained["category"], shipped[0].config.size)
     if (category.format, category.name, category.size) == known:
         return shipped
-    return DETECTORS[kind].from_preset("demo", **options).fit(category.train, stages=stages)
+
+    def train(kind: str, also: Callback) -> Detector:
+        detector = DETECTORS[kind].from_preset("demo", **options)
+        return detector.fit(category.train, callbacks=[*or_progress(None), also], stages=stages)
+
+    return side_by_side([partial(train, kind) for kind in kinds])

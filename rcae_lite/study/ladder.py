@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
+from rcae_lite.base import check_same_size
 from rcae_lite.baselines import SinglePassDetector, resize_trajectory
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.bootstrap import Interval, percentile_interval
@@ -169,8 +170,9 @@ def ladder(
     Raises
     ------
     KitError
-        If the test set lacks one of the two classes.
+        If the detectors work at different sizes, or the test set lacks one of the two classes.
     """
+    check_same_size({"RcAE": detector, "single pass": single_pass})
     labels = test.labels
     if len(np.unique(labels)) < 2:
         raise KitError(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_utils import KitError, open_category
 from data_utils.html import render
+from rcae_lite.base import check_same_size
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.example import SHIPPED, load_example
@@ -52,8 +53,10 @@ def write_story_page(
     Raises
     ------
     KitError
-        As `rcae_lite.widgets.paint.engine`.
+        If the two work at different sizes, or as `rcae_lite.widgets.paint.engine`.
     """
+    detectors = {"detector": detector} | ({} if single is None else {"single": single})
+    check_same_size(detectors)
     threshold = detector.require_threshold().value
     original = to_bytes(image.unsqueeze(0))[0]  # (H, W, 3)
     height, width, _ = original.shape
@@ -77,7 +80,6 @@ def write_story_page(
         single=single is not None,
         **{name: data[name] for name in ("height", "width", "depth")},
     )
-    detectors = {"detector": detector} | ({} if single is None else {"single": single})
     parts = [{"data": data, "engine": engine(detectors)}]
     looks = source("story.css")
     return write_parts(path, parts, TITLE, entry="story.js", body=body, looks=looks)

@@ -294,3 +294,45 @@ def test_parts_are_ticked_on_and_off_in_jupyterlab(notebook, lab, shots):
     shows("RcAE, n = 3 + DPN + CRD", "RcAE, n = 3 + DPN")
     assert dpn.is_disabled()
     page.locator(".jp-OutputArea-output", has=table).screenshot(path=shots / "ladder.png")
+
+
+MONITOR = """
+import torch
+torch.set_num_threads(1)
+from data_utils import open_category
+from rcae_lite import RcAEDetector
+from rcae_lite.widgets import TrainingMonitor
+from tests.rcae_lite.conftest import tiny_config
+detector = RcAEDetector(tiny_config(**{"rcae.steps": 5000}), 0, "cpu")
+TrainingMonitor(detector, open_category("synthetic", size=32).train, "checkpoint")
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_training_is_stopped_and_resumed_in_jupyterlab(notebook, lab, shots):
+    write_book(lab.folder / "monitor.ipynb", MONITOR)
+    page = notebook("monitor.ipynb").page
+    monitor = page.locator('.rcae[aria-label="Training monitor"]')
+    start = monitor.get_by_role("button", name="start or resume")
+    stop = monitor.get_by_role("button", name="stop the training")
+
+    def step() -> int:
+        text = monitor.locator('[data-part="rest"]').inner_text()
+        return int(text.split()[1]) if text.startswith("step ") else 0
+
+    start.click(timeout=PATIENCE)
+    wait_until(lambda: step() > 20, "it trains", lab.folder / "log")
+    stop.click()
+    start.filter(has_text="Resume").wait_for(timeout=PATIENCE)
+    stopped = step()
+    assert 20 < stopped < 5000 and (lab.folder / "checkpoint" / "detector.json").exists()
+
+    def goes_on() -> bool:
+        assert step() >= stopped, "it began anew"
+        return step() > stopped
+
+    start.click()
+    wait_until(goes_on, "it goes on where it stopped", lab.folder / "log")
+    stop.click()
+    start.filter(has_text="Resume").wait_for(timeout=PATIENCE)
+    monitor.screenshot(path=shots / "monitor-lab.png")

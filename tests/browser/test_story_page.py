@@ -192,13 +192,13 @@ def test_a_stroke_changes_picture_curves_and_map_and_can_be_undone(page):
     tab = page
     names = ("main", "defect", "map")
     before = {name: tab.pixels(name) for name in names}
-    curve = tab.page.locator(".story-growth.defect").get_attribute("aria-label")
+    curve = tab.page.locator(".story-reading.defect svg").get_attribute("aria-label")
     tab.page.locator('[data-ink="strange"]').click()
     tab.set("size", 4)
     paint(tab)
     for name in names:
         assert (tab.pixels(name) != before[name]).any(), name
-    assert tab.page.locator(".story-growth.defect").get_attribute("aria-label") != curve
+    assert tab.page.locator(".story-reading.defect svg").get_attribute("aria-label") != curve
     assert t(tab) == 3, "the rounds of the new picture are shown"
     tab.page.locator(".story-sheet").focus()
     tab.page.evaluate("window.seen = undefined")
@@ -206,6 +206,23 @@ def test_a_stroke_changes_picture_curves_and_map_and_can_be_undone(page):
     wait_until(lambda: tab.page.evaluate("window.seen?.both"), "the networks answer")
     for name in names:
         np.testing.assert_array_equal(tab.pixels(name), before[name], err_msg=name)
+
+
+def test_a_curve_tells_its_points_to_the_keyboard(page):
+    tab = page
+    tab.set("t", 2.5)
+    svg = tab.page.locator(".story-reading.defect svg")
+    said = svg.get_attribute("aria-label")
+    left = [int(share) for share in re.findall(r"n = \d: (\d+)%", said)]
+    words = tab.page.locator(".story-reading.defect .rcae-words")
+    svg.focus()
+    tab.page.keyboard.press("End")
+    where, value = words.inner_text().split(": ")
+    assert where == "RcAE, n = 2.5"
+    assert min(left[2:]) - 1 <= int(value.rstrip("%")) <= max(left[2:]) + 1
+    for n, share in reversed(list(enumerate(left))):
+        tab.page.keyboard.press("ArrowLeft")
+        assert words.inner_text() == f"RcAE, n = {n}: {share}%"
 
 
 def test_painting_by_key_and_a_clean_picture(page):

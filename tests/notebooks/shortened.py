@@ -19,9 +19,9 @@ overlaps = watch()
 if "category" in globals():
     train = category.train.subset(range(min(16, len(category.train))))
     test = category.test.subset(range(0, len(category.test), 6))
-if "detector_for" in globals():
+for name in {"detector_for", "detectors_for"} & set(globals()):
     few = {PRESET} | dict(single_pass={FEW})
-    detector_for = functools.partial(detector_for, **few)
+    globals()[name] = functools.partial(globals()[name], **few)
 """
 OWN = {
     "03": "STEPS = 3, 3",

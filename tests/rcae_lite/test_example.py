@@ -69,9 +69,11 @@ def test_any_other_category_is_trained_on_once(tiny_category, tmp_path, monkeypa
         tiny_category, train=tiny_category.train.subset(range(12)), size=128, name="other"
     )
     larger.train.size, larger.train._images = 128, None
-    few = {"stages": tmp_path, "single_pass": {"steps": 3, "batch_size": 4}}
-    first = example.detector_for(larger, "single_pass", **few)
+    steps = {"steps": 3, "batch_size": 4}
+    few = {"stages": tmp_path, "single_pass": steps, "rcae": steps | {"half_size_steps": 0}}
+    rounds, first = example.detectors_for(larger, ("rcae", "single_pass"), **few)
     assert isinstance(first, SinglePassDetector) and first.threshold is not None
+    assert (rounds.kind, rounds.trained["category"]) == ("rcae", "other")
     monkeypatch.setattr(
         "rcae_lite.training.trainer.train_stage", None
     )  # a second training would fail

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.base import Detector
+from rcae_lite.base import Detector, check_same_size
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, Frames, Scale, levels, lookup, record, scale_of
 
@@ -178,8 +178,9 @@ def compare(
     Raises
     ------
     KitError
-        If a detector has no threshold yet, or as `ComparisonState`.
+        If the detectors work at several sizes, one has no threshold yet, or as `ComparisonState`.
     """
+    check_same_size(detectors)
     compared = []
     for name, detector in detectors.items():
         if detector.threshold is None:

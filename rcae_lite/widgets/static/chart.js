@@ -17,8 +17,15 @@ import { Tip } from "./tip.js";
  * @property {(value: number) => number} [bend] what makes the axis uneven
  *
  * @typedef {{points: number[][], strength: number}} Band a shaded area, points [x, low, high]
- * @typedef {{points: Point[], colour: string, dashed?: boolean, dotted?: boolean, name?: string}} Line
- * @typedef {{x: number, y: number, colour: string, big?: boolean, hollow?: boolean, text?: string}} Dot
+ * @typedef {object} Line
+ * @property {Point[]} points
+ * @property {Point[]} [drawn] as far as it goes now; what is ahead is hinted at
+ * @property {string} colour
+ * @property {boolean} [dashed]
+ * @property {boolean} [dotted]
+ * @property {boolean} [thin]
+ * @property {string} [name]
+ * @typedef {{x: number, y: number, colour: string, big?: boolean, hollow?: boolean, name?: string, text?: string}} Dot
  * @typedef {{x: number, colour: string, dashed?: boolean}} Rule a vertical line over the whole height
  *
  * @typedef {object} Options
@@ -30,6 +37,7 @@ import { Tip } from "./tip.js";
  * @property {Dot[]} dots
  * @property {Rule[]} rules
  * @property {(point: Point, of: any, index?: number) => string} words a point of a line or a dot, for the tooltip
+ * @property {boolean} named whether names stand at the ends of the lines, where there is room
  * @property {string} alt the chart in words
  * @property {number} width in pixels: an upper limit
  * @property {number} height in pixels
@@ -40,6 +48,8 @@ import { Tip } from "./tip.js";
 
 const LEFT = 40;
 const RIGHT = 10;
+const NAMES = 44; // pixels for the names at the ends of lines
+const WIDE = 180; // a chart that has room for them
 const TOP = 8;
 
 /**
@@ -52,7 +62,7 @@ export function chart(options) {
   const tip = new Tip(svg);
   const title = element("figcaption");
   /** @type {Options} */
-  let all = { width: 280, height: 190, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${all.x.label} ${short(x)}`, ...options };
+  let all = { width: 280, height: 190, named: false, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${all.x.label} ${short(x)}`, ...options };
   let room = all.width;
   const redraw = (/** @type {Partial<Options>} */ changed = {}) => {
     all = { ...all, ...changed };
@@ -71,14 +81,16 @@ export function chart(options) {
 }
 
 /** Where values stand. @param {Options} options @param {number} width */
-function places({ x, y, height }, width) {
-  const right = width - RIGHT;
+function places({ x, y, height, named }, width) {
+  const names = named && width >= WIDE;
+  const right = width - (names ? NAMES : RIGHT);
   const floor = height - (x.label ? 36 : 22);
   const even = (/** @type {number} */ value) => value;
   const share = (/** @type {number} */ value, /** @type {Axis} */ { low, high, bend = even }) => (bend(clamp(value, low, high)) - bend(low)) / (bend(high) - bend(low));
   return {
     right,
     floor,
+    names,
     px: (/** @type {number} */ value) => LEFT + share(value, x) * (right - LEFT),
     py: (/** @type {number} */ value) => floor - share(value, y) * (floor - TOP),
   };
@@ -99,7 +111,7 @@ function axes({ x, y, height }, { px, py, floor, right }) {
 }
 
 /** @param {Options} options @param {Places} at */
-function content({ bands, lines, rules, dots }, { px, py, floor }) {
+function content({ bands, lines, rules, dots }, { px, py, floor, names }) {
   const path = (/** @type {Point[]} */ points) => points.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ");
   return [
     ...bands.map(({ points, strength }) => {
@@ -107,15 +119,28 @@ function content({ bands, lines, rules, dots }, { px, py, floor }) {
       return shape("polygon", { class: "rcae-band", "fill-opacity": strength, points: path([...high, ...low.reverse()]) });
     }),
     ...rules.map((rule) => shape("line", { class: "rcae-rule", stroke: rule.colour, x1: px(rule.x), x2: px(rule.x), y1: TOP, y2: floor, "stroke-dasharray": rule.dashed ? "3 3" : null })),
-    ...lines.flatMap(({ points, colour, dashed, dotted }) => [
-      shape("polyline", { class: "rcae-line", stroke: colour, "stroke-dasharray": dashed ? "4 3" : null, points: path(points) }),
+    ...lines.flatMap(({ points, drawn, colour, dashed, dotted, thin }) => [
+      drawn && shape("polyline", { class: "rcae-line rcae-ahead", points: path(points) }),
+      shape("polyline", { class: thin ? "rcae-line rcae-thin" : "rcae-line", stroke: colour, "stroke-dasharray": dashed ? "4 3" : null, points: path(drawn ?? points) }),
       ...(dotted ? points.map(([x, y]) => shape("circle", { cx: px(x), cy: py(y), r: 2.5, fill: colour })) : []),
     ]),
     ...dots.map((dot) => shape("circle", {
       cx: px(dot.x), cy: py(dot.y), r: dot.big ? 5 : 2.6, fill: dot.hollow ? "none" : dot.colour,
       stroke: dot.hollow ? dot.colour : "none", "stroke-width": 1.6, "fill-opacity": dot.big ? 1 : 0.75,
     })),
-  ];
+    ...(names ? ends(lines, px, py) : []),
+  ].filter((one) => one !== undefined);
+}
+
+/** The names of lines at their ends, pushed up where they would cover each other. @param {Line[]} lines @param {Places["px"]} px @param {Places["py"]} py */
+function ends(lines, px, py) {
+  /** @type {Record<number, number>} */
+  const taken = {};
+  const places = lines.map(({ points, name }) => ({ x: px(points[points.length - 1][0]) + 6, y: py(points[points.length - 1][1]) + 3.5, name: name ?? null }));
+  return places.sort((a, b) => b.y - a.y).map(({ x, y, name }) => {
+    taken[x] = Math.min(y, (taken[x] ?? Infinity) - 10);
+    return shape("text", { class: "rcae-end", x, y: taken[x] }, name);
+  });
 }
 
 /** @param {Options} options @param {Places} at */

@@ -1,8 +1,9 @@
 // @ts-check
 // A curve over the rounds that grows to where the slider stands.
-import { shape } from "./dom.js";
+import { chart } from "./chart.js";
+import { short } from "./dom.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [216, 112, 34, 40, 10, 18];
+/** @typedef {{values: number[], name: string, quiet?: boolean}} Curve n = 0..N */
 
 /**
  * Where a curve over the rounds stands between two of them: on the straight line.
@@ -15,50 +16,37 @@ export function at(values, t) {
   return values[low] + (t - low) * (values[high] - values[low]);
 }
 
-/**
- * @param {object} options
- * @param {string} options.colour a class: what the curve is of
- * @param {{values: number[], name?: string, quiet?: boolean}[]} options.lines the last one leads
- * @param {number} options.t where the slider stands
- * @param {number} options.depth N
- * @param {number} options.top of the axis
- * @param {(value: number) => string} options.text of a value
- * @param {string} options.alt the curve in words
- */
-export function growth({ colour, lines, t, depth, top, text, alt }) {
-  const x = (/** @type {number} */ n) => LEFT + (n / depth) * (WIDTH - LEFT - RIGHT);
-  const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (Math.min(value, top) / top) * (HEIGHT - TOP - BOTTOM);
-  const path = (/** @type {number[]} */ values, /** @type {number} */ end) => {
-    const rounds = values.map((_, n) => n).filter((n) => n < end);
-    return [...rounds, end].map((n, i) => `${i ? "L" : "M"}${x(n).toFixed(1)} ${y(at(values, n)).toFixed(1)}`).join("");
-  };
-  const drawn = lines.flatMap(({ values, quiet }) => {
-    const last = values.length - 1;
-    const end = Math.min(t, last);
-    return [
-      shape("path", { class: "story-ahead", d: path(values, last) }),
-      shape("path", { class: quiet ? "story-quiet" : "story-grown", d: path(values, end) }),
-      quiet ? null : shape("circle", { class: "story-dot", cx: x(end), cy: y(at(values, end)), r: 4 }),
-    ];
-  });
-  const names = apart(lines.filter(({ name }) => name).map(({ values, name }) => ({ x: x(values.length - 1) + 6, y: y(values[values.length - 1]) + 3.5, name })));
-  const grid = [0, top / 2, top].flatMap((value) => [
-    shape("line", { class: "rcae-grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
-    shape("text", { x: LEFT - 5, y: y(value) + 3.5, "text-anchor": "end" }, text(value)),
-  ]);
-  const rounds = Array.from({ length: depth + 1 }, (_, n) =>
-    shape("text", { x: x(n), y: HEIGHT - 4, "text-anchor": "middle" }, String(n)),
-  );
-  const attributes = { class: `story-growth ${colour}`, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": alt };
-  return shape("svg", attributes, ...grid, ...rounds, ...drawn.filter(Boolean), ...names);
-}
+export class Growth {
+  /**
+   * @param {string} colour what the curve is of: "defect" or "part"
+   * @param {string | (string | Node)[]} title
+   * @param {number} depth N
+   * @param {(value: number) => string} text of a value
+   */
+  constructor(colour, title, depth, text) {
+    this.colour = `var(--${colour})`;
+    this.text = text;
+    const rounds = Array.from({ length: depth + 1 }, (_, n) => n);
+    this.chart = chart({
+      title, x: { low: 0, high: depth, ticks: rounds }, y: { low: 0, high: 1 }, alt: "", width: 320, height: 124, named: true,
+      words: ([n, value], { name }) => `${name}, n = ${short(n)}: ${text(value)}`,
+    });
+    this.element = this.chart.element;
+    this.element.classList.add("story-reading", colour);
+  }
 
-/** Names beside the ends of their lines, pushed up where they would cover each other. @param {{x: number, y: number, name?: string}[]} ends */
-function apart(ends) {
-  /** @type {Record<number, number>} */
-  const taken = {};
-  return ends.sort((a, b) => b.y - a.y).map(({ x, y, name }) => {
-    taken[x] = Math.min(y, (taken[x] ?? Infinity) - 10);
-    return shape("text", { class: "story-name", x, y: taken[x] }, name ?? null);
-  });
+  /** @param {Curve[]} curves the last one leads @param {number} t where the slider stands @param {number} top of the axis @param {string} alt the curves in words */
+  draw(curves, t, top, alt) {
+    const lines = curves.map(({ values, name, quiet = false }) => {
+      const end = Math.min(t, values.length - 1);
+      const points = values.map((value, n) => [n, value]);
+      const drawn = [...points.slice(0, Math.ceil(end)), [end, at(values, end)]];
+      return { points, drawn, name, thin: quiet, colour: quiet ? "var(--quiet)" : this.colour };
+    });
+    const dots = lines.filter(({ thin }) => !thin).map(({ drawn, name, colour }) => {
+      const [x, y] = drawn[drawn.length - 1];
+      return { x, y, name, colour, big: true };
+    });
+    this.chart.redraw({ lines, dots, y: { low: 0, high: top, ticks: [0, top / 2, top], text: this.text }, alt });
+  }
 }

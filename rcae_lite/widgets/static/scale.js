@@ -87,7 +87,7 @@ export function fitted(node, natural, draw) {
   let last = natural;
   draw(natural);
   new ResizeObserver(([{ contentRect }]) => {
-    const width = clamp(Math.floor(contentRect.width), Math.min(180, natural), natural);
+    const width = clamp(Math.floor(contentRect.width), Math.min(120, natural), natural);
     if (contentRect.width && width !== last) draw((last = width));
   }).observe(node);
 }

@@ -3,7 +3,7 @@
 import { distance, fill, lookup, outline } from "./canvas.js";
 import { button, change, element, pen, shape, short, slider } from "./dom.js";
 import { fade } from "./fade.js";
-import { at, growth } from "./growth.js";
+import { at, Growth } from "./growth.js";
 
 /** @typedef {import("./machine.js").Found} Found */
 
@@ -65,7 +65,10 @@ export class Stage {
     this.captions = { defect: element("figcaption"), edge: element("figcaption") };
     this.verdict = element("output", { class: "story-verdict", "aria-live": "polite" });
     this.bar = element("div", { class: "story-score", "aria-hidden": "true" });
-    this.curves = { copied: element("div"), error: element("div") };
+    this.curves = {
+      copied: new Growth("defect", "Stroke still there", data.depth, percent),
+      error: new Growth("part", ["Part off by", long(", grey levels")], data.depth, short),
+    };
     this.playing = button("▶", "play the rounds", act.play, { class: "story-play" });
     this.undo = button("Undo", "undo the last stroke (Ctrl+Z)", act.undo);
     this.clear = button("Clean", "take all paint off", act.clear);
@@ -93,8 +96,8 @@ export class Stage {
       element(
         "div",
         { class: "story-readings" },
-        reading("Stroke still there", "defect", this.curves.copied),
-        reading("Part off by", "part", this.curves.error),
+        this.curves.copied.element,
+        this.curves.error.element,
         element("figure", { class: "story-reading story-alarm" }, element("figcaption", {}, "Alarm", long(" map")), element("div", {}, this.map.canvas), this.bar),
       ),
       this.verdict,
@@ -178,7 +181,6 @@ export class Stage {
 
   /** @param {Found} found @param {import("./machine.js").Rounds} rounds @param {number} t */
   drawCurves(found, rounds, t) {
-    const { depth } = this.data;
     const others = Object.entries(found.networks).filter(([, other]) => other !== rounds);
     const quiet = (/** @type {"copied" | "error"} */ key) => others.flatMap(([name, other]) => {
       const values = other[key];
@@ -188,14 +190,11 @@ export class Stage {
     const strokes = many ? rounds.strokes.map((values, i) => ({ values, name: String(i + 1), quiet: true })) : quiet("copied");
     const lead = rounds.copied ? [{ values: rounds.copied, name: many ? "all" : SHORT[this.model.get("network")] }] : [];
     const said = rounds.copied ? rounds.copied.map((share, n) => `n = ${n}: ${percent(share)}`).join(", ") : "nothing is painted";
-    this.curves.copied.replaceChildren(
-      growth({ colour: "defect", lines: [...strokes, ...lead], t, depth, top: 1, text: percent, alt: `share of the stroke that is left, ${said}` }),
-    );
+    this.curves.copied.draw([...strokes, ...lead], t, 1, `share of the stroke that is left, ${said}`);
     const top = 5 * Math.ceil(Math.max(...Object.values(found.networks).flatMap(({ error }) => error)) / 5) || 5;
     const errors = rounds.error.map((level, n) => `n = ${n}: ${grey(level)}`).join(", ");
-    this.curves.error.replaceChildren(
-      growth({ colour: "part", lines: [...quiet("error"), { values: rounds.error, name: SHORT[this.model.get("network")] }], t, depth, top, text: (value) => short(value), alt: `error at the part's edges and texture in grey levels, ${errors}` }),
-    );
+    const own = { values: rounds.error, name: SHORT[this.model.get("network")] };
+    this.curves.error.draw([...quiet("error"), own], t, top, `error at the part's edges and texture in grey levels, ${errors}`);
   }
 
   /** The map and the verdict: of the single pass where that is chosen, else of the detector. @param {Found} found */
@@ -242,11 +241,6 @@ export class Stage {
 /** Words that a narrow stage leaves out. @param {string} text */
 function long(text) {
   return element("span", { class: "story-long" }, text);
-}
-
-/** @param {string} title @param {string} colour @param {HTMLElement} body */
-function reading(title, colour, body) {
-  return element("figure", { class: `story-reading ${colour}` }, element("figcaption", {}, title, colour === "part" ? long(", grey levels") : null), body);
 }
 
 /** Radio buttons in a row, tied to the model. @param {any} model @param {string} name @param {string} label @param {Record<string, string>} options */

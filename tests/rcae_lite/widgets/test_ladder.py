@@ -18,9 +18,8 @@ WHOLE = Parts("RcAE", 3, dpn=True, crd=True, statistics=True)
 
 
 @pytest.fixture(scope="module")
-def found(tiny_detector, tiny_category):
-    single = SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
-    return ladder(tiny_detector, single, tiny_category.train, tiny_category.test)
+def found(tiny_detector, tiny_baseline, tiny_category):
+    return ladder(tiny_detector, tiny_baseline, tiny_category.train, tiny_category.test)
 
 
 @pytest.fixture

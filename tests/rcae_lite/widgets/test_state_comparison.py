@@ -15,10 +15,8 @@ from tests.rcae_lite.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")
-def detectors(tiny_detector, tiny_category):
-    single = SinglePassDetector(tiny_config(), 0, "cpu")
-    single.fit(tiny_category.train, callbacks=[])
-    return {"RcAE": tiny_detector, "single pass": single}
+def detectors(tiny_detector, tiny_baseline):
+    return {"RcAE": tiny_detector, "single pass": tiny_baseline}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +82,9 @@ def test_what_cannot_be_compared_is_refused(state, detectors, tiny_category):
     fresh = type(detectors["RcAE"])(tiny_config(), 0, "cpu")
     with pytest.raises(KitError, match="fresh has no threshold"):
         compare({**detectors, "fresh": fresh}, torch.rand(1, 3, 32, 32))
+    larger = SinglePassDetector(tiny_config(size=64), 0, "cpu")
+    with pytest.raises(KitError, match="larger works at 64x64 and RcAE at 32x32"):
+        compare({**detectors, "larger": larger}, torch.rand(1, 3, 32, 32))
 
 
 def test_images_without_a_set_have_names_and_no_labels(detectors):

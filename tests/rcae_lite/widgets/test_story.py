@@ -18,11 +18,6 @@ def light(monkeypatch):
     monkeypatch.setattr(story, "engine", lambda detectors: {"models": dict.fromkeys(detectors, "")})
 
 
-@pytest.fixture(scope="module")
-def tiny_single(tiny_category) -> SinglePassDetector:
-    return SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
-
-
 def parts(page) -> tuple[str, dict]:
     text = page.read_text(encoding="utf-8")
     data = re.search(r'<script type="application/json" id="data">(.+?)</script>', text, re.S)[1]
@@ -30,14 +25,14 @@ def parts(page) -> tuple[str, dict]:
 
 
 def test_the_page_has_six_steps_and_the_networks_it_was_given(
-    light, tiny_detector, tiny_single, tiny_category, tmp_path
+    light, tiny_detector, tiny_baseline, tiny_category, tmp_path
 ):
     image = tiny_category.train[0].image
     out = tmp_path / "page.html"
-    text, part = parts(story.write_story_page(tiny_detector, image, out, tiny_single))
+    text, part = parts(story.write_story_page(tiny_detector, image, out, tiny_baseline))
     assert re.findall(r"<span>(\d)</span>", text) == list("123456")
     assert set(part["engine"]["models"]) == {"detector", "single"}
-    assert part["data"]["single"] == tiny_single.threshold.value and 'data-live="single"' in text
+    assert part["data"]["single"] == tiny_baseline.threshold.value and 'data-live="single"' in text
     alone, part = parts(story.write_story_page(tiny_detector, image, out))
     assert set(part["engine"]["models"]) == {"detector"} and part["data"]["single"] is None
     assert "single pass" not in alone.split('id="data"')[0]
@@ -64,28 +59,31 @@ def test_inks_a_strange_one_is_far_from_all_that_is_in_the_picture():
     assert story._inks(story.to_bytes(white)[0])["scratch"] == story._DARK
 
 
-def test_what_the_page_refuses(light, tiny_detector, tiny_single, save_image, tmp_path):
+def test_what_the_page_refuses(light, tiny_detector, tiny_baseline, save_image, tmp_path):
     pytest.importorskip("onnxscript", reason="the extra export is not installed")
     first, second = (save_image(tmp_path / f"{name}.png") for name in "ab")
     tiny_detector.save(tmp_path / "full")
-    tiny_single.save(tmp_path / "single")
+    tiny_baseline.save(tmp_path / "single")
     out = tmp_path / "page.html"
     with pytest.raises(KitError, match="2 images; --story takes one"):
         story.story_run(tmp_path / "full", [first, second], out)
     with pytest.raises(KitError, match="kind 'single_pass'; --story takes the whole one, 'full'"):
         story.story_run(tmp_path / "single", [first], out)
+    SinglePassDetector(tiny_config(size=64), 0, "cpu").save(tmp_path / "full" / "baseline")
+    with pytest.raises(KitError, match="single works at 64x64 and detector at 32x32"):
+        story.story_run(tmp_path / "full", [first], out)
     assert not out.exists()
 
 
-def test_a_run_brings_its_baseline(light, tiny_detector, tiny_single, save_image, tmp_path):
+def test_a_run_brings_its_baseline(light, tiny_detector, tiny_baseline, save_image, tmp_path):
     pytest.importorskip("onnxscript", reason="the extra export is not installed")
     image = save_image(tmp_path / "a.png")
     tiny_detector.save(tmp_path / "run")
     _, part = parts(story.story_run(tmp_path / "run", [image], tmp_path / "page.html"))
     assert part["data"]["single"] is None
-    tiny_single.save(tmp_path / "run" / "baseline")
+    tiny_baseline.save(tmp_path / "run" / "baseline")
     _, part = parts(story.story_run(tmp_path / "run", [image], tmp_path / "page.html"))
-    assert part["data"]["single"] == tiny_single.threshold.value
+    assert part["data"]["single"] == tiny_baseline.threshold.value
     _, part = parts(story.story_run(story.SHIPPED / "full", [image], tmp_path / "page.html"))
     assert set(part["engine"]["models"]) == {"detector", "single"}
 
