@@ -71,7 +71,7 @@ plotting.gallery(
 # %% [markdown]
 # ## 2. A trained detector
 #
-# For its default category the kit ships one, and its *control*, an autoencoder that the image passes
+# For its default category the kit ships one, and its *control*, an autoencoder that an image passes
 # once, so you can start right away. For any other data the next cell trains both with the smallest
 # preset, which takes some minutes; notebook 06 shows how.
 #

@@ -62,7 +62,7 @@ def marks(tab) -> dict[str, int]:
          mark.getAttribute("cx"), mark.getAttribute("cy")].join())"""
     seen = tab.page.locator('[data-part="strip"] svg').evaluate(script)
     assert len(set(seen)) == len(seen)
-    kinds = {"path": "defective", "circle,none": "held out", "circle,#0173b2": "normal"}
+    kinds = {"path": "defective", "circle,none": "held out", "circle,var(--normal)": "normal"}
     named = [next(kinds[key] for key in kinds if one.startswith(key)) for one in seen]
     return {name: named.count(name) for name in sorted(set(named))}
 

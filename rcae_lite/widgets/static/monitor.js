@@ -145,7 +145,7 @@ class Curves {
       title: `Loss of ${name}`,
       x: { low: 0, high: Math.max(2, last[0]), label: "optimiser step" },
       y: { low: 0, high: scale[scale.length - 1], ticks: scale },
-      lines: [{ points, colour: "#0173b2" }],
+      lines: [{ points, colour: "var(--normal)" }],
       rules: shown ? [{ x: shown.step, colour: "var(--accent)", dashed: true }] : [],
       words: ([step, loss]) => `step ${step}: loss ${short(loss)}`,
       alt: `loss of ${name} over ${last[0]} steps, from ${short(first[1])} to ${short(last[1])}`,
@@ -171,7 +171,7 @@ class Curves {
     const stages = [...new Set(measured.map(({ stage }) => stage))];
     const lines = stages.map((stage, i) => {
       const points = measured.filter((moment) => moment.stage === stage).map((moment) => [place(moment), value(moment)]);
-      return { stage, points, colour: key === "erasure" ? "#d55e00" : "#029e73", dashed: i > 0, dotted: true };
+      return { stage, points, colour: key === "erasure" ? "var(--defective)" : "var(--good)", dashed: i > 0, dotted: true };
     });
     const names = stages.map((stage) => NAMES[stage] ?? stage);
     drawn.redraw({

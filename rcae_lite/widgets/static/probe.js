@@ -11,7 +11,7 @@ import { plot } from "./plot.js";
  */
 
 // Okabe and Ito: they stay apart for colour-blind eyes and on light and dark ground.
-export const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+export const COLOURS = ["var(--normal)", "var(--defective)", "var(--good)", "#cc79a7", "#e69f00", "light-dark(#56b4e9, #c3e6fb)"];
 const HOVER = "#888";
 const UNIT = 3 * 255;
 

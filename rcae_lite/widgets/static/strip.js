@@ -9,8 +9,8 @@ import { Tip } from "./tip.js";
  * @typedef {{name: string, items: Item[]}} Row
  */
 
-export const NORMAL = "#0173b2";
-export const DEFECTIVE = "#d55e00";
+export const NORMAL = "var(--normal)";
+export const DEFECTIVE = "var(--defective)";
 
 const NATURAL = 640;
 const SIDE = 12; // room beside the axis
