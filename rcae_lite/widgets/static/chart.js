@@ -41,6 +41,7 @@ import { Tip } from "./tip.js";
  * @property {string} alt the chart in words
  * @property {number} width in pixels: an upper limit
  * @property {number} height in pixels
+ * @property {number} [low] the height where there is little room
  *
  * @typedef {ReturnType<typeof places>} Places
  * @typedef {ReturnType<typeof chart>} Chart
@@ -49,7 +50,7 @@ import { Tip } from "./tip.js";
 const LEFT = 40;
 const RIGHT = 10;
 const NAMES = 44; // pixels for the names at the ends of lines
-const WIDE = 180; // a chart that has room for them
+const WIDE = 180; // from here on there is room, for names, too
 const TOP = 8;
 
 /**
@@ -62,18 +63,19 @@ export function chart(options) {
   const tip = new Tip(svg);
   const title = element("figcaption");
   /** @type {Options} */
-  let all = { width: 280, height: 190, named: false, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${all.x.label} ${short(x)}`, ...options };
-  let room = all.width;
+  let given = { width: 280, height: 190, named: false, bands: [], lines: [], dots: [], rules: [], words: ([x]) => `${given.x.label} ${short(x)}`, ...options };
+  let room = given.width;
   const redraw = (/** @type {Partial<Options>} */ changed = {}) => {
-    all = { ...all, ...changed };
+    given = { ...given, ...changed };
+    const all = { ...given, height: (room < WIDE && given.low) || given.height };
     drawn.at = places(all, room);
     title.replaceChildren(...[all.title].flat());
     for (const [name, value] of Object.entries({ viewBox: `0 0 ${room} ${all.height}`, width: room, height: all.height, "aria-label": all.alt })) svg.setAttribute(name, String(value));
     svg.replaceChildren(...axes(all, drawn.at), ...content(all, drawn.at));
     tip.renew(marks(all, drawn.at));
   };
-  const drawn = { element: element("figure", { class: "rcae-plot" }, title, tip.element), svg, tip, at: places(all, room), redraw };
-  fitted(title, all.width, (width) => {
+  const drawn = { element: element("figure", { class: "rcae-plot" }, title, tip.element), svg, tip, at: places(given, room), redraw };
+  fitted(title, given.width, (width) => {
     room = width;
     redraw();
   });

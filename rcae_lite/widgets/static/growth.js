@@ -28,7 +28,7 @@ export class Growth {
     this.text = text;
     const rounds = Array.from({ length: depth + 1 }, (_, n) => n);
     this.chart = chart({
-      title, x: { low: 0, high: depth, ticks: rounds }, y: { low: 0, high: 1 }, alt: "", width: 320, height: 124, named: true,
+      title, x: { low: 0, high: depth, ticks: rounds }, y: { low: 0, high: 1 }, alt: "", width: 320, height: 124, low: 76, named: true,
       words: ([n, value], { name }) => `${name}, n = ${short(n)}: ${text(value)}`,
     });
     this.element = this.chart.element;
