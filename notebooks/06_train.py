@@ -68,9 +68,9 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 # | `dpn` | add the detail that depth $n$ lost, not the damage | the same, weighted (ours) | RcAE |
 # | `crd` | find defects that we paint ourselves | map against the painted mask | RcAE, DPN |
 #
-# `rcae` sees perturbed images only, and the clean ones are the target. `dpn` sees half of each
-# batch perturbed (ours; the paper trains it on clean images), and its loss counts what is left of
-# the damage once more: the option `dpn.mask_weight`.
+# `rcae` sees perturbed images only, and the clean ones are the target. `dpn` sees most of each batch
+# perturbed (the option `dpn.perturbed`, ours; the paper trains it on clean images), and its loss
+# counts what is left of the damage once more (`dpn.mask_weight`).
 #
 # E and D are shared over all scales. So most steps of `rcae` come first, on images of half the
 # size, where they cost about a quarter; the last ones see the full size (ours, too).

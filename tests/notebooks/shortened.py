@@ -30,7 +30,8 @@ OWN = {
     "06": f"TRIED, options = 2, {PRESET}",
     "07": "STEPS = 4\ntest = category.test.subset(range(0, len(category.test), 4))",
     "08": "STEPS = 3",
-    "09": f"""budget |= dict(seeds=(0, 1), step_fraction=0.005, size=32)
+    "09": f"""JOBS = 1
+budget |= dict(seeds=(0, 1), step_fraction=0.005, size=32)
 budget |= dict(rcae=dict(half_size_steps=0), crd=dict({POOL}, crop=0))""",
     "10": f"photographs, options = (24, 4), {PRESET}",
 }
