@@ -266,7 +266,7 @@ plotting.copied_by_size(probed | controls)
 #
 # The paper trains DPN on clean images. On those every gradient is right: whatever the image has and
 # the reconstruction lacks *should* be added. Nothing ever asks DPN to leave an edge out. The kit
-# shows it perturbed images in half of each batch, with the clean image as the target: RcAE has
+# perturbs most of each batch (`dpn.perturbed`), with the clean image as the target: RcAE has
 # removed the damage, the gradient still shows it, and adding it back costs. (The loss counts that
 # region once more, `dpn.mask_weight`. All of this is ours.)
 #
