@@ -68,7 +68,7 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 # | `dpn` | add the detail that depth $n$ lost, not the damage | the same, weighted (ours) | RcAE |
 # | `crd` | find defects that we paint ourselves | map against the painted mask | RcAE, DPN |
 #
-# `rcae` sees perturbed images only, and the clean ones are the target. `dpn` sees most of each batch
+# `rcae` sees perturbed images only, and the clean ones are the target. Most of what `dpn` sees is
 # perturbed (the option `dpn.perturbed`, ours; the paper trains it on clean images), and its loss
 # counts what is left of the damage once more (`dpn.mask_weight`).
 #
