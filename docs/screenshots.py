@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the tests know where Chromium is
 NAMES = ("explorer", "painter", "comparison", "threshold")
 WIDTH = 900  # pixels
 
