@@ -90,7 +90,7 @@ class Predictions:
             readout_format=".3g", layout={"width": "420px"},
         )  # fmt: skip
         slider.observe(lambda change: self._keep(question, interval=tuple(change.new)), "value")
-        text = f"I am {100 * SURE:.0f}% sure that it is between these two, in {unit}:"
+        text = f"I am {100 * SURE:.0f}% sure that it is between these two ({unit}):"
         return VBox([HTML(text), slider])
 
     def choice(self, question: str, options: Sequence[Any]) -> VBox:
