@@ -19,7 +19,7 @@ overlaps = watch()
 if "category" in globals():
     train = category.train.subset(range(min(16, len(category.train))))
     test = category.test.subset(range(0, len(category.test), 6))
-for name in {"detector_for", "detectors_for"} & set(globals()):
+for name in {{"detector_for", "detectors_for"}} & set(globals()):
     few = {PRESET} | dict(single_pass={FEW})
     globals()[name] = functools.partial(globals()[name], **few)
 """
