@@ -100,6 +100,16 @@ def detectors_for(
         As in `detector_for`.
     kinds : sequence of str
         Each as in `detector_for`; by default the method of the paper and its control.
+
+    Returns
+    -------
+    list of Detector
+        In the order of the kinds.
+
+    Raises
+    ------
+    KitError
+        As `detector_for`.
     """
     shipped = [load_example("single_pass" if one == "single_pass" else "full") for one in kinds]
     known = ("synthetic", shipped[0].trained["category"], shipped[0].config.size)
