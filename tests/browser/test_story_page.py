@@ -225,6 +225,13 @@ def test_a_curve_tells_its_points_to_the_keyboard(page):
         assert words.inner_text() == f"RcAE, n = {n}: {share}%"
 
 
+def test_a_table_keeps_its_caption_and_has_a_line_for_each_network(page):
+    table = page.page.locator('[data-table="blur"]')
+    wait_until(lambda: table.locator("tbody tr").count() == 4, "the networks answer")
+    assert table.locator("caption").text_content() == "On the picture in front of you"
+    assert page.page.locator('[data-table="first"] caption').text_content().startswith("RcAE")
+
+
 def test_painting_by_key_and_a_clean_picture(page):
     tab = page
     tab.page.get_by_role("button", name="take all paint off").click()

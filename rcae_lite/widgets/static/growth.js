@@ -35,8 +35,14 @@ export class Growth {
     this.element.classList.add("story-reading", colour);
   }
 
-  /** @param {Curve[]} curves the last one leads @param {number} t where the slider stands @param {number} top of the axis @param {string} alt the curves in words */
-  draw(curves, t, top, alt) {
+  /**
+   * @param {Curve[]} curves the last one leads
+   * @param {number} t where the slider stands
+   * @param {number} top of the axis
+   * @param {string} alt the curves in words
+   * @param {Partial<import("./chart.js").Options>} changed what else is new
+   */
+  draw(curves, t, top, alt, changed = {}) {
     const lines = curves.map(({ values, name, quiet = false }) => {
       const end = Math.min(t, values.length - 1);
       const points = values.map((value, n) => [n, value]);
@@ -47,6 +53,6 @@ export class Growth {
       const [x, y] = drawn[drawn.length - 1];
       return { x, y, name, colour, big: true };
     });
-    this.chart.redraw({ lines, dots, y: { low: 0, high: top, ticks: [0, top / 2, top], text: this.text }, alt });
+    this.chart.redraw({ lines, dots, y: { low: 0, high: top, ticks: [0, top / 2, top], text: this.text }, alt, ...changed });
   }
 }

@@ -190,7 +190,7 @@ export class Stage {
     const strokes = many ? rounds.strokes.map((values, i) => ({ values, name: String(i + 1), quiet: true })) : quiet("copied");
     const lead = rounds.copied ? [{ values: rounds.copied, name: many ? "all" : SHORT[this.model.get("network")] }] : [];
     const said = rounds.copied ? rounds.copied.map((share, n) => `n = ${n}: ${percent(share)}`).join(", ") : "nothing is painted";
-    this.curves.copied.draw([...strokes, ...lead], t, 1, `share of the stroke that is left, ${said}`);
+    this.curves.copied.draw([...strokes, ...lead], t, 1, `share of the stroke that is left, ${said}`, { title: many ? "Each stroke still there" : "Stroke still there" });
     const top = 5 * Math.ceil(Math.max(...Object.values(found.networks).flatMap(({ error }) => error)) / 5) || 5;
     const errors = rounds.error.map((level, n) => `n = ${n}: ${grey(level)}`).join(", ");
     const own = { values: rounds.error, name: SHORT[this.model.get("network")] };

@@ -106,7 +106,7 @@ function shortly(test) {
 function extremes(found) {
   const left = found.networks.rcae.strokes.map((values) => values[1]);
   const [low, high] = [Math.min(...left), Math.max(...left)];
-  return `On your picture stroke ${left.indexOf(low) + 1} goes first (${percent(low)} left after one round), stroke ${left.indexOf(high) + 1} last (${percent(high)}).`;
+  return `On the picture in front of you the place counts, too: stroke ${left.indexOf(low) + 1} goes first (${percent(low)} left after one round), stroke ${left.indexOf(high) + 1} last (${percent(high)}).`;
 }
 
 /** What resizing makes of colour. @param {Test} test */
@@ -122,7 +122,7 @@ function hard(test) {
   const { single, dpn } = test;
   const left = percent(mean(single.strokes.map(last)));
   const [off, other] = [grey(last(single.error)), grey(last(dpn.error))];
-  return `The single pass leaves ${left} of the test strokes, and its copy is off by ${off} grey levels where the part has edges and texture. After all rounds of RcAE + DPN it is ${percent(mean(dpn.strokes.map(last)))}, and ${other} grey levels.`;
+  return `On average the single pass leaves ${left} of the test strokes, and its copy is off by ${off} grey levels where the part has edges and texture. After all rounds of RcAE + DPN, ${percent(mean(dpn.strokes.map(last)))} are left, and the copy is off by ${other} grey levels.`;
 }
 
 /** @param {Found} found */
@@ -170,6 +170,7 @@ export function fill(el, said, shown) {
     const head = table.head.map((/** @type {string} */ text) => element("th", { scope: "col" }, text));
     const rows = table.rows.map((/** @type {string[]} */ [name, ...cells]) =>
       element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((cell) => element("td", {}, cell))));
-    body.replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+    body.querySelectorAll("thead, tbody").forEach((part) => part.remove()); // the caption stays
+    body.append(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
   }
 }
