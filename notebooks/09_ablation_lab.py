@@ -153,7 +153,7 @@ print("in another order than in the paper:", table.reversed_pairs() or "none")
 #
 # Two detectors saw the *same* test images. What is hard about an image is hard for both, so it
 # should cancel. We draw the test images again and again, the same ones for both, and look at the
-# gain. (AUROC from its definition, as the library's checks its input at each of these draws.)
+# gain. (AUROC is written out here: the library's checks its input anew at each of these draws.)
 #
 # **Predict:** will the paired interval of the gain be narrower or wider than what the two single
 # intervals suggest?

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import timeit
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -42,7 +42,7 @@ from rcae_lite.training.events import Callback
 from rcae_lite.training.modes import evaluating
 from rcae_lite.training.trainer import Trainer
 
-__all__ = ["Detector", "check_same_size", "keys_of", "split"]
+__all__ = ["Detector", "keys_of", "split"]
 
 Self = TypeVar("Self", bound="Detector")
 _GLOBAL_DRAWS = threading.Lock()  # PyTorch draws initial weights from a generator that all share
@@ -434,18 +434,6 @@ class Detector(ABC):
 
     def _place(self, module: nn.Module) -> nn.Module:
         return module.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
-
-def check_same_size(detectors: Mapping[str, Detector]) -> None:
-    """Raise `KitError` unless all detectors, by name, work at the size of the first one."""
-    sizes = {name: detector.config.size for name, detector in detectors.items()}
-    for name, size in sizes.items():
-        first, wanted = next(iter(sizes.items()))
-        if size != wanted:
-            raise KitError(
-                f"{name} works at {size}x{size} and {first} at {wanted}x{wanted}; to compare them, "
-                f"train both at one size"
-            )
 
 
 def split(seed: int, count: int) -> tuple[list[int], list[int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from data_utils import KitError
 from rcae_lite.base import Detector
 from rcae_lite.config import Config
 from rcae_lite.detector import RcAEDetector
@@ -21,6 +23,7 @@ __all__ = [
     "RcAEResidualDetector",
     "ResidualDetector",
     "SinglePassDetector",
+    "check_same_size",
     "resize_trajectory",
 ]
 
@@ -47,6 +50,29 @@ def resize_trajectory(images: Tensor, depth: int) -> Tensor:
             large = F.interpolate(large, scale_factor=2, mode="bilinear", align_corners=False)
         steps.append(large)
     return torch.stack(steps, dim=2)  # (B, 3, N, H, W)
+
+
+def check_same_size(detectors: Mapping[str, Detector]) -> None:
+    """Refuse to compare detectors that see images of different sizes.
+
+    Parameters
+    ----------
+    detectors : mapping of str to Detector
+        By name.
+
+    Raises
+    ------
+    KitError
+        If one works at another size than the first.
+    """
+    sizes = [(name, detector.config.size) for name, detector in detectors.items()]
+    for name, size in sizes[1:]:
+        first, wanted = sizes[0]
+        if size != wanted:
+            raise KitError(
+                f"{name} works at {size}x{size} and {first} at {wanted}x{wanted}; to compare them, "
+                "train both at one size"
+            )
 
 
 class ResidualDetector(Detector):

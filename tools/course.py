@@ -128,7 +128,9 @@ if __name__ == "__main__":
     parser.add_argument("numbers", nargs="*")
     parser.add_argument("--busy", action="store_true")
     args = parser.parse_args()
-    if args.category:
-        run(args.data, args.category, args.numbers, args.busy)
-    else:
+    if args.data is None:
         write_page()
+    elif args.category is None:
+        parser.error(f"no category; name one of those in {args.data}")
+    else:
+        run(args.data, args.category, args.numbers, args.busy)

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.base import check_same_size
-from rcae_lite.baselines import SinglePassDetector, resize_trajectory
+from rcae_lite.baselines import SinglePassDetector, check_same_size, resize_trajectory
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.bootstrap import Interval, percentile_interval
 from rcae_lite.evaluation.curves import check_finite

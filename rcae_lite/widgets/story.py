@@ -14,8 +14,7 @@ from torch import Tensor
 
 from data_utils import KitError, open_category
 from data_utils.html import render
-from rcae_lite.base import check_same_size
-from rcae_lite.baselines import SinglePassDetector
+from rcae_lite.baselines import SinglePassDetector, check_same_size
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.example import SHIPPED, load_example
 from rcae_lite.widgets.packing import source

@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from data_utils import ImageSet, KitError
-from rcae_lite.base import Detector, check_same_size
+from rcae_lite.base import Detector
+from rcae_lite.baselines import check_same_size
 from rcae_lite.widgets.state.base import Control, State, Tree
 from rcae_lite.widgets.state.frames import COLOURS, Frames, Scale, levels, lookup, record, scale_of
 

@@ -122,7 +122,7 @@ function content({ bands, lines, rules, dots }, { px, py, floor, names }) {
     }),
     ...rules.map((rule) => shape("line", { class: "rcae-rule", stroke: rule.colour, x1: px(rule.x), x2: px(rule.x), y1: TOP, y2: floor, "stroke-dasharray": rule.dashed ? "3 3" : null })),
     ...lines.flatMap(({ points, drawn, colour, dashed, dotted, thin }) => [
-      drawn && shape("polyline", { class: "rcae-line rcae-ahead", points: path(points) }),
+      ...(drawn ? [shape("polyline", { class: "rcae-line rcae-ahead", points: path(points) })] : []),
       shape("polyline", { class: thin ? "rcae-line rcae-thin" : "rcae-line", stroke: colour, "stroke-dasharray": dashed ? "4 3" : null, points: path(drawn ?? points) }),
       ...(dotted ? points.map(([x, y]) => shape("circle", { cx: px(x), cy: py(y), r: 2.5, fill: colour })) : []),
     ]),
@@ -131,7 +131,7 @@ function content({ bands, lines, rules, dots }, { px, py, floor, names }) {
       stroke: dot.hollow ? dot.colour : "none", "stroke-width": 1.6, "fill-opacity": dot.big ? 1 : 0.75,
     })),
     ...(names ? ends(lines, px, py) : []),
-  ].filter((one) => one !== undefined);
+  ];
 }
 
 /** The names of lines at their ends, pushed up where they would cover each other. @param {Line[]} lines @param {Places["px"]} px @param {Places["py"]} py */

@@ -18,7 +18,6 @@ import torch
 from PIL import Image
 
 from data_utils import KitError, open_category
-from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.cli import main
 from rcae_lite.commands import export, prediction
 from rcae_lite.commands.prediction import find_images, predict_files, working_image
@@ -27,7 +26,7 @@ from rcae_lite.commands.score_table import COLUMNS, RECORD
 from rcae_lite.evaluation.scoring import to_native
 from rcae_lite.plotting.pictures import overlay
 from rcae_lite.widgets import paint
-from tests.rcae_lite.conftest import tiny_config, tiny_records
+from tests.rcae_lite.conftest import tiny_records
 
 
 @pytest.fixture
@@ -424,10 +423,9 @@ def test_predict_needs_no_run_and_exits_with_1_for_a_bad_file(saved, photos, tmp
 
 
 @pytest.mark.parametrize("kind", ["full", "single_pass"])
-def test_explore_needs_no_run(kind, saved, photos, tmp_path, tiny_category):
+def test_explore_needs_no_run(kind, saved, photos, tmp_path, tiny_baseline):
     if kind == "single_pass":
-        single = SinglePassDetector(tiny_config(), 0, "cpu")
-        single.fit(tiny_category.train, callbacks=[]).save(saved)
+        tiny_baseline.save(saved)
     page = tmp_path / "page.html"
     assert rcae("explore", saved, photos / "0.png", "--out", page) == 0
     text = page.read_text(encoding="utf-8")
