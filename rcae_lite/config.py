@@ -167,11 +167,15 @@ class DPNConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         paper). Trained on clean images alone, DPN trusts every gradient, a defect's too.
     mask_weight : float
         Weight of the error inside the perturbed region, added to the loss (ours; 0 in the paper).
+    part_weight : float
+        Weight of the part beside that of the whole image (ours; 0 in the paper): a small part on a
+        plain ground counts for little in a mean over all pixels.
     """
 
     width: Width = 16
     perturbed: Rate = 0.0
     mask_weight: Strength = 0.0
+    part_weight: Strength = 0.0
 
 
 class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -331,7 +335,7 @@ _LITE = Config(
     size=128,
     single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
     rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
-    dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, **_FAST),
+    dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, part_weight=1.0, **_FAST),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}

@@ -28,13 +28,18 @@ def gradient(x: Tensor) -> Tensor:
 
 
 def reconstruction_loss(
-    reconstruction: Tensor, image: Tensor, mask: Tensor | None = None, mask_weight: float = 0.0
+    reconstruction: Tensor,
+    image: Tensor,
+    mask: Tensor | None = None,
+    mask_weight: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Intensity and gradient L1: ``||I - I_R||_1 + ||∇I - ∇I_R||_1`` (paper, sections 1 and 2).
 
     Both norms are means over all elements; RcAE is trained with it on I_R^n, DPN on I_D^n. With a
     mask, the mean of ``|I - I_R|`` over the perturbed region is added (**ours**): the region is
-    small in many images, and counts for little in a mean over all pixels.
+    small in many images, and counts for little in a mean over all pixels. With weights, both norms
+    are weighted means (**ours**).
 
     Parameters
     ----------
@@ -44,6 +49,8 @@ def reconstruction_loss(
         M_P, (B, 1, H, W) in {0, 1}.
     mask_weight : float
         Weight of what is added; 0 in the paper.
+    weights : Tensor, optional
+        Of the pixels, (B, 1, H, W), of mean 1; 1 everywhere in the paper.
 
     Returns
     -------
@@ -51,7 +58,10 @@ def reconstruction_loss(
         Scalar, 0 if and only if the two are equal.
     """
     error = reconstruction - image
-    loss = error.abs().mean() + gradient(error).abs().mean()  # ∇ is linear
+    intensity, slope = error.abs(), gradient(error).abs()  # ∇ is linear
+    if weights is not None:
+        intensity, slope = weights * intensity, weights * slope
+    loss = intensity.mean() + slope.mean()
     if mask is None or mask_weight == 0:
         return loss
     inside = (error.abs() * mask).sum() / (error.shape[1] * mask.sum()).clamp_min(1)

@@ -108,7 +108,7 @@ def _curve(curves: Sequence[tuple[float, ...]], name: str) -> str:
 
 def rows(config: Config) -> list[Row]:
     """Return what is trained for the table."""
-    paper = {"dpn.perturbed": 0.0, "dpn.mask_weight": 0.0}
+    paper = {"dpn.perturbed": 0.0, "dpn.mask_weight": 0.0, "dpn.part_weight": 0.0}
     return [
         Row("single pass, trained on clean images", "single_pass"),
         Row("single pass, perturbed", "single_pass", {"single_pass.perturbed": 1.0}),

@@ -151,7 +151,7 @@ def add_pseudo_anomalies(
     *,
     families: Sequence[str] = PAPER_FAMILIES,
     probability: float = 0.8,
-    layers: int = 2,
+    layers: int = 4,
 ) -> tuple[Tensor, Tensor]:
     """Add pseudo-anomalies to normal images.
 

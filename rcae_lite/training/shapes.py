@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +15,8 @@ __all__ = [
     "blend",
     "blob",
     "centres",
+    "emphasis",
+    "foreground",
     "is_grey",
     "pixel_grid",
     "smooth_noise",
@@ -43,16 +47,77 @@ def smooth_noise(images: Tensor, generator: torch.Generator, cells: int) -> Tens
     return F.interpolate(coarse, images.shape[-2:], mode="bicubic", align_corners=False)
 
 
-def centres(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw one centre (y, x) in (0, 1) per image: half anywhere, half where there is structure.
+def foreground(images: Tensor) -> Tensor:
+    """Tell where an image is unlike its own border: the part, if it lies on a plain ground.
 
-    Structure is gradient energy, so that small defects meet the part and not only its background.
+    A plane fitted to the border's colours stands for the ground and its lighting. Where the border
+    shows the part itself, as in textures, only what is rare there stands out.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, 3, H, W) in [0, 1].
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W) in [0, 1]: 0 up to three spreads from the ground, 1 from six on. A spread is
+        the median deviation along the border, plus 0.01.
+    """
+    border, plane, fit = (tensor.to(images.device) for tensor in _ground(*images.shape[-2:]))
+    smooth = F.avg_pool2d(images, 5, stride=1, padding=2, count_include_pad=False)
+    off = (smooth - torch.einsum("bcp,pk,khw->bchw", smooth[..., border], fit, plane)).abs()
+    spread = off[..., border].median(dim=2).values + 0.01  # (B, 3)
+    return ((off / spread[..., None, None]).amax(dim=1, keepdim=True) / 3 - 1).clamp(0, 1)
+
+
+def emphasis(images: Tensor, weight: float) -> Tensor:
+    """Weigh the pixels of each image so that the part counts, however small it is.
+
+    Parameters
+    ----------
+    images : Tensor
+        (B, 3, H, W) in [0, 1].
+    weight : float
+        Of the `foreground` as a whole, beside the image as a whole; 0 weighs all pixels the same.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, H, W), of mean 1 in each image. A foreground below 5% of the image weighs less.
+    """
+    part = foreground(images)
+    weights = 1 + weight * part / part.mean(dim=(2, 3), keepdim=True).clamp_min(0.05)
+    return weights / weights.mean(dim=(2, 3), keepdim=True)
+
+
+@lru_cache(maxsize=8)
+def _ground(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the border is, (H, W) bool; 1, x and y, (3, H, W); and what fits them, (P, 3)."""
+    ring = max(1, width // 16)
+    border = torch.ones(height, width, dtype=torch.bool)
+    border[ring:-ring, ring:-ring] = False
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij"
+    )
+    plane = torch.stack([torch.ones_like(x), x, y])
+    return border, plane, torch.linalg.pinv(plane[:, border])
+
+
+def centres(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one centre (y, x) in (0, 1) per image.
+
+    Half of them on the `foreground`, a quarter where there is structure (gradient energy), and a
+    quarter anywhere, so that small defects meet the part and not its background alone.
     """
     height, width = images.shape[-2:]
     energy = gradient(images).abs().mean(dim=1, keepdim=True)  # (B, 1, H, W)
-    energy = F.avg_pool2d(energy, 9, stride=1, padding=4).flatten(1)
-    energy = energy / energy.sum(dim=1, keepdim=True).clamp_min(1e-8) + 1 / energy.shape[1]
-    weights = energy.to(generator.device)
+    energy = F.avg_pool2d(energy, 9, stride=1, padding=4)
+    on_part, structure = (
+        weights.flatten(1) / weights.flatten(1).sum(dim=1, keepdim=True).clamp_min(1e-8)
+        for weights in (foreground(images) + 1e-3, energy)
+    )
+    weights = (2 * on_part + structure + 1 / (height * width)).to(generator.device)
     place = torch.multinomial(weights, 1, generator=generator).squeeze(1).to(images.device)
     return torch.stack([(place // width + 0.5) / height, (place % width + 0.5) / width], dim=1)
 
@@ -60,14 +125,14 @@ def centres(images: Tensor, generator: torch.Generator) -> Tensor:
 def blob(images: Tensor, generator: torch.Generator) -> Tensor:
     """Draw one region per image: a rotated rectangle, an ellipse or a cloud; (B, 1, H, W) bool.
 
-    The mean diameter is 2% to 40% of the side, of half of them at most 15%: every octave up to the
-    limit is equally frequent.
+    The mean diameter is 2% to 40% of the side, of three quarters of them at most 10%: every octave
+    up to the limit is equally frequent.
     """
     batch = (len(images), 1, 1, 1)
     y, x = pixel_grid(images)
     centre = centres(images, generator).view(-1, 2, 1, 1, 1)
     octaves = uniform(generator, batch, 0, 1, images)
-    limit = torch.where(choose(generator, batch, 0.5, images), 0.15, 0.4)
+    limit = torch.where(choose(generator, batch, 0.75, images), 0.10, 0.4)
     size = 0.02 * (limit / 0.02) ** octaves / 2
     stretch = log_uniform(generator, batch, 0.4, 2.5, images).sqrt()
     angle = uniform(generator, batch, 0, torch.pi, images)

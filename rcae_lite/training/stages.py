@@ -27,6 +27,7 @@ from rcae_lite.training.distributed import gather
 from rcae_lite.training.draws import generator_for
 from rcae_lite.training.perturbations import perturb
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies
+from rcae_lite.training.shapes import emphasis
 from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool, concatenate
 
 __all__ = ["STAGES", "CRDStage", "DPNStage", "RcAEStage", "SinglePassStage", "TrainingStage"]
@@ -159,11 +160,13 @@ class DPNStage(TrainingStage):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
         with mixed_precision(clean):
             enhanced = dpn(reconstruction, gradient(perturbed))  # I_D^n, (B, 3, H, W)
-        weight = self.config.dpn.mask_weight
-        if not weight:
-            return reconstruction_loss(enhanced.float(), clean)
+        options = self.config.dpn
+        weights = emphasis(clean, options.part_weight)  # (B, 1, H, W)
+        if not options.mask_weight:
+            return reconstruction_loss(enhanced.float(), clean, weights=weights)
         # The mean over the perturbed region is no mean over items: it wants the whole batch.
-        return reconstruction_loss(gather(enhanced.float()), gather(clean), gather(masks), weight)
+        tensors = gather(enhanced.float()), gather(clean), gather(masks)
+        return reconstruction_loss(*tensors, options.mask_weight, gather(weights))
 
 
 class CRDStage(TrainingStage):

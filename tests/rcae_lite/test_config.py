@@ -32,7 +32,7 @@ def test_paper_preset_has_the_papers_settings_and_nothing_of_ours():
     rcae, crd = paper.rcae, paper.crd
     assert (rcae.depth, rcae.skips, rcae.shared) == (5, True, True)
     assert not rcae.half_size and not rcae.identity
-    assert paper.dpn.perturbed == 0 and paper.dpn.mask_weight == 0
+    assert paper.dpn.perturbed == paper.dpn.mask_weight == paper.dpn.part_weight == 0
     assert crd.families == () and crd.map_loss == "l2"
     assert not crd.residual_input and crd.z_score_weight == 0 and crd.crop == 0
     assert paper.augmentation == 0

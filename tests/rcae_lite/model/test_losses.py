@@ -60,3 +60,12 @@ def test_the_masked_loss_by_hand():
     assert plain == 1 / 16 + 2 / 32
     assert reconstruction_loss(wrong, image, mask, 0.5) == plain + 0.5
     assert reconstruction_loss(image, image, 0 * mask, 1) == 0
+
+
+def test_the_weighted_loss_by_hand():
+    image = torch.zeros(1, 1, 2, 2)
+    wrong = image.clone()
+    wrong[..., 0, 0] = 1
+    weights = torch.tensor([[[[2.5, 0.5], [0.5, 0.5]]]])
+    assert reconstruction_loss(wrong, image, weights=weights) == 2.5 / 4 + 2 * 2.5 / 8
+    assert reconstruction_loss(wrong, image, weights=torch.ones_like(image)) == 1 / 4 + 2 / 8

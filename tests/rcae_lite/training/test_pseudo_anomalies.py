@@ -5,11 +5,12 @@ import torch
 from torch.nn import functional as F
 
 from data_utils import KitError
+from data_utils.synthetic import draw
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
 from rcae_lite.training import pseudo_anomalies
 from rcae_lite.training.pseudo_anomalies import GAPS, VISIBLE
 from rcae_lite.training.pseudo_anomalies import add_pseudo_anomalies as add
-from rcae_lite.training.shapes import BLURS, blob, soften
+from rcae_lite.training.shapes import BLURS, blob, centres, emphasis, foreground, soften
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +96,11 @@ def test_sizes_span_small_to_large(images):
     assert areas.quantile(0.1) < 0.003 and areas.quantile(0.95) > 0.03
 
 
-def test_more_than_half_of_the_regions_are_small():
-    blobs = blob(torch.zeros(500, 3, 64, 64), generator())
+def test_most_of_the_regions_are_small():
+    blobs = blob(torch.zeros(800, 3, 128, 128), generator())
     diameters = 2 * (blobs.float().mean(dim=(1, 2, 3)) / torch.pi).sqrt()  # shares of the side
-    assert 0.04 < diameters.median() < 0.09
-    assert 0.7 < (diameters < 0.15).float().mean() < 0.9
+    assert 0.03 < diameters.median() < 0.07
+    assert 0.75 < (diameters < 0.11).float().mean() < 0.95
     assert 0.3 < diameters.max() < 0.6
 
 
@@ -134,12 +135,48 @@ def test_input_is_left_alone(images):
     assert torch.equal(images, copy)
 
 
-def test_small_anomalies_meet_the_part(images):
-    flat = torch.full((64, 3, 64, 64), 0.5)
-    flat[:, :, 24:40, 24:40] = torch.rand(64, 3, 16, 16, generator=generator())  # the part
-    mask = add(flat, generator(), families=["random_lines"], probability=1)[1]
-    touched = (mask[:, :, 20:44, 20:44].flatten(1).amax(1) > 0).float().mean()
-    assert touched > 0.5  # uniform centres over the image would give about (24 + 20)^2 / 64^2
+def pictures(category: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eight normal pictures, and where their part is, up to two pixels around it."""
+    drawn = [draw(category, "train", index, size=128) for index in range(8)]
+    images = torch.stack([torch.from_numpy(one.image).permute(2, 0, 1) / 255 for one in drawn])
+    parts = torch.stack([torch.from_numpy(one.part) for one in drawn]).unsqueeze(1).float()
+    return images, F.max_pool2d(parts, 5, stride=1, padding=2)
+
+
+@pytest.mark.parametrize("category", ["washer", "bracket", "bolt", "tablet"])
+def test_the_foreground_is_the_part(category):
+    images, parts = pictures(category)
+    found = foreground(images)
+    assert found.shape == parts.shape and found.min() >= 0 and found.max() <= 1
+    assert (found * parts).sum() > 0.9 * found.sum(), "little besides the part"
+    assert (found * parts).sum() > 0.5 * parts.sum(), "most of the part"
+
+
+@pytest.mark.parametrize("category", ["twill", "brushed"])
+def test_a_texture_has_no_foreground_but_what_is_rare(category):
+    assert foreground(pictures(category)[0]).mean() < 0.1
+
+
+def test_a_flat_image_has_no_foreground():
+    assert not foreground(torch.full((1, 3, 32, 48), 0.5)).any()
+
+
+def test_emphasis_gives_a_small_part_half_of_the_weight():
+    images, parts = pictures("bolt")
+    weights = emphasis(images, 1.0)
+    assert torch.allclose(weights.mean(dim=(1, 2, 3)), torch.ones(len(images)))
+    share = (weights * parts).sum() / weights.sum()
+    assert parts.mean() < 0.12 and 0.45 < share < 0.6
+    assert torch.equal(emphasis(images, 0.0), torch.ones_like(parts))
+    assert emphasis(pictures("twill")[0], 1.0).max() < 25, "a few rare pixels get no half"
+
+
+def test_anomalies_meet_a_small_part_in_any_rotation():
+    images, parts = pictures("bolt")  # a tenth of the image, the pixels around it included
+    many = images.repeat(25, 1, 1, 1)
+    y, x = (128 * centres(many, generator())).long().unbind(1)
+    on_part = parts.repeat(25, 1, 1, 1)[torch.arange(len(many)), 0, y, x]
+    assert on_part.mean() > 0.5
 
 
 def test_paper_families_are_the_papers():

@@ -25,7 +25,7 @@ OTHER = {
         "identity": False,
         "half_size_steps": 2,
     },
-    "dpn": {"width": 16, "perturbed": 1.0, "mask_weight": 0.5},
+    "dpn": {"width": 16, "perturbed": 1.0, "mask_weight": 0.5, "part_weight": 0.5},
     "crd": {
         "width": 16,
         "depths": (1, 2),
