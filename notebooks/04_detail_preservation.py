@@ -268,7 +268,8 @@ plotting.copied_by_size(probed | controls)
 # the reconstruction lacks *should* be added. Nothing ever asks DPN to leave an edge out. The kit
 # perturbs most of each batch (`dpn.perturbed`), with the clean image as the target: RcAE has
 # removed the damage, the gradient still shows it, and adding it back costs. (The loss counts that
-# region once more, `dpn.mask_weight`. All of this is ours.)
+# region once more, `dpn.mask_weight`, and the part as much as the whole image, `dpn.part_weight`.
+# All of this is ours.)
 #
 # ![DPN sees the reconstruction and the edges it lacks, and adds a residual; below, training on
 # clean and on perturbed images, the clean image being the target of both](img/dpn.svg)
@@ -285,7 +286,7 @@ predict.choice("copies more", ["clean (the paper)", "half perturbed (ours)"])
 
 # %%
 ways = {
-    "clean (the paper)": {"perturbed": 0.0, "mask_weight": 0.0},
+    "clean (the paper)": {"perturbed": 0.0, "mask_weight": 0.0, "part_weight": 0.0},
     "half perturbed (ours)": {"perturbed": 0.5, "mask_weight": 1.0},
 }
 stages, compared = Path("runs") / "04-stages", {"RcAE alone": plain_found}

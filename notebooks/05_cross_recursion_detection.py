@@ -69,6 +69,10 @@ residuals = torch.cat([detector.trajectory(part).residuals.cpu() for part in ima
 # mask $M_P$ is exact: it is true where the image *visibly changed*, and in the small gaps between
 # such pixels, not where the brush went. A patch of the colour that was there already is no anomaly.
 #
+# One to four are painted into an image, most of them small, and half of them on the part: where an
+# image is unlike its own border (`rcae_lite.training.shapes.foreground`). Drawn anywhere, nine in
+# ten would miss a small part on a large table, and CRD would learn to look at the table.
+#
 # Is this how RcAE's input was perturbed? In the paper, yes: one recipe for both, many small blocks
 # and short lines (`rcae_lite.training.perturbations`). RcAE is to undo them. CRD is to find what
 # RcAE and DPN leave, so our presets paint other things for it.
@@ -284,7 +288,7 @@ _, mask = add_pseudo_anomalies(
     normal[:1], generator, families=["random_lines"], probability=1.0
 )  # (1, 1, H, W)
 half = mask * (mask.flatten().cumsum(0).view_as(mask) <= mask.sum() / 2)  # the upper half of it
-print(f"the line covers {100 * mask.mean():.2f}% of the image")
+print(f"the lines cover {100 * mask.mean():.2f}% of the image")
 costs = {}
 for name, found in {"all zero": 0 * mask, "half right": half, "right": mask}.items():
     logits = (8 * (2 * found - 1)).requires_grad_()  # M_A is less than 0.001 from 0 or from 1

@@ -70,7 +70,8 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 #
 # `rcae` sees perturbed images only, and the clean ones are the target. Most of what `dpn` sees is
 # perturbed (the option `dpn.perturbed`, ours; the paper trains it on clean images), and its loss
-# counts what is left of the damage once more (`dpn.mask_weight`).
+# counts what is left of the damage once more (`dpn.mask_weight`), and the part as much as the whole
+# image (`dpn.part_weight`), so that a small part on a large table does not become a smear.
 #
 # E and D are shared over all scales. So most steps of `rcae` come first, on images of half the
 # size, where they cost about a quarter; the last ones see the full size (ours, too).

@@ -156,6 +156,7 @@ def add_pseudo_anomalies(
     """Add pseudo-anomalies to normal images.
 
     Every image gets up to ``layers`` anomalies, each of a family of its own, some with soft edges.
+    Half of them lie on the part, see `rcae_lite.training.shapes.centres`.
 
     Parameters
     ----------
