@@ -17,8 +17,7 @@ from rcae_lite.evaluation import protocol
 from tests.legible import watch
 
 overlaps = watch()
-for name in ("image_metrics", "pixel_metrics"):
-    setattr(protocol, name, functools.partial(getattr(protocol, name), resamples=5))
+protocol.pixel_metrics = functools.partial(protocol.pixel_metrics, resamples=5)
 if "category" in globals():
     train = category.train.subset(range(min(16, len(category.train))))
     test = category.test.subset(range(0, len(category.test), 6))
