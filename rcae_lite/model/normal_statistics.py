@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from rcae_lite.model.losses import gradient
 
-__all__ = ["NormalStatistics", "common_structure", "match_exposure"]
+__all__ = ["NormalStatistics", "common_structure", "local_mean", "match_exposure"]
 
 STILL = 0.4  # structure in common from which parts lie still; see `common_structure`
 
@@ -37,8 +37,8 @@ def common_structure(images: Tensor) -> float:
     return float(common / energy.clamp_min(1e-12))
 
 
-def _mean(x: Tensor, side: int = 3) -> Tensor:
-    """Mean over ``side`` x ``side`` pixels, an odd number."""
+def local_mean(x: Tensor, side: int = 3) -> Tensor:
+    """Mean over ``side`` x ``side`` pixels, an odd number: (B, C, H, W) to the same shape."""
     return F.avg_pool2d(x, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
@@ -81,7 +81,7 @@ class NormalStatistics(nn.Module):
         Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
         """
         residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
-        return torch.cat([_mean(residual), match_exposure(_mean(images), normal)], dim=1)
+        return torch.cat([local_mean(residual), match_exposure(local_mean(images), normal)], dim=1)
 
     def fit(self, normals: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Take the statistics.
@@ -94,7 +94,7 @@ class NormalStatistics(nn.Module):
             The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
         """
         self.structure.fill_(common_structure(normals))
-        normal = _mean(normals.mean(dim=0))
+        normal = local_mean(normals.mean(dim=0))
         count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for images, enhanced in batches:
             seen = self._observe(images, enhanced, normal)
@@ -104,9 +104,11 @@ class NormalStatistics(nn.Module):
         mean = total / count
         spread = (squares / count - mean.square()).clamp_min(0).sqrt()
         # Residuals wander by a few pixels, so their mean is smoothed; colours have sharp edges.
-        self.mean.copy_(torch.cat([_mean(mean[:-3], 5), mean[-3:]]))
+        self.mean.copy_(torch.cat([local_mean(mean[:-3], 5), mean[-3:]]))
         # Add 30% of the mean spread, so a pixel that hardly varied in training does not dominate.
-        self.spread.copy_(_mean(spread, 5) + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4)
+        self.spread.copy_(
+            local_mean(spread, 5) + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4
+        )
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
         """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].

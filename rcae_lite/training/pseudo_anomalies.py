@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
+from rcae_lite.model.normal_statistics import local_mean
 from rcae_lite.training.draws import choose, log_uniform, uniform
 from rcae_lite.training.shapes import (
     blend,
@@ -129,7 +130,7 @@ def local_distortion(images: Tensor, generator: torch.Generator) -> tuple[Tensor
     """
     batch = (len(images), 1, 1, 1)
     region = blob(images, generator)
-    smooth = F.avg_pool2d(images, 7, stride=1, padding=3, count_include_pad=False)
+    smooth = local_mean(images, 7)
     change = uniform(generator, batch, 0.12, 0.5, images)
     gain = 1 + change * (1 - 2 * choose(generator, batch, 0.5, images).float())
     contrast = uniform(generator, batch, 0.0, 2.0, images)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rcae_lite.model.losses import gradient
+from rcae_lite.model.normal_statistics import local_mean
 from rcae_lite.training.draws import choose, log_uniform, uniform
 
 __all__ = [
@@ -65,7 +66,7 @@ def foreground(images: Tensor) -> Tensor:
         the median deviation along the border, plus 0.01.
     """
     border, plane, fit = (tensor.to(images.device) for tensor in _ground(*images.shape[-2:]))
-    smooth = F.avg_pool2d(images, 5, stride=1, padding=2, count_include_pad=False)
+    smooth = local_mean(images, 5)
     off = (smooth - torch.einsum("bcp,pk,khw->bchw", smooth[..., border], fit, plane)).abs()
     spread = off[..., border].median(dim=2).values + 0.01  # (B, 3)
     return ((off / spread[..., None, None]).amax(dim=1, keepdim=True) / 3 - 1).clamp(0, 1)
@@ -86,6 +87,8 @@ def emphasis(images: Tensor, weight: float) -> Tensor:
     Tensor
         (B, 1, H, W), of mean 1 in each image. A foreground below 5% of the image weighs less.
     """
+    if not weight:
+        return torch.ones_like(images[:, :1])
     part = foreground(images)
     weights = 1 + weight * part / part.mean(dim=(2, 3), keepdim=True).clamp_min(0.05)
     return weights / weights.mean(dim=(2, 3), keepdim=True)
@@ -158,8 +161,8 @@ def soften(region: Tensor, generator: torch.Generator) -> Tensor:
     """
     cover = region.float()
     for _ in range(BLURS):
-        blurred = F.avg_pool2d(cover, 3, stride=1, padding=1, count_include_pad=False)
-        cover = torch.where(choose(generator, (len(cover), 1, 1, 1), 0.5, cover), blurred, cover)
+        blurred = choose(generator, (len(cover), 1, 1, 1), 0.5, cover)
+        cover = torch.where(blurred, local_mean(cover), cover)
     return cover
 
 

@@ -149,10 +149,13 @@ class DPNStage(TrainingStage):
         depth = self.draw_depth(generator)
         clean = self.draw(options.batch_size, generator)  # I, (B, 3, H, W)
         perturbed, masks = perturb(clean, generator, share=options.perturbed)
-        tensors = {"clean": clean, "perturbed": perturbed, "masks": masks}
+        weights = emphasis(clean, options.part_weight)
+        tensors = {"clean": clean, "perturbed": perturbed, "masks": masks, "weights": weights}
         return Batch(tensors, partial(self.loss, depth=depth))
 
-    def loss(self, clean: Tensor, perturbed: Tensor, masks: Tensor, depth: int) -> Tensor:
+    def loss(
+        self, clean: Tensor, perturbed: Tensor, masks: Tensor, weights: Tensor, depth: int
+    ) -> Tensor:
         """Enhance the reconstruction (B, 3, H, W) of depth n, and compare with the clean images."""
         rcae: RcAE = self.networks["rcae"]  # type: ignore[assignment]
         dpn: DetailPreservationNetwork = self.networks["dpn"]  # type: ignore[assignment]
@@ -160,13 +163,12 @@ class DPNStage(TrainingStage):
             reconstruction = rcae(perturbed, depth)  # I_R^n, (B, 3, H, W)
         with mixed_precision(clean):
             enhanced = dpn(reconstruction, gradient(perturbed))  # I_D^n, (B, 3, H, W)
-        options = self.config.dpn
-        weights = emphasis(clean, options.part_weight)  # (B, 1, H, W)
-        if not options.mask_weight:
+        mask_weight = self.config.dpn.mask_weight
+        if not mask_weight:
             return reconstruction_loss(enhanced.float(), clean, weights=weights)
         # The mean over the perturbed region is no mean over items: it wants the whole batch.
         tensors = gather(enhanced.float()), gather(clean), gather(masks)
-        return reconstruction_loss(*tensors, options.mask_weight, gather(weights))
+        return reconstruction_loss(*tensors, mask_weight, gather(weights))
 
 
 class CRDStage(TrainingStage):

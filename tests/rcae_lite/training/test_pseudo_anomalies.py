@@ -135,6 +135,14 @@ def test_input_is_left_alone(images):
     assert torch.equal(images, copy)
 
 
+def test_small_anomalies_meet_the_part(images):
+    flat = torch.full((64, 3, 64, 64), 0.5)
+    flat[:, :, 24:40, 24:40] = torch.rand(64, 3, 16, 16, generator=generator())  # the part
+    mask = add(flat, generator(), families=["random_lines"], probability=1)[1]
+    touched = (mask[:, :, 20:44, 20:44].flatten(1).amax(1) > 0).float().mean()
+    assert touched > 0.5  # uniform centres over the image would give about (24 + 20)^2 / 64^2
+
+
 def pictures(category: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Eight normal pictures, and where their part is, up to two pixels around it."""
     drawn = [draw(category, "train", index, size=128) for index in range(8)]
