@@ -15,7 +15,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 from torch import Tensor
 
 Array = np.ndarray | Tensor
@@ -51,11 +50,9 @@ class NotebookFigure(Figure):
 
     def to_webp(self) -> bytes:
         """Return the picture: lossless for curves, where that is smaller; else of quality 88."""
-        drawn, packed = io.BytesIO(), io.BytesIO()
-        self.savefig(drawn, format="png", dpi=2 * PIXELS_PER_INCH, transparent=True)
-        options = {"quality": 88} if any(ax.images for ax in self.axes) else {"lossless": True}
-        with Image.open(drawn) as picture:
-            picture.save(packed, "WEBP", **options)
+        packed, dpi = io.BytesIO(), 2 * PIXELS_PER_INCH
+        how = {"quality": 88} if any(ax.images for ax in self.axes) else {"lossless": True}
+        self.savefig(packed, format="webp", dpi=dpi, transparent=True, pil_kwargs=how)
         return packed.getvalue()
 
     @property
