@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_utils import synthetic
+from tests.notebooks.shortened import FEW
+
 ROOT = Path(__file__).parents[1]
 SIDE = (12, 20)  # height, width
 
@@ -140,6 +143,13 @@ def realdata() -> Path:
     if not root:
         pytest.skip("RCAE_DATA_ROOT is not set: it names the folder with real data sets")
     return (ROOT / root).resolve()
+
+
+@pytest.fixture
+def few_images(monkeypatch) -> None:
+    """Let the synthetic categories have few images."""
+    for name, count in FEW.items():
+        monkeypatch.setattr(synthetic, name, count)
 
 
 def chromium() -> str | None:

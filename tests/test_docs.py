@@ -40,7 +40,7 @@ def test_the_map_from_paper_to_code_names_what_exists():
         assert found.__doc__, f"{name} has no docstring"
 
 
-def test_the_example_in_the_readme_runs(monkeypatch, tmp_path, capsys):
+def test_the_example_in_the_readme_runs(few_images, monkeypatch, tmp_path, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     few = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3}
     crd = few | {"pool_chunk": 4, "pool_chunks": 1}

@@ -135,7 +135,8 @@ def test_imports_and_declared_dependencies_agree():
         for name in imports(path)
     }
     third_party = names - set(sys.stdlib_module_names) - set(PACKAGES)
-    imported = {packages_distributions()[name][0].lower() for name in third_party}
+    distributions = packages_distributions()  # which takes a second
+    imported = {distributions[name][0].lower() for name in third_party}
     declared = {
         re.match(r"[\w-]+", line)[0].lower()
         for line in requires("rcae-lite")

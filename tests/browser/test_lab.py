@@ -9,7 +9,7 @@ import pytest
 
 from rcae_lite.exercises.quiz import read_quiz
 from tests.browser.conftest import PATIENCE, wait_until, write_book
-from tests.notebooks.shortened import shorten
+from tests.notebooks.shortened import FEW_IMAGES, shorten
 
 SIDE = 32
 
@@ -145,6 +145,7 @@ def test_slider_click_and_stroke_in_jupyterlab(notebook, lab, written, shots):
     np.testing.assert_array_equal(tab.within(explorer).pixels("residual"), expected)
 
 
+@pytest.mark.slow  # `make test-browser` runs it
 @pytest.mark.timeout(900)
 def test_the_guided_tour_of_notebook_08(notebook, lab, tour, shots):
     """Slider, click and stroke in the notebook as it is shipped, and what it looks like."""
@@ -252,8 +253,7 @@ from rcae_lite.example import load_example
 from rcae_lite.study.ladder import ladder
 from rcae_lite.widgets import ComponentLadder
 category = open_category("synthetic", size=128)
-test = category.test.subset(range(0, len(category.test), 4))
-found = ladder(load_example(), load_example("single_pass"), category.train, test)
+found = ladder(load_example(), load_example("single_pass"), category.train, category.test)
 def table(rung):
     differences = {str(p): str(rung.over(other)) for p, other in found.measured.items()}
     return {"auroc": str(rung.auroc), "differences": differences}
@@ -265,7 +265,7 @@ ComponentLadder(found)
 
 @pytest.mark.timeout(600)
 def test_parts_are_ticked_on_and_off_in_jupyterlab(notebook, lab, shots):
-    write_book(lab.folder / "ladder.ipynb", LADDER)
+    write_book(lab.folder / "ladder.ipynb", FEW_IMAGES, LADDER)
     page = notebook("ladder.ipynb").page
     table = page.locator("table.rcae-ladder")
     table.wait_for(timeout=PATIENCE)
@@ -310,7 +310,7 @@ TrainingMonitor(detector, open_category("synthetic", size=32).train, "checkpoint
 
 @pytest.mark.timeout(600)
 def test_a_training_is_stopped_and_resumed_in_jupyterlab(notebook, lab, shots):
-    write_book(lab.folder / "monitor.ipynb", MONITOR)
+    write_book(lab.folder / "monitor.ipynb", FEW_IMAGES, MONITOR)
     page = notebook("monitor.ipynb").page
     monitor = page.locator('.rcae[aria-label="Training monitor"]')
     start = monitor.get_by_role("button", name="start or resume")

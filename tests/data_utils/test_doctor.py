@@ -507,6 +507,7 @@ def test_a_page_of_text_stays_one_page() -> None:
     assert len(diagnosis.fix_plan().splitlines()) > 99 * len(KINDS)
 
 
+@pytest.mark.slow  # it draws 1,518 images
 @pytest.mark.parametrize("category", synthetic.CATEGORIES)
 def test_the_synthetic_categories_are_clean(category: str) -> None:
     assert diagnose("synthetic", category).findings == ()

@@ -16,6 +16,7 @@ pytest.importorskip("sphinx_book_theme")
 pytest.importorskip("latex2mathml")
 
 ROOT = Path(__file__).parents[2]
+needs_the_book = pytest.mark.slow  # it takes minutes to build
 LECTURES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 
@@ -29,6 +30,7 @@ def site(tmp_path_factory):
     return out
 
 
+@needs_the_book
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
 def test_a_lecture_shows_its_pictures(site, path):
     page = (site / "notebooks" / f"{path.stem}.html").read_text(encoding="utf-8")
@@ -38,6 +40,7 @@ def test_a_lecture_shows_its_pictures(site, path):
     assert "image/webp" in page
 
 
+@needs_the_book
 def test_the_site_holds_lectures_exercises_reference_and_paper(site):
     names = {path.relative_to(site).as_posix() for path in site.rglob("*.html")}
     for path in LECTURES:
@@ -52,6 +55,7 @@ def test_the_site_holds_lectures_exercises_reference_and_paper(site):
     assert stages.count("<math") >= 4, "the loss of each stage, as a formula"
 
 
+@needs_the_book
 def test_formulas_are_drawn_by_the_browser_itself(site):
     pages = "".join(path.read_text(encoding="utf-8") for path in site.rglob("[0-9]*.html"))
     assert pages.count("<math") > 20 and not re.search("<script[^>]*mathjax", pages.lower())
@@ -78,6 +82,7 @@ def test_the_front_has_the_story_page_where_it_can_be_written(monkeypatch, tmp_p
     assert 'href="../story.html"' in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
+@needs_the_book
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 def test_every_page_opens_in_a_browser_without_a_request_to_the_outside(site, browser):
