@@ -80,6 +80,12 @@ def tiny_baseline(tiny_category) -> SinglePassDetector:
     return SinglePassDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
 
 
+@pytest.fixture
+def coarse_pictures(monkeypatch) -> None:
+    """Draw figures with few pixels: most of a tiny training's time goes into its report."""
+    monkeypatch.setattr("rcae_lite.plotting.style.PIXELS_PER_INCH", 20)
+
+
 @pytest.fixture(scope="session")
 def traced_once(tmp_path_factory) -> Iterator[None]:
     """Trace each detector once in a run of all tests, whichever process comes first: it is slow."""

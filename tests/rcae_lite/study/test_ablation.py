@@ -247,7 +247,9 @@ def test_the_papers_order_is_compared(data, shared):
         assert said == (means[high] <= means[low])
 
 
-@pytest.mark.parametrize("backend", ["loky", "dask"])
+@pytest.mark.parametrize(  # lecture 11 has the same on dask
+    "backend", ["loky", pytest.param("dask", marks=pytest.mark.slow)]
+)
 def test_cells_run_on_other_processes(data, shared, tmp_path, backend):
     expected = table("components", data, shared)
     if backend == "loky":

@@ -89,6 +89,7 @@ def test_one_process_writes(alone, both):
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(data, both):
     before = (both / "detector.safetensors").read_bytes()
     train(data, both, *TORCHRUN, resume=True)

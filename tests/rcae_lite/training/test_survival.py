@@ -43,7 +43,14 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path,
 
 
 @needs_fork
-@pytest.mark.parametrize("fault", ["kill", "interrupt", "full", "read-only"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill",
+        "full",
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("interrupt", "read-only")),
+    ],
+)
 def test_a_fault_at_every_single_file_operation_loses_nothing(tmp_path, fault):
     done = survivor("points", tmp_path, fault)
     assert done.returncode == 0, done.stdout
