@@ -113,11 +113,21 @@ def restoration(table: RestorationTable) -> Figure:
         From `rcae_lite.ablate`; its first seed is shown.
     """
     categories = list(dict.fromkeys(one.category for one in table.probed))
-    count = len(categories)
-    figure, axes = subplots(1, count, squeeze=False, figsize=(6.4 * count, 3.4))
-    for ax, category in zip(axes[0], categories, strict=True):
+    columns = min(3, len(categories))
+    rows = -(-len(categories) // columns)
+    size = (0.4 + 3.2 * columns, 0.8 + 2.8 * rows)
+    figure, axes = subplots(rows, columns, squeeze=False, sharex=True, sharey=True, figsize=size)
+    for ax, category in zip(axes.flat, categories, strict=False):
         seed = table.probed[0].seed
         here = {o.label: o.found for o in table.probed if (o.category, o.seed) == (category, seed)}
         restoration_plane(here, ax)
+        ax.get_legend().remove()  # one for all of them
         ax.set_title(category, fontsize=9)
+        ax.label_outer()
+    for ax in axes.flat[len(categories) :]:
+        ax.set_axis_off()
+    axes[0, 0].autoscale()  # to what all of them hold
+    axes[0, 0].set(xlim=(0, None), ylim=(0, None))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     return figure
