@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_utils import synthetic
-from tests.notebooks.shortened import FEW
-
 ROOT = Path(__file__).parents[1]
 SIDE = (12, 20)  # height, width
+# Of a synthetic category, where it is not looked at closely: to draw all of it takes 10 seconds.
+FEW_IMAGES = {"TRAIN_IMAGES": 16, "TEST_GOOD": 6, "TEST_DEFECTIVE": 14}
 
 Save = Callable[..., Path]
 
@@ -148,8 +147,8 @@ def realdata() -> Path:
 @pytest.fixture
 def few_images(monkeypatch) -> None:
     """Let the synthetic categories have few images."""
-    for name, count in FEW.items():
-        monkeypatch.setattr(synthetic, name, count)
+    for name, count in FEW_IMAGES.items():
+        monkeypatch.setattr(f"data_utils.synthetic.{name}", count)
 
 
 def chromium() -> str | None:

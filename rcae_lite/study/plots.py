@@ -115,7 +115,7 @@ def restoration(table: RestorationTable) -> Figure:
     categories = list(dict.fromkeys(one.category for one in table.probed))
     columns = min(3, len(categories))
     rows = -(-len(categories) // columns)
-    size = (0.4 + 3.2 * columns, 0.8 + 2.8 * rows)
+    size = (max(6.4, 0.4 + 3.2 * columns), 0.8 + 2.8 * rows)  # the legend needs the width
     figure, axes = subplots(rows, columns, squeeze=False, sharex=True, sharey=True, figsize=size)
     for ax, category in zip(axes.flat, categories, strict=False):
         seed = table.probed[0].seed

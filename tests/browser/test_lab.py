@@ -9,7 +9,7 @@ import pytest
 
 from rcae_lite.exercises.quiz import read_quiz
 from tests.browser.conftest import PATIENCE, wait_until, write_book
-from tests.notebooks.shortened import FEW_IMAGES, shorten
+from tests.notebooks.shortened import DRAW_FEW, shorten
 
 SIDE = 32
 
@@ -265,7 +265,7 @@ ComponentLadder(found)
 
 @pytest.mark.timeout(600)
 def test_parts_are_ticked_on_and_off_in_jupyterlab(notebook, lab, shots):
-    write_book(lab.folder / "ladder.ipynb", FEW_IMAGES, LADDER)
+    write_book(lab.folder / "ladder.ipynb", DRAW_FEW, LADDER)
     page = notebook("ladder.ipynb").page
     table = page.locator("table.rcae-ladder")
     table.wait_for(timeout=PATIENCE)
@@ -310,7 +310,7 @@ TrainingMonitor(detector, open_category("synthetic", size=32).train, "checkpoint
 
 @pytest.mark.timeout(600)
 def test_a_training_is_stopped_and_resumed_in_jupyterlab(notebook, lab, shots):
-    write_book(lab.folder / "monitor.ipynb", FEW_IMAGES, MONITOR)
+    write_book(lab.folder / "monitor.ipynb", DRAW_FEW, MONITOR)
     page = notebook("monitor.ipynb").page
     monitor = page.locator('.rcae[aria-label="Training monitor"]')
     start = monitor.get_by_role("button", name="start or resume")

@@ -68,8 +68,7 @@ def report(folder, evaluation, *, images=(0, -1), losses=LOSSES, baseline=None) 
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_it_is_one_file_with_pictures_inside_and_described(tmp_path, monkeypatch):
-    monkeypatch.undo()  # the pictures as they are for users, not coarse
+def test_it_is_one_file_with_pictures_inside_and_described(tmp_path):
     page = report(tmp_path, make_evaluation())
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     assert page.links and all(link.startswith("data:image/webp;base64,") for link in page.links)

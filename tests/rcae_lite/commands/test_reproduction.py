@@ -19,6 +19,8 @@ from rcae_lite.storage.tensors import load_tensors, save_tensors
 from tests.rcae_lite.conftest import tiny_config
 from tests.rcae_lite.test_cli import write_category
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ from PIL import Image
 from data_utils import open_category
 from rcae_lite.commands.run import warn_of_left_out
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
 
 def test_a_training_tells_what_it_does_not_read(tmp_path):
     (tmp_path / "lid/normal").mkdir(parents=True)

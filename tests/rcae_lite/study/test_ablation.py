@@ -20,6 +20,8 @@ from rcae_lite.training import trainer
 from rcae_lite.training.stages import CRDStage
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
 TINY = {name: getattr(tiny_config(), name) for name in ("single_pass", "rcae", "dpn", "crd")}
 TINY |= {"size": 64}
 
