@@ -1,13 +1,15 @@
 """Validate a change on all synthetic categories, as they are and under another light and pose.
 
     python benchmarks/validate.py [--preset demo] [--seed 0] [--set NAME=VALUE ...] [--set ...]
+                                  [--stages DIR]
 
 The preset and, beside it, what each --set makes of it are trained on every category, sharing the
 stages that are the same. The test images are then evaluated as they are, and again drawn with
 light and pose that wander twice as far as in the training images: a detector that took its
 training's light for normality loses there. What counts is the mean, and that CRD is nowhere more
 than 2 points below the best depth of the plain residual (an oracle). A change of the kit is judged
-by this before any real test set is looked at.
+by this before any real test set is looked at. Trained stages are kept in --stages, which may be the
+`stages` of an `rcae ablate`, so that a run that was stopped goes on.
 """
 
 import argparse
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="+", action="append", default=[], metavar="NAME=VALUE", dest="changes"
     )
+    parser.add_argument("--stages", help="folder of trained stages; without it none are kept")
     args = parser.parse_args()
     print(
         f"# Synthetic categories\n\n`{command()}`, preset `{args.preset}`, seed {args.seed}, "
@@ -86,13 +89,13 @@ def main() -> None:
     )
     print("\n".join(markdown_table(["category", "variant", *COLUMNS], [])))
     rows: dict[str, list[list[float]]] = {}
-    with tempfile.TemporaryDirectory() as stages:
+    with tempfile.TemporaryDirectory() as passing:
         for name, (variant, config) in itertools.product(
             CATEGORIES, variants(args.preset, args.changes).items()
         ):
             train, test, harder = opened(name, config.size)
             detector = RcAEDetector(config, args.seed, "cpu")
-            detector.fit(train, callbacks=[], stages=stages)
+            detector.fit(train, callbacks=[], stages=args.stages or passing)
             found = aurocs(detector, test) + aurocs(detector, harder)
             rows.setdefault(variant, []).append([*found, sum(detector.trained["seconds"].values())])
             print(line(name, variant, rows[variant][-1]), flush=True)
