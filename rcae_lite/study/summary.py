@@ -142,15 +142,17 @@ class Ablation:
             if result.label == label and category in (MEAN, result.evaluation.provenance.category)
         ]
 
-    def reversed_pairs(self, metric: str = "image_auroc") -> list[str]:
+    def reversed_pairs(self, metric: str = "image_auroc", source: str = "paper") -> list[str]:
         """Pairs of rows whose order in the paper is not the order found here, in words.
 
         Parameters
         ----------
         metric : {"image_auroc", "pixel_auroc"}
             What the rows are ordered by: means over categories and seeds.
+        source : {"paper", "paper_visa"}
+            Which of the paper's values, see `Row`.
         """
-        known = self._in_both(metric)
+        known = self._in_both(metric, source)
         return [
             f"{high[2]} above {low[2]} in the paper ({high[0]} and {low[0]}), "
             f"not here ({high[1]:.1f} and {low[1]:.1f})"
@@ -158,15 +160,24 @@ class Ablation:
             if low[0] < high[0] and low[1] >= high[1]
         ]
 
-    def _in_both(self, metric: str) -> list[tuple[float, float, str]]:
+    def _in_both(self, metric: str, source: str) -> list[tuple[float, float, str]]:
         """Rows with a value in the paper and here: the paper's, ours, the label."""
         place = list(SHOWN).index(metric)
-        rows = ((row, row.paper[place], self.values(row.label, metric)) for row in self.rows)
         return [
             (paper, mean(ours), row.label)
-            for row, paper, ours in rows
-            if paper is not None and ours
+            for row in self.rows
+            if (paper := getattr(row, source)[place]) is not None
+            and (ours := self.values(row.label, metric))
         ]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The paper's data sets that have values for these rows, by field of `Row`."""
+        return {
+            field: name
+            for field, name in {"paper": "MVTec AD", "paper_visa": "VisA"}.items()
+            if any(getattr(row, field) != UNKNOWN for row in self.rows)
+        }
 
     def markdown(self) -> str:
         """Return the table beside the paper's column, one per category and one of their mean."""
@@ -178,38 +189,43 @@ class Ablation:
         lines += [
             "",
             "In percent; over several seeds the mean, and in brackets the lowest and the highest.",
-            "The paper's figures are means over the 15 categories of MVTec AD at 1024x1024.",
+            "The paper's figures are image / pixel AUROC at 1024x1024, means over all categories.",
         ]
         for category in [*self.categories, *([MEAN] if len(self.categories) > 1 else [])]:
             lines += ["", f"## {category}", "", *self._markdown_table(category)]
             if differences := self.differences(category) if category != MEAN else []:
                 lines += ["", *(f"- {line}." for line in differences)]
                 lines.append("- In brackets: 95%, paired bootstrap over the test images.")
-        if any(row.paper != UNKNOWN for row in self.rows):
-            lines += ["", "## The paper's order", ""]
-            for metric in ("image_auroc", "pixel_auroc"):
-                pairs = self.reversed_pairs(metric)
-                lines += [f"- {SHOWN[metric]}: {line}." for line in pairs]
-                if len(self._in_both(metric)) < 2:
-                    lines.append(f"- {SHOWN[metric]}: fewer than two rows have a value in both.")
-                elif not pairs:
-                    lines.append(
-                        f"- {SHOWN[metric]}: as in the paper, as far as both have a value."
-                    )
+        for source, name in self.sources.items():
+            lines += ["", f"## The paper's order on {name}", "", *self._order(source)]
         return "\n".join(lines) + "\n"
+
+    def _order(self, source: str) -> list[str]:
+        """Say where the order of the rows is not the paper's."""
+        lines = []
+        for metric in ("image_auroc", "pixel_auroc"):
+            verdicts = self.reversed_pairs(metric, source)
+            if len(self._in_both(metric, source)) < 2:
+                verdicts = ["fewer than two rows have a value in both"]
+            verdicts = verdicts or ["as in the paper, as far as both have a value"]
+            lines += [f"- {SHOWN[metric]}: {verdict}." for verdict in verdicts]
+        return lines
 
     def _markdown_table(self, category: str) -> list[str]:
         rebuilt = any(row.detector in ("rcae", "rcae_dpn") for row in self.rows)
         head = [self.table, *SHOWN.values(), *(["PSNR dB", "SSIM"] if rebuilt else [])]
-        head += ["parameters", "training s", "paper: image / pixel"]
+        head += ["parameters", "training s", *(f"paper, {name}" for name in self.sources.values())]
         body = []
         for row in self.rows:
             cells = [_spread(self.values(row.label, metric, category)) for metric in SHOWN]
             if rebuilt:
                 cells.append(_spread(self.values(row.label, "psnr", category), 2))
                 cells.append(_spread(self.values(row.label, "ssim", category), 3))
-            paper = " / ".join("-" if value is None else str(value) for value in row.paper)
-            body.append([row.label, *cells, *self._cost(row.label, category), paper])
+            paper = [
+                " / ".join("-" if value is None else str(value) for value in getattr(row, source))
+                for source in self.sources
+            ]
+            body.append([row.label, *cells, *self._cost(row.label, category), *paper])
         return markdown_table(head, body)
 
     def _cost(self, label: str, category: str) -> list[str]:
@@ -240,6 +256,8 @@ class Ablation:
             "residual_auroc_by_depth": " ".join("-" if v is None else f"{v:.4f}" for v in ladder),
             "paper_image_auroc": row.paper[0],
             "paper_pixel_auroc": row.paper[1],
+            "paper_visa_image_auroc": row.paper_visa[0],
+            "paper_visa_pixel_auroc": row.paper_visa[1],
             "parameters": made.parameters["total"],
             "training_images": made.training_images,
             "training_seconds": round(sum(made.seconds["train"].values()), 1),

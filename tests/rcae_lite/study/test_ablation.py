@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -247,6 +249,21 @@ def test_the_papers_order_is_compared(data, shared):
     for high, low in (("RcAE", "single-pass"), ("+ DPN", "RcAE"), ("+ CRD", "+ DPN")):
         said = any(pair.startswith(f"{high} above {low} in the paper") for pair in pairs)
         assert said == (means[high] <= means[low])
+
+
+def test_the_papers_order_on_visa_is_compared_too(data, shared):
+    found = table("components", data, shared)
+    assert found.sources == {"paper": "MVTec AD"} and "VisA" not in found.markdown()
+    means = [found.values(row.label, "image_auroc")[0] for row in found.rows]
+    as_here = [replace(row, paper_visa=(m, m)) for row, m in zip(found.rows, means, strict=True)]
+    text = replace(found, rows=as_here).markdown()
+    assert "| paper, MVTec AD | paper, VisA |" in text
+    assert "on VisA\n\n- image AUROC: as in the paper" in text
+    turned = [replace(row, paper_visa=(-m, None)) for row, m in zip(found.rows, means, strict=True)]
+    found = replace(found, rows=turned)
+    different = sum(a != b for a, b in combinations(means, 2))
+    assert len(found.reversed_pairs("image_auroc", "paper_visa")) == different
+    assert "pixel AUROC: fewer than two rows" in found.markdown().partition("on VisA")[2]
 
 
 @pytest.mark.parametrize(  # lecture 11 has the same on dask
