@@ -8,6 +8,7 @@ import pytest
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.comparison import compare
 from rcae_lite.widgets.state.threshold import ThresholdState
+from tests.browser.conftest import LOOKS
 from tests.rcae_lite.evaluation.test_results import make_evaluation
 
 
@@ -233,16 +234,15 @@ def test_every_plot_names_its_points(tab, threshold):
     assert min(abs(said[0] - abs(step)) for step in steps) < 0.01 * abs(said[0]) + 1e-6
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 760, 1180])
-def test_the_threshold_explorer_has_no_barrier(tab, threshold, axe, shots, width, scheme):
-    tab.page.emulate_media(color_scheme=scheme)
-    assert tab.fits(width) and tab.barriers(axe) == []
-    tab.page.screenshot(path=shots / f"threshold-{width}-{scheme}.png", full_page=True)
+def test_the_threshold_explorer_has_no_barrier(tab, threshold, axe, shots):
+    for width, scheme in LOOKS:
+        assert tab.look(width, scheme) and tab.barriers(axe) == []
+        tab.page.screenshot(path=shots / f"threshold-{width}-{scheme}.png", full_page=True)
     tab.page.locator('[data-part="strip"] svg').focus()
     tab.page.keyboard.press("Enter")
-    assert tab.barriers(axe) == []
-    tab.page.screenshot(path=shots / f"threshold-open-{width}-{scheme}.png")
+    for width, scheme in LOOKS:
+        assert tab.look(width, scheme) and tab.barriers(axe) == []
+        tab.page.screenshot(path=shots / f"threshold-open-{width}-{scheme}.png")
 
 
 def test_a_comparison_shows_every_detectors_frames(
@@ -340,12 +340,10 @@ def test_the_keyboard_moves_all_pictures_of_a_comparison(tab, comparison):
         np.testing.assert_array_equal(tab.pixels(f"{index}-residual"), part)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 760, 1180])
-def test_the_comparison_has_no_barrier(tab, comparison, axe, shots, width, scheme):
-    tab.page.emulate_media(color_scheme=scheme)
-    assert tab.fits(width) and tab.barriers(axe) == []
-    tab.page.screenshot(path=shots / f"comparison-{width}-{scheme}.png", full_page=True)
+def test_the_comparison_has_no_barrier(tab, comparison, axe, shots):
+    for width, scheme in LOOKS:
+        assert tab.look(width, scheme) and tab.barriers(axe) == []
+        tab.page.screenshot(path=shots / f"comparison-{width}-{scheme}.png", full_page=True)
 
 
 @pytest.mark.parametrize("width", [320, 1400])

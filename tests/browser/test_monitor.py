@@ -8,6 +8,7 @@ import pytest
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.widgets.packing import module, pack_for_page, style
 from rcae_lite.widgets.state.monitor import MonitorState
+from tests.browser.conftest import LOOKS
 from tests.rcae_lite.conftest import tiny_config
 
 PLAY = """async ({ text, data, progress, messages }) => {
@@ -140,11 +141,10 @@ def test_the_buttons_ask_and_the_time_left_is_told(monitor):
     assert asked == ["moments", "stop", "start"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 760, 1180])
-def test_no_barrier_and_nothing_beside_the_window(monitor, axe, shots, width, scheme):
-    monitor.page.emulate_media(color_scheme=scheme)
+def test_no_barrier_and_nothing_beside_the_window(monitor, axe, shots):
     monitor.set("moment", 3)
-    assert monitor.fits(320) and monitor.fits(width)
-    assert monitor.nameless() == [] and monitor.barriers(axe) == []
-    monitor.page.screenshot(path=shots / f"monitor-{width}-{scheme}.png", full_page=True)
+    assert monitor.fits(320)
+    for width, scheme in LOOKS:
+        assert monitor.look(width, scheme)
+        assert monitor.nameless() == [] and monitor.barriers(axe) == []
+        monitor.page.screenshot(path=shots / f"monitor-{width}-{scheme}.png", full_page=True)

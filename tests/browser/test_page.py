@@ -10,6 +10,7 @@ from rcae_lite.widgets.packing import module
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
+from tests.browser.conftest import LOOKS
 
 SIDE = 32
 
@@ -193,13 +194,11 @@ def test_whoever_wants_no_motion_sees_a_cut(page):
     assert len(page.page.evaluate(SAMPLES)) == 1
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [420, 760, 1180])
-def test_the_explorer_has_no_barrier(page, axe, shots, width, scheme):
-    page.page.emulate_media(color_scheme=scheme)
+def test_the_explorer_has_no_barrier(page, axe, shots):
     page.click_pixel("input", 5, 5, SIDE)
-    assert page.fits(width) and page.barriers(axe) == []
-    page.page.screenshot(path=shots / f"explorer-{width}-{scheme}.png", full_page=True)
+    for width, scheme in LOOKS:
+        assert page.look(width, scheme) and page.barriers(axe) == []
+        page.page.screenshot(path=shots / f"explorer-{width}-{scheme}.png", full_page=True)
 
 
 def test_play_goes_round(page):

@@ -15,7 +15,7 @@ from rcae_lite.baselines import resize_trajectory
 from rcae_lite.evaluation.restoration import copied_share, error_outside, structured_pixels
 from rcae_lite.widgets.packing import module
 from rcae_lite.widgets.story import write_story_page
-from tests.browser.conftest import PATIENCE, wait_until
+from tests.browser.conftest import LOOKS, PATIENCE, wait_until
 
 SIDE = 32
 pytestmark = pytest.mark.timeout(900)  # two models are exported
@@ -333,15 +333,11 @@ def test_each_step_sets_the_stage_and_a_stroke_of_the_reader_stays(page, width):
     assert (read(tab, "painted", np.uint8) != mine).any()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_no_barrier_and_nothing_beside_the_window(page, axe, shots, width, scheme):
-    tab = page
-    tab.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    assert tab.fits(width) and tab.fits(320) and tab.fits(width)
-    assert tab.nameless() == []
-    assert tab.barriers(axe) == []
-    tab.page.screenshot(path=shots / f"story-{width}-{scheme}.png")
+def test_no_barrier_and_nothing_beside_the_window(page, axe, shots):
+    assert page.fits(320)
+    for width, scheme in LOOKS:
+        assert page.look(width, scheme) and page.nameless() == [] and page.barriers(axe) == []
+        page.page.screenshot(path=shots / f"story-{width}-{scheme}.png")
 
 
 def test_the_page_says_why_it_cannot_start(tab, file, tmp_path):

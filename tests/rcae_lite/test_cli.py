@@ -471,7 +471,10 @@ def test_a_name_that_is_no_utf8_is_a_name(tmp_path, capsys):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("data_set", "category"), [("mvtec", "bottle"), ("mtd", "magnetic_tile")])
+@pytest.mark.parametrize(
+    ("data_set", "category"),
+    [("mvtec", "bottle"), pytest.param("mtd", "magnetic_tile", marks=pytest.mark.slow)],
+)
 def test_real_images_go_all_the_way(realdata, data_set, category, capsys):
     assert rcae("train", realdata / data_set, category, "--preset", "tiny") == 0
     evaluation = Evaluation.load(f"runs/{category}-tiny-0/evaluation.json")

@@ -266,9 +266,8 @@ def test_the_papers_order_on_visa_is_compared_too(data, shared):
     assert "pixel AUROC: fewer than two rows" in found.markdown().partition("on VisA")[2]
 
 
-@pytest.mark.parametrize(  # lecture 11 has the same on dask
-    "backend", ["loky", pytest.param("dask", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # lecture 11 has the same on dask
+@pytest.mark.parametrize("backend", ["loky", "dask"])
 def test_cells_run_on_other_processes(data, shared, tmp_path, backend):
     expected = table("components", data, shared)
     if backend == "loky":
