@@ -142,7 +142,7 @@ def latency(args: argparse.Namespace) -> None:
     print(
         f"One image of {args.size}x{args.size} at a time, random weights, {platform.machine()}, "
         f"{args.threads} threads, PyTorch {torch.__version__}, code `{code_version()}`. Ours is "
-        "the whole detector, N = 5. Medians of rounds in which the models take turns, in PyTorch's "
+        f"the whole detector, N = {get_config('standard').rcae.depth}. Medians of rounds in which the models take turns, in PyTorch's "
         "default memory format and in `channels_last`; the better one counts. Stored values are "
         "parameters and buffers.\n"
     )

@@ -408,7 +408,7 @@ def step():
     reconstruction_loss(network(batch, 5), batch).backward()
 
 
-per_image = milliseconds(step) / len(batch) * (1024 / side) ** 2
+per_image = milliseconds(step, repeats=3) / len(batch) * (1024 / side) ** 2
 images_per_epoch = len(category.train)
 hours = 1500 * images_per_epoch * per_image / 3.6e6
 print(

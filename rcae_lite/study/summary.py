@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +18,8 @@ from rcae_lite.study.paper_tables import UNKNOWN, Row
 __all__ = ["Ablation", "CellResult", "markdown_table"]
 SHOWN = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "au_pro": "AU-PRO"}
 MEAN = "mean of the categories"
+
+_InBoth = tuple[float, float, str]  # a row's value in the paper, its value here, its label
 
 
 @dataclass(frozen=True)
@@ -152,15 +155,21 @@ class Ablation:
         source : {"paper", "paper_visa"}
             Which of the paper's values, see `Row`.
         """
-        known = self._in_both(metric, source)
         return [
             f"{high[2]} above {low[2]} in the paper ({high[0]} and {low[0]}), "
             f"not here ({high[1]:.1f} and {low[1]:.1f})"
-            for low, high in combinations(sorted(known), 2)
+            for low, high in self._reversed(metric, source)
+        ]
+
+    def _reversed(self, metric: str, source: str) -> list[tuple[_InBoth, _InBoth]]:
+        """Pairs of rows, the lower one in the paper first, that are not so here."""
+        return [
+            (low, high)
+            for low, high in combinations(sorted(self._in_both(metric, source)), 2)
             if low[0] < high[0] and low[1] >= high[1]
         ]
 
-    def _in_both(self, metric: str, source: str) -> list[tuple[float, float, str]]:
+    def _in_both(self, metric: str, source: str) -> list[_InBoth]:
         """Rows with a value in the paper and here: the paper's, ours, the label."""
         place = list(SHOWN).index(metric)
         return [
@@ -204,11 +213,16 @@ class Ablation:
         """Say where the order of the rows is not the paper's."""
         lines = []
         for metric in ("image_auroc", "pixel_auroc"):
-            verdicts = self.reversed_pairs(metric, source)
-            if len(self._in_both(metric, source)) < 2:
-                verdicts = ["fewer than two rows have a value in both"]
-            verdicts = verdicts or ["as in the paper, as far as both have a value"]
-            lines += [f"- {SHOWN[metric]}: {verdict}." for verdict in verdicts]
+            pairs = math.comb(len(self._in_both(metric, source)), 2)
+            turned = [f"{high[2]} above {low[2]}" for low, high in self._reversed(metric, source)]
+            if not pairs:
+                verdict = "fewer than two rows have a value in both"
+            elif turned:
+                verdict = f"{len(turned)} of {pairs} pairs are not as in the paper, which has "
+                verdict += "; ".join(turned)
+            else:
+                verdict = "as in the paper, as far as both have a value"
+            lines.append(f"- {SHOWN[metric]}: {verdict}.")
         return lines
 
     def _markdown_table(self, category: str) -> list[str]:
