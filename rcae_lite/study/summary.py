@@ -218,7 +218,7 @@ class Ablation:
             if not pairs:
                 verdict = "fewer than two rows have a value in both"
             elif turned:
-                verdict = f"{len(turned)} of {pairs} pairs are not as in the paper, which has "
+                verdict = f"{len(turned)} of {pairs} pairs reversed; in the paper: "
                 verdict += "; ".join(turned)
             else:
                 verdict = "as in the paper, as far as both have a value"
