@@ -163,8 +163,10 @@ class Cost:
         depth = 5 if 5 in depths else depths[-1]
         body = []
         for detector in MEASURED:
-            fits = [self.exponent(detector, q, "pixels", depth=depth) for q in QUANTITIES]
-            if detector != "single_pass":
+            single = detector == "single_pass"  # has no N
+            fixed = {} if single else {"depth": depth}
+            fits = [self.exponent(detector, q, "pixels", **fixed) for q in QUANTITIES]
+            if not single:
                 fits += [self.exponent(detector, q, "depth", size=size) for q in QUANTITIES]
             body.append(
                 [DETECTOR_NAMES[detector], *("-" if fit is None else f"{fit:.2f}" for fit in fits)]

@@ -67,6 +67,12 @@ def test_the_exponents_are_those_of_a_power_law():
     assert table.exponent("full", "gflop", "depth", size=64, depth=1) is None
 
 
+def test_the_single_pass_grows_too_though_it_has_no_depth(measured):
+    growth = measured.markdown().partition("### Growth")[2]
+    (row,) = [line for line in growth.splitlines() if line.startswith("| single-pass")]
+    assert float(row.split(" | ")[1]) == pytest.approx(1, abs=0.1)  # GFLOP with the pixels
+
+
 def test_devices_are_kept_apart():
     table = Cost(made_up("cpu (a)", 2.0) + made_up("cuda (b)", 0.01), ["a note"])
     text = table.markdown()
