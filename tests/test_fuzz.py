@@ -1,4 +1,4 @@
-"""Damaged files: 1,000 of them in `make test`, 100,000 in `make test-full`; see tests/fuzz.py."""
+"""Damaged files: 2,000 of them in `make test`, 100,000 in `make test-full`; see tests/fuzz.py."""
 
 import sys
 from pathlib import Path
@@ -24,8 +24,8 @@ def assert_nothing_found(outcome: fuzz.Outcome, files: int) -> None:
 
 
 @linux
-def test_1000_damaged_files_are_read_right_or_refused_in_one_line():
-    assert_nothing_found(fuzz.fuzz(1000, seed=1), 1000)
+def test_2000_damaged_files_are_read_right_or_refused_in_one_line():
+    assert_nothing_found(fuzz.fuzz(2000, seed=1), 2000)
 
 
 @linux
