@@ -142,9 +142,9 @@ def latency(args: argparse.Namespace) -> None:
     print(
         f"One image of {args.size}x{args.size} at a time, random weights, {platform.machine()}, "
         f"{args.threads} threads, PyTorch {torch.__version__}, code `{code_version()}`. Ours is "
-        f"the whole detector, N = {get_config('standard').rcae.depth}. Medians of rounds in which the models take turns, in PyTorch's "
-        "default memory format and in `channels_last`; the better one counts. Stored values are "
-        "parameters and buffers.\n"
+        f"the whole detector, N = {get_config('standard').rcae.depth}. Medians of rounds in which "
+        "the models take turns, in PyTorch's default memory format and in `channels_last`; the "
+        "better one counts. Stored values are parameters and buffers.\n"
     )
     print("| model | ms | ms / ours | parameters (M) | stored values (M) | GFLOP |")
     print("| --- | --- | --- | --- | --- | --- |")
