@@ -22,7 +22,7 @@ import torch
 from setting import command
 from sklearn.metrics import roc_auc_score
 
-from data_utils import ImageSet, open_category
+from data_utils import Category, ImageSet, open_category
 from data_utils.samples import fingerprint_of
 from data_utils.synthetic import CATEGORIES, records
 from rcae_lite import RcAEDetector, get_config
@@ -57,13 +57,13 @@ def aurocs(detector: RcAEDetector, test: ImageSet) -> list[float]:
 
 
 @lru_cache(maxsize=1)
-def opened(name: str, size: int) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """Training images, test images, and the same parts and defects in another light and place."""
+def opened(name: str, size: int) -> tuple[Category, ImageSet]:
+    """Return a category, and the same test parts and defects in another light and place."""
     category = open_category("synthetic", name, size=size)
     drawn = records(name, spread=HARDER)[1]
     fingerprint = fingerprint_of([], drawn)
     harder = ImageSet(drawn, size, category=name, split="test", fingerprint=fingerprint)
-    return category.train, category.test, harder
+    return category, harder
 
 
 def variants(preset: str, changes: list[list[str]]) -> dict[str, Config]:
@@ -87,18 +87,19 @@ def main() -> None:
         f"# Synthetic categories\n\n`{command()}`, preset `{args.preset}`, seed {args.seed}, "
         f"code `{code_version()}`, CPU, {torch.get_num_threads()} threads.\n"
     )
-    print("\n".join(markdown_table(["category", "variant", *COLUMNS], [])))
+    print("\n".join(markdown_table(["category, data", "variant", *COLUMNS], [])))
     rows: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as passing:
         for name, (variant, config) in itertools.product(
             CATEGORIES, variants(args.preset, args.changes).items()
         ):
-            train, test, harder = opened(name, config.size)
+            category, harder = opened(name, config.size)
             detector = RcAEDetector(config, args.seed, "cpu")
-            detector.fit(train, callbacks=[], stages=args.stages or passing)
-            found = aurocs(detector, test) + aurocs(detector, harder)
+            detector.fit(category.train, callbacks=[], stages=args.stages or passing)
+            found = aurocs(detector, category.test) + aurocs(detector, harder)
             rows.setdefault(variant, []).append([*found, sum(detector.trained["seconds"].values())])
-            print(line(name, variant, rows[variant][-1]), flush=True)
+            label = f"{name} `{category.fingerprint[:12]}`"
+            print(line(label, variant, rows[variant][-1]), flush=True)
     for variant, values in rows.items():
         print(line("mean", variant, [mean(column) for column in zip(*values, strict=True)]))
 
