@@ -31,7 +31,8 @@ __all__ = ["tiny_baseline", "tiny_category", "tiny_detector", "traced_once"]
 AXE = "axe-core-4.10.3"
 AXE_SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"
 PATIENCE = 120_000  # milliseconds: a machine may be busy
-LOOKS = list(product((420, 760, 1180), ("light", "dark")))  # width of the window, colour scheme
+SCHEMES = ("light", "dark")
+LOOKS = list(product((420, 760, 1180), SCHEMES))  # width of the window, colour scheme
 KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionContext
     ?.session?.kernel?.status === 'idle'"""
 
@@ -62,7 +63,7 @@ class Tab:
         return self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     def look(self, width: int, scheme: str) -> bool:
-        """Take a look of `LOOKS`, and tell whether nothing sticks out of the window."""
+        """Take a width and a colour scheme, and tell whether nothing sticks out of the window."""
         self.page.emulate_media(color_scheme=scheme)
         return self.fits(width)
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rcae_lite.baselines import resize_trajectory
 from rcae_lite.evaluation.restoration import copied_share, error_outside, structured_pixels
 from rcae_lite.widgets.packing import module
 from rcae_lite.widgets.story import write_story_page
-from tests.browser.conftest import LOOKS, PATIENCE, wait_until
+from tests.browser.conftest import PATIENCE, SCHEMES, wait_until
 
 SIDE = 32
 pytestmark = pytest.mark.timeout(900)  # two models are exported
@@ -334,9 +335,10 @@ def test_each_step_sets_the_stage_and_a_stroke_of_the_reader_stays(page, width):
 
 
 def test_no_barrier_and_nothing_beside_the_window(page, axe, shots):
-    assert page.fits(320)
-    for width, scheme in LOOKS:
-        assert page.look(width, scheme) and page.nameless() == [] and page.barriers(axe) == []
+    for width, scheme in product((390, 820, 1280), SCHEMES):
+        assert page.look(width, scheme) and page.fits(320) and page.fits(width)
+        assert page.nameless() == []
+        assert page.barriers(axe) == []
         page.page.screenshot(path=shots / f"story-{width}-{scheme}.png")
 
 
