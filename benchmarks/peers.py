@@ -5,17 +5,21 @@ anomalib is no dependency of the kit: give it an environment of its own, then ru
     python -m venv peers && peers/bin/pip install anomalib -e .
     peers/bin/python benchmarks/peers.py latency > results/speed-peers.md
     peers/bin/python benchmarks/peers.py accuracy DATA CATEGORY --preset lite > results/peers.md
+    peers/bin/python benchmarks/peers.py schedule DATA CATEGORY >> results/peers.md
 
 ``latency``: one image at a time, random weights (no download), medians; the models take turns, so
 that all see the same machine. ``accuracy``: DRAEM and GANomaly learn from scratch like ours, so
-they get the seconds that ours took on the same images, then our own protocol.
+they get the seconds that ours took on the same images, then our own protocol. ``schedule``: the
+epochs that they ask for, where these fit in an hour.
 """
 
 import argparse
 import itertools
+import math
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
@@ -44,6 +48,7 @@ from rcae_lite.storage.provenance import code_version
 from rcae_lite.training.draws import generator_for
 
 LAYERS = ["layer2", "layer3"]
+COLUMNS = ["image_auroc", "pixel_auroc", "au_pro"]
 
 
 def ours(size: int) -> Callable[[Tensor], object]:
@@ -177,7 +182,7 @@ def draem_steps(model: nn.Module, images: Tensor) -> Callable[[int], None]:
     paint = PerlinAnomalyGenerator(anomaly_source_path=None, blend_factor=(0.1, 1.0))
 
     def step(number: int) -> None:
-        normal = drawn(images, 8, number)
+        normal = drawn(images, PEERS["DRAEM"].batch, number)
         painted, masks = paint(normal)
         rebuilt, prediction = model(painted)
         optimiser.zero_grad()
@@ -203,7 +208,7 @@ def ganomaly_steps(model: nn.Module, images: Tensor) -> Callable[[int], None]:
     for_generator = torch.optim.Adam(model.generator.parameters(), **options)
 
     def step(number: int) -> None:
-        batch = normalised(drawn(images, 32, number))
+        batch = normalised(drawn(images, PEERS["GANomaly"].batch, number))
         padded, fake, latent_i, latent_o = model(batch)
         real, _ = model.discriminator(padded)
         seen_fake, _ = model.discriminator(fake)
@@ -244,19 +249,32 @@ def metrics_of(answer: Callable[[Tensor], tuple[float, Tensor | None]], test: Im
     return metrics if maps[0] is None else metrics | pixel_metrics(*native_pairs(test, maps))
 
 
+@dataclass(frozen=True)
+class Peer:
+    """How a peer learns and answers; images a step; its own epochs, and who asks for them."""
+
+    steps: Callable
+    answer: Callable
+    batch: int
+    epochs: int
+    source: str
+
+
 PEERS = {
-    "DRAEM": (draem_steps, draem_answer),
-    "GANomaly": (ganomaly_steps, ganomaly_answer),
+    "DRAEM": Peer(draem_steps, draem_answer, 8, 700, "its paper"),
+    "GANomaly": Peer(ganomaly_steps, ganomaly_answer, 32, 100, "anomalib's examples/configs"),
 }
 
 
-def trained_peer(name: str, images: Tensor, budget: float) -> tuple[nn.Module, int, float]:
-    """Train a peer for so many seconds: the model, its steps, and the seconds it took."""
+def trained_peer(
+    name: str, images: Tensor, budget: float, most: float = math.inf
+) -> tuple[nn.Module, int, float]:
+    """Train for so many seconds, and steps at most: the model, its steps, and the seconds taken."""
     torch.manual_seed(0)
     model = MODELS[name](images.shape[-1]).train()
-    step = PEERS[name][0](model, images)
+    step = PEERS[name].steps(model, images)
     started, count = time.monotonic(), 0
-    while (taken := time.monotonic() - started) < budget:
+    while (taken := time.monotonic() - started) < budget and count < most:
         step(count)
         count += 1
     return model.eval(), count, taken
@@ -281,18 +299,53 @@ def accuracy(args: argparse.Namespace) -> None:
         "after the other, on the same images and on those that we hold back for the threshold. "
         "Our protocol: native masks, raw maps; 95% intervals.\n"
     )
-    columns = ["image_auroc", "pixel_auroc", "au_pro"]
-    print(f"| model | seconds | steps | {' | '.join(columns)} |")
-    print("| --- " * (3 + len(columns)) + "|")
+    print_columns()
     steps = sum(getattr(detector.config, name).steps for name in ("rcae", "dpn", "crd"))
-    report("RcAE Lite", budget, steps, detector.evaluate(category.test).metrics, columns)
-    for name, (_, answer) in PEERS.items():
+    report("RcAE Lite", budget, steps, detector.evaluate(category.test).metrics)
+    for name, peer in PEERS.items():
         model, count, taken = trained_peer(name, category.train.images(), budget)
-        report(name, taken, count, metrics_of(partial(answer, model), category.test), columns)
+        report(name, taken, count, metrics_of(partial(peer.answer, model), category.test))
 
 
-def report(name: str, seconds: float, steps: int, metrics: dict, columns: list[str]) -> None:
-    cells = [str(metrics.get(column) or "-") for column in columns]
+def schedule(args: argparse.Namespace) -> None:
+    """Train each peer for its own epochs, if ten of its steps say that they fit in the hours."""
+    torch.set_num_threads(args.threads)
+    category = open_category(args.data, args.category, size=args.size)
+    images = category.train.images()
+    print("\n## After their own schedules\n")
+    print(
+        f"`python benchmarks/peers.py schedule {args.data} {args.category} --size {args.size} "
+        f"--hours {args.hours:g} --threads {args.threads}`\n"
+    )
+    print(
+        f"Images of {args.size}x{args.size}, data `{category.fingerprint[:12]}`, one seed, "
+        f"{platform.machine()}, {args.threads} threads, PyTorch {torch.__version__}, code "
+        f"`{code_version()}`. Before each training ten steps are timed.\n"
+    )
+    fitting = {}
+    for name, peer in PEERS.items():
+        steps = peer.epochs * math.ceil(len(images) / peer.batch)
+        hours = steps * trained_peer(name, images, math.inf, 10)[2] / 10 / 3600
+        if hours <= args.hours:
+            fitting[name] = steps
+        print(
+            f"- {name}: {peer.epochs} epochs ({peer.source}) are {steps} steps of {peer.batch}, "
+            f"{hours:.1f} hours here{'.' if name in fitting else ': not trained.'}"
+        )
+    print()
+    print_columns()
+    for name, steps in fitting.items():
+        model, count, taken = trained_peer(name, images, math.inf, steps)
+        report(name, taken, count, metrics_of(partial(PEERS[name].answer, model), category.test))
+
+
+def print_columns() -> None:
+    print(f"| model | seconds | steps | {' | '.join(COLUMNS)} |")
+    print("| --- " * (3 + len(COLUMNS)) + "|")
+
+
+def report(name: str, seconds: float, steps: int, metrics: dict) -> None:
+    cells = [str(metrics.get(column) or "-") for column in COLUMNS]
     print(f"| {name} | {seconds:.0f} | {steps} | {' | '.join(cells)} |", flush=True)
 
 
@@ -309,7 +362,13 @@ def main() -> None:
     long.add_argument("category")
     long.add_argument("--preset", default="lite")
     long.set_defaults(function=accuracy)
-    for command in (quick, long):
+    own = commands.add_parser("schedule")
+    own.add_argument("data")
+    own.add_argument("category")
+    own.add_argument("--size", type=int, default=128)
+    own.add_argument("--hours", type=float, default=1.0)
+    own.set_defaults(function=schedule)
+    for command in (quick, long, own):
         command.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     args.function(args)
