@@ -332,8 +332,9 @@ def schedule(args: argparse.Namespace) -> None:
             f"- {name}: {peer.epochs} epochs ({peer.source}) are {steps} steps of {peer.batch}, "
             f"{hours:.1f} hours here{'.' if name in fitting else ': not trained.'}"
         )
-    print()
-    print_columns()
+    if fitting:
+        print()
+        print_columns()
     for name, steps in fitting.items():
         model, count, taken = trained_peer(name, images, math.inf, steps)
         report(name, taken, count, metrics_of(partial(PEERS[name].answer, model), category.test))

@@ -1,10 +1,10 @@
 """A trained detector as one ONNX model, to run without PyTorch: on a device or in a browser.
 
 The model takes ``images``, (B, 3, H, W) float32 in [0, 1], of any batch and of any size whose
-sides are multiples of ``side_multiple``. Its outputs are ``reconstructions`` and ``enhanced``,
-(B, 3, N, H, W), ``anomaly_map``, (B, H, W), raw and smoothed, and ``score``, (B,): what
-`Detector.trajectory` and `Detector.predict` answer. An image is defective when its score is above
-``threshold``; that and the model's origin stand in its metadata.
+sides are multiples of ``side_multiple``, or one image of one size. Its outputs are
+``reconstructions`` and ``enhanced``, (B, 3, N, H, W), ``anomaly_map``, (B, H, W), raw and smoothed,
+and ``score``, (B,): what `Detector.trajectory` and `Detector.predict` answer. An image is defective
+when its score is above ``threshold``; that and the model's origin stand in its metadata.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class _Network(nn.Module):
         return outputs | {"anomaly_map": detection.anomaly_map, "score": detection.score}
 
 
-def export_onnx(detector: Detector, path: str | Path) -> float:
+def export_onnx(
+    detector: Detector, path: str | Path, sides: tuple[int, int] | None = None
+) -> float:
     """Write a detector as one ONNX model, and check it against PyTorch through onnxruntime.
 
     Parameters
@@ -57,6 +59,9 @@ def export_onnx(detector: Detector, path: str | Path) -> float:
         Trained, on the CPU.
     path : path
         The file, e.g. ``detector.onnx``.
+    sides : tuple of int, optional
+        Height and width, multiples of the detector's, for a model that takes one image of this
+        size; without symbols it is traced much sooner. By default it takes any batch and size.
 
     Returns
     -------
@@ -73,8 +78,8 @@ def export_onnx(detector: Detector, path: str | Path) -> float:
     detector.require_threshold()
     if detector.device.type != "cpu":
         raise KitError(f"the detector is on {detector.device}; load it with device='cpu'")
-    model = _traced(detector)
-    difference = largest_difference(detector, model)
+    model = _traced(detector, sides)
+    difference = largest_difference(detector, model, sides)
     if not difference <= TOLERANCE:
         raise KitError(
             f"the ONNX model differs from PyTorch by {difference:.2g}, more than {TOLERANCE}; "
@@ -91,12 +96,16 @@ def require_extra() -> None:
         raise KitError(f"no {', '.join(missing)} here; pip install 'rcae-lite[export]'")
 
 
-def _traced(detector: Detector) -> bytes:
-    """Trace the detector for any batch and size."""
-    multiple = detector.config.side_multiple(detector.kind)
-    sides = {2: multiple * torch.export.Dim("rows"), 3: multiple * torch.export.Dim("columns")}
-    # No two of the example's sizes are alike, lest the tracer takes them for one.
-    example = torch.rand(2, 3, 3 * multiple, 5 * multiple)
+def _traced(detector: Detector, sides: tuple[int, int] | None) -> bytes:
+    """Trace the detector for one image of some sides, or for any batch and size."""
+    if sides is not None:
+        free, example = None, torch.rand(1, 3, *sides)
+    else:
+        multiple = detector.config.side_multiple(detector.kind)
+        rows, columns = (multiple * torch.export.Dim(name) for name in ("rows", "columns"))
+        free = {"images": {0: torch.export.Dim("batch"), 2: rows, 3: columns}}
+        # No two of the example's sizes are alike, lest the tracer takes them for one.
+        example = torch.rand(2, 3, 3 * multiple, 5 * multiple)
     network = _Network(detector).eval()
     with torch.no_grad():
         names = list(network(example))
@@ -105,7 +114,7 @@ def _traced(detector: Detector) -> bytes:
             (example,),
             input_names=["images"],
             output_names=names,
-            dynamic_shapes={"images": {0: torch.export.Dim("batch"), **sides}},
+            dynamic_shapes=free,
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -135,7 +144,9 @@ def _metadata(detector: Detector) -> dict[str, str]:
     }
 
 
-def largest_difference(detector: Detector, model: bytes) -> float:
+def largest_difference(
+    detector: Detector, model: bytes, sides: tuple[int, int] | None = None
+) -> float:
     """Compare an exported model with the detector, through onnxruntime on the CPU.
 
     Parameters
@@ -144,17 +155,22 @@ def largest_difference(detector: Detector, model: bytes) -> float:
         On the CPU.
     model : bytes
         What `export_onnx` wrote of it.
+    sides : tuple of int, optional
+        The one size that the model takes.
 
     Returns
     -------
     float
-        Largest difference of any output at any pixel, over random images: one of the working size,
-        two of a small size, three of another shape. Relative where an output is above 1.
+        Largest difference of any output at any pixel, over random images: one of ``sides``; by
+        default one of the working size, two of a small size, three of another shape. Relative where
+        an output is above 1.
     """
     session = import_module("onnxruntime").InferenceSession(model, providers=_PROVIDERS)
     multiple, size = detector.config.side_multiple(detector.kind), detector.config.size
     generator = torch.Generator().manual_seed(0)
     shapes = [(1, size, size), (2, multiple, multiple), (3, 3 * multiple, 2 * multiple)]
+    if sides is not None:
+        shapes = [(1, *sides)]
     largest = 0.0
     for batch, height, width in shapes:
         images = torch.rand(batch, 3, height, width, generator=generator)

@@ -255,6 +255,12 @@ def _networks(
     """Give what the course meets again and again one colour in all figures, and others the rest."""
     blue, orange, green, *others, grey, yellow, cyan = sns.color_palette("colorblind")
     own = {"rcae": blue, "rcae_dpn": orange, "single_pass": green, "resizing": grey}
+    own |= {  # as the table `restoration` calls them
+        "RcAE": blue,
+        "+ DPN": orange,
+        "single pass, trained on clean images": green,
+        "resizing, no network": grey,
+    }
     rest = itertools.cycle([*others, yellow, cyan])
     for name, one in found.items():
         colour = own.get(name.removeprefix("plain ")) or next(rest)

@@ -56,7 +56,7 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     KitError
         If the runtime cannot be fetched, or as `rcae_lite.commands.export.export_onnx`.
     """
-    inside = engine({"detector": detector})
+    inside = engine({"detector": detector}, (image.shape[1], image.shape[2]))
     state = PainterState(detector, image)
     data = state.data() | {"can": ["save"]}  # random defects need Python
     values = state.values | {"result": state.result()}
@@ -64,8 +64,15 @@ def write_paint_page(detector: Detector, image: Tensor, path: str | Path, title:
     return write_parts(path, [part], title, entry="paint.js")
 
 
-def engine(detectors: Mapping[str, Detector]) -> Tree:
+def engine(detectors: Mapping[str, Detector], sides: tuple[int, int]) -> Tree:
     """Pack the runtime and some detectors, by name, for ``engine.js``.
+
+    Parameters
+    ----------
+    detectors : mapping of str to Detector
+        On the CPU.
+    sides : tuple of int
+        Height and width of the images that they will be asked about.
 
     Raises
     ------
@@ -78,7 +85,7 @@ def engine(detectors: Mapping[str, Detector]) -> Tree:
     with tempfile.TemporaryDirectory() as folder:
         for name, detector in detectors.items():
             file = Path(folder) / f"{name}.onnx"
-            export_onnx(detector, file)
+            export_onnx(detector, file, sides)
             models[name] = _packed(file.read_bytes())
     return {
         "worker": f"{_as_classic_script(script)}\n{source('worker.js')}",

@@ -79,7 +79,7 @@ def write_story_page(
         single=single is not None,
         **{name: data[name] for name in ("height", "width", "depth")},
     )
-    parts = [{"data": data, "engine": engine(detectors)}]
+    parts = [{"data": data, "engine": engine(detectors, (height, width))}]
     looks = source("story.css")
     return write_parts(path, parts, TITLE, entry="story.js", body=body, looks=looks)
 

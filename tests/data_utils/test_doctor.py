@@ -427,7 +427,7 @@ def test_without_pixels_only_hashes_and_headers_count(root: Path) -> None:
     assert [kind for kind, *_ in found(root, pixels=False)] == ["leak"]
 
 
-def test_training_is_refused_in_one_line(root: Path) -> None:
+def test_training_is_refused_in_one_line(root: Path, few_images) -> None:
     shutil.copy(root / TRAIN_0, root / GOOD_0)
     (root / TRAIN_1).write_text("hello")
     with pytest.raises(DataError) as refusal:

@@ -110,7 +110,18 @@ def outputs_of(notebook):
     return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
 
 
-@each
+# One of each part of the course; `make test-full` runs all of them.
+ALWAYS_RUN = ("00", "03", "05", "09")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[] if path.name.startswith(ALWAYS_RUN) else pytest.mark.slow)
+        for path in LECTURES
+    ],
+    ids=lambda path: path.stem,
+)
 def test_a_lecture_runs_from_top_to_bottom_and_shows_what_stands_in_it(path, tmp_path, executor):
     """Each cell gives outputs of the same kinds; the numbers are those of a short training."""
     committed = outputs_of(nbformat.read(path, as_version=4))
@@ -145,6 +156,7 @@ def test_a_lecture_shows_the_same_numbers_at_full_size(path, monkeypatch, tmp_pa
     print(f"\n{path.stem}: {seconds / 60:.1f} minutes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", LECTURES[:1], ids=lambda path: path.stem)
 def test_a_lecture_runs_on_a_plain_folder(path, monkeypatch, tmp_path, folder_root):
     monkeypatch.setenv("RCAE_DATA", str(folder_root))

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from data_utils import Category, ImageSet, Record
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.commands import export
+from rcae_lite.commands import export, report
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
 
@@ -82,8 +82,11 @@ def tiny_baseline(tiny_category) -> SinglePassDetector:
 
 @pytest.fixture
 def coarse_pictures(monkeypatch) -> None:
-    """Draw figures with few pixels: most of a tiny training's time goes into its report."""
+    """Draw figures with few pixels, and none of a report's: most of a tiny training's time."""
     monkeypatch.setattr("rcae_lite.plotting.style.PIXELS_PER_INCH", 20)
+    monkeypatch.setattr(
+        report, "_picture", lambda _, text, caption="": report._Picture("data:,", text, caption)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -92,15 +95,15 @@ def traced_once(tmp_path_factory) -> Iterator[None]:
     folder, trace = tmp_path_factory.getbasetemp(), export._traced
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
-    def traced(detector) -> bytes:
-        key = hashlib.sha256(repr(export._metadata(detector)).encode())
+    def traced(detector, sides) -> bytes:
+        key = hashlib.sha256(repr((sides, export._metadata(detector))).encode())
         for module in detector.modules.values():
             for tensor in module.state_dict().values():
                 key.update(tensor.numpy().tobytes())
         kept = folder / f"{key.hexdigest()}.onnx"
         with FileLock(f"{kept}.lock"):
             if not kept.exists():
-                kept.write_bytes(trace(detector))
+                kept.write_bytes(trace(detector, sides))
         return kept.read_bytes()
 
     with pytest.MonkeyPatch.context() as patch:

@@ -103,6 +103,14 @@ def test_the_model_says_what_it_is(rcae):
     ]
 
 
+def test_a_model_for_one_size_answers_the_same(tiny_detector, tmp_path):
+    path = tmp_path / "one.onnx"
+    assert export_onnx(tiny_detector, path, (64, 32)) <= TOLERANCE
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [1, 3, 64, 32]
+    assert_equal_to_pytorch(tiny_detector, path, torch.rand(1, 3, 64, 32))
+
+
 @pytest.mark.parametrize("kind", ["rcae", "single"])
 def test_only_standard_operators_and_no_path_of_this_machine(request, kind):
     _, path = request.getfixturevalue(kind)
@@ -129,8 +137,8 @@ def test_a_model_that_differs_is_seen(rcae, tiny_category):
 
 def test_an_export_that_differs_is_not_written(rcae, tmp_path, monkeypatch):
     detector, path = rcae
-    monkeypatch.setattr(export, "_traced", lambda detector: path.read_bytes())
-    monkeypatch.setattr(export, "largest_difference", lambda detector, model: float("nan"))
+    monkeypatch.setattr(export, "_traced", lambda *_: path.read_bytes())
+    monkeypatch.setattr(export, "largest_difference", lambda *_: float("nan"))
     with pytest.raises(KitError, match="differs from PyTorch by nan, more than 0.0001; report"):
         export_onnx(detector, tmp_path / "new.onnx")
     assert not list(tmp_path.iterdir())
@@ -148,7 +156,7 @@ def test_the_command_writes_beside_the_detector(rcae, tmp_path, monkeypatch, cap
     detector, path = rcae
     run = tmp_path / "run"
     detector.save(run)
-    monkeypatch.setattr(export, "_traced", lambda detector: path.read_bytes())  # traced above
+    monkeypatch.setattr(export, "_traced", lambda *_: path.read_bytes())  # traced above
     assert main(["export", str(run), "--onnx"]) == 0
     assert (run / "detector.onnx").read_bytes() == path.read_bytes()
     assert "detector.onnx: differs from PyTorch by" in capsys.readouterr().out

@@ -453,7 +453,7 @@ def test_paint_names_the_extra_before_it_starts(saved, photos, tmp_path, monkeyp
     needed = "no onnxscript here; pip install 'rcae-lite[export]'"
     assert capsys.readouterr().err == f"rcae: {needed}\n"
     with pytest.raises(KitError, match="no onnxscript here"):
-        paint.write_paint_page(None, None, page, "tiny")
+        paint.write_paint_page(None, torch.zeros(3, 32, 32), page, "tiny")
 
 
 def test_a_folder_without_a_detector_is_one_line(tmp_path, photos, capsys):

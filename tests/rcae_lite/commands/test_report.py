@@ -16,6 +16,8 @@ from tests.rcae_lite.evaluation.test_results import make_evaluation
 EVIL = 'test/<script>alert("x")</script>\'"&$\\frac$ onerror=.png'
 LOSSES = {"rcae": [(1, 1.0), (2, 0.5)], "dpn": [(1, 0.3)], "crd": [(1, 2.0)]}
 
+words_only = pytest.mark.usefixtures("coarse_pictures")
+
 
 class Page(HTMLParser):
     """What a browser would see: tags, attributes and text."""
@@ -80,6 +82,7 @@ def test_it_is_one_file_with_pictures_inside_and_described(tmp_path):
     assert len(page.images) == 4 + 1 + 2 + 1  # plots, examples, trajectories, losses
 
 
+@words_only
 def test_it_says_all_that_a_stranger_needs(tmp_path):
     evaluation = make_evaluation()
     text = report(tmp_path, evaluation).text
@@ -95,6 +98,7 @@ def test_it_says_all_that_a_stranger_needs(tmp_path):
         assert f"{found.value:.3f} {found.low:.3f} to {found.high:.3f}" in text
 
 
+@words_only
 def test_the_verdict_is_that_of_the_evaluation(tmp_path):
     evaluation = make_evaluation(20, 30)
     text = report(tmp_path, evaluation).text
@@ -102,6 +106,7 @@ def test_the_verdict_is_that_of_the_evaluation(tmp_path):
     assert f"{100 * evaluation.false_positive_rate:.1f}% of the 20 normal ones" in text
 
 
+@words_only
 def test_target_achieved_rate_interval_and_every_p_value_are_there(tmp_path):
     evaluation = make_evaluation(20, 30)
     text = report(tmp_path, evaluation).text
@@ -114,6 +119,7 @@ def test_target_achieved_rate_interval_and_every_p_value_are_there(tmp_path):
         assert f"{image.path} {image.score:.3f} {p:.3f}" in text
 
 
+@words_only
 def test_the_baseline_stands_beside_it_under_its_own_name(tmp_path):
     evaluation, single = make_evaluation(), make_evaluation(seed=3, gap=0.5)
     provenance = replace(single.provenance, detector="single_pass")
@@ -136,6 +142,7 @@ def test_a_file_name_stays_a_name(tmp_path):
     assert any(EVIL in image["alt"] for image in page.images)
 
 
+@words_only
 @pytest.mark.parametrize("counts", [{"defective": 0}, {"normal": 0}])
 def test_undefined_metrics_are_said_to_be_undefined(tmp_path, counts):
     page = report(tmp_path, make_evaluation(**counts))
@@ -145,6 +152,7 @@ def test_undefined_metrics_are_said_to_be_undefined(tmp_path, counts):
     assert ("no normal one was tested" in page.text) == ("normal" in counts)
 
 
+@words_only
 def test_without_losses_or_examples_there_is_still_a_report(tmp_path):
     page = report(tmp_path, make_evaluation(), images=(), losses={})
     assert len(page.images) == 4 and "Training" not in page.text.split("How to read")[0]
@@ -166,6 +174,7 @@ def test_the_worst_mistakes_come_first():
     )
 
 
+@words_only
 def test_a_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
     report(tmp_path, make_evaluation())
     before = (tmp_path / "report.html").read_bytes()

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,31 @@ from tests.rcae_lite.test_cli import write_category
 pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
+TINY = replace(tiny_config(), preset="tiny")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train one run for all tests, with a false-alarm rate of its own: folders "data" and "run"."""
+    base = tmp_path_factory.mktemp("trained")
+    root = write_category(base / "data" / "ring")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(config.PRESETS, "tiny", TINY)
+        runs.train_run(
+            root, "ring", "tiny", out=base / "run", device="cpu", callbacks=[],
+            false_alarm_rate=0.4,
+        )  # fmt: skip
+    return base
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Return a finished run with two threads and a false-alarm rate of its own."""
-    tiny = replace(tiny_config(), preset="tiny")
-    monkeypatch.setitem(config.PRESETS, "tiny", tiny)
-    root = write_category(tmp_path / "data" / "ring")
-    folder, _ = runs.train_run(
-        root, "ring", "tiny", out=tmp_path / "run", device="cpu", callbacks=[],
-        false_alarm_rate=0.4,
-    )  # fmt: skip
-    return folder
+def run(trained, tmp_path, monkeypatch):
+    """Return a copy of that run, on a copy of its data."""
+    monkeypatch.setitem(config.PRESETS, "tiny", TINY)
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    described = tmp_path / "run" / "run.json"
+    described.write_text(described.read_text().replace(str(trained), str(tmp_path)))
+    return tmp_path / "run"
 
 
 def test_a_run_is_repeated_to_the_bit(run, capsys):

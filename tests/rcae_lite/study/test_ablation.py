@@ -84,7 +84,10 @@ def lines(out: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n == "departures" else []) for n in TABLES],
+)
 def test_every_table_is_written(data, shared, name):
     config = get_config("demo", **TINY)
     found = table(name, data, shared)
@@ -203,6 +206,7 @@ def test_options_of_all_rows_are_said(data, tmp_path, capsys):
     assert "write NAME=VALUE" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_order_needs_two_rows(data, shared):
     text = table("departures", data, shared).markdown()
     assert text.count("fewer than two rows have a value in both") == 2
