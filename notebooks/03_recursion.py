@@ -64,7 +64,7 @@ print(f"{category.name} at 128 x 128 pixels, N = {N}")
 # more of their surroundings; the way up returns to the size of the input. A *skip* hands each layer
 # on the way up the features of the same size from the way down. In each layer, groups of features
 # are brought to mean 0 and spread 1 within the image (group normalisation). The paper does not say
-# whether it does that; here it makes the reconstruction sharper, for about a fifth more time.
+# whether it does that; here it makes the reconstruction sharper, for a little more time.
 
 
 # %%
@@ -216,7 +216,7 @@ plotting.gallery([*damaged, *batch[:3]], [*covered, *["target"] * len(masks)])
 # D could agree on a shortcut, a private code that only works for that many rounds. With a random
 # depth every intermediate image has to stay an image.
 #
-# E and D work at any scale, so most steps take images of half the size, at a quarter of the price.
+# E and D work at any scale, so most steps take images of half the size, at a third of the price.
 
 # %%
 pictures, held_out = train.images()[:-8], train.images()[-8:] / 255

@@ -74,7 +74,7 @@ print(f"{len(test)} test images, {test.labels.sum()} of them defective")
 # image (`dpn.part_weight`), so that a small part on a large table does not become a smear.
 #
 # E and D are shared over all scales. So most steps of `rcae` come first, on images of half the
-# size, where they cost about a quarter; the last ones see the full size (ours, too).
+# size, where they cost about a third; the last ones see the full size (ours, too).
 #
 # A preset counts optimiser *steps*, never seconds: on a fast and on a slow machine it is the same
 # training. `demo` is the smallest one that works; for real categories take `lite`.
@@ -172,7 +172,7 @@ predict.reveal("minutes", sum(detector.trained["seconds"].values()) / 60)
 # %% [markdown]
 # **Interpret:** can you see in the curve of `rcae` where the full size begins? It is noisy even at
 # the end: every batch draws its own depth and its own damage, from next to nothing to nearly all of
-# the image. DPN's curve must not be laid beside it: half of its images are clean, and its loss
+# the image. DPN's curve must not be laid beside it: a quarter of its images are clean, and its loss
 # counts the damage once more. (The last value of `crd` counts for little: it only says how well
 # *painted* defects are found.)
 #
@@ -294,7 +294,7 @@ assert torch.equal(again.predict(one).score, detector.predict(one).score)
 # | device, hours | one RTX 4090, hours not stated | see below |
 # | learning rate | 1e-4, schedule not stated | 2e-3, cosine |
 # | depth per batch | uniform over 1 ... 5 | uniform over 1 ... 3 |
-# | perturbed images | stages 1 and 3 | stage 1, half of stage 2; stage 3 has its own |
+# | perturbed images | stages 1 and 3 | stage 1, most of stage 2; stage 3 has its own |
 
 # %%
 assert detector.trained["training_images"] == kept

@@ -138,7 +138,7 @@ class RcAEConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
         E works at half the size; identity paths around E and D (ours).
     half_size_steps : int
         So many steps come first, at half the size of the images (ours): E and D are shared over
-        the scales, and these steps cost a quarter. Each part has its own schedule.
+        the scales, and these steps cost a third. Each part has its own schedule.
     """
 
     depth: Depth = 3
