@@ -18,6 +18,7 @@ from data_utils import synthetic
 from data_utils.samples import to_working_size
 from rcae_lite import RcAEDetector
 from rcae_lite.evaluation.thresholds import conformal_threshold, p_values
+from rcae_lite.storage.provenance import code_version
 
 IMAGES, SPLITS, SEED = 240, 200, 20260101
 
@@ -62,6 +63,7 @@ def main() -> None:
     values = {
         "detector": f"{detector.config.preset}, {detector.trained['category']}, "
         f"seed {detector.seed}",
+        "code": code_version(),
         "images": IMAGES,
         "splits": SPLITS,
         "rates": [rates(scores, *case, SPLITS) for case in cases],
