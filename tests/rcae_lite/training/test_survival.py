@@ -47,8 +47,7 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path,
     "fault",
     [
         "kill",
-        "full",
-        *(pytest.param(f, marks=pytest.mark.slow) for f in ("interrupt", "read-only")),
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("full", "interrupt", "read-only")),
     ],
 )
 def test_a_fault_at_every_single_file_operation_loses_nothing(tmp_path, fault):
