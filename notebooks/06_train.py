@@ -21,7 +21,7 @@
 # - watch a training through a *callback*, without touching the loop,
 # - interrupt a training, resume it, and prove that nothing was lost.
 #
-# *Measured on a 2-core CPU: 5.5 minutes, 1.7 GB.*
+# *Measured on one core of a CPU: 8.5 minutes, 1.6 GB.*
 
 # %%
 import time
