@@ -331,9 +331,9 @@ predict.reveal("leak", max(moved, key=moved.get))
 
 # %% [markdown]
 # **Interpret:** what the network has seen it rebuilds better, so the scores of good test images
-# should fall beside those of defective ones. The more a network can memorise, and the longer it trains, the larger the effect; ours is
-# small, trains for moments, and did not even see all of what leaked. The doctor of notebook 10
-# looks for copies across the split.
+# should fall beside those of defective ones. The more a network can memorise, and the longer it
+# trains, the larger the effect; ours is small, trains for moments, and did not even see all of what
+# leaked. The doctor of notebook 10 looks for copies across the split.
 
 # %% [markdown]
 # ## 4. Intervals

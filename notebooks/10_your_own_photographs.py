@@ -321,8 +321,8 @@ if metric:
 # %% [markdown]
 # **Interpret:** one defective image of $m$ is worth up to $1/m$ of the AUROC, one good image of $n$
 # up to $1/n$. Two presets whose difference is smaller than that interval are not told apart by
-# these photographs. And look at the false alarms: is the promised rate inside their interval? If not,
-# the good test photographs are not like those that were held out, or these were too few to say.
+# these photographs. And look at the false alarms: is the promised rate inside their interval? If
+# not, the good test photographs are not like those that were held out.
 
 # %% [markdown]
 # ## 8. Export
