@@ -4,12 +4,14 @@ import csv
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from data_utils import synthetic
 
 ROOT = Path(__file__).parents[1]
 SIDE = (12, 20)  # height, width
@@ -145,10 +147,13 @@ def realdata() -> Path:
 
 
 @pytest.fixture
-def few_images(monkeypatch) -> None:
-    """Let the synthetic categories have few images."""
+def few_images(monkeypatch) -> Iterator[None]:
+    """Let the synthetic categories have few images; which are defective depends on how many."""
     for name, count in FEW_IMAGES.items():
-        monkeypatch.setattr(f"data_utils.synthetic.{name}", count)
+        monkeypatch.setattr(synthetic, name, count)
+    synthetic._render_cached.cache_clear()
+    yield
+    synthetic._render_cached.cache_clear()
 
 
 def chromium() -> str | None:

@@ -15,7 +15,7 @@ from tests.rcae_lite.conftest import tiny_config
 @pytest.fixture
 def light(monkeypatch):
     """Leave the runtime and the models out: packing them takes a minute."""
-    monkeypatch.setattr(story, "engine", lambda detectors: {"models": dict.fromkeys(detectors, "")})
+    monkeypatch.setattr(story, "engine", lambda found, _: {"models": dict.fromkeys(found, "")})
 
 
 def parts(page) -> tuple[str, dict]:
