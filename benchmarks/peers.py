@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms.functional import normalize
 
-from data_utils import ImageSet, open_category
+from data_utils import Category, ImageSet, open_category
 from rcae_lite import RcAEDetector, get_config
 from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.evaluation.protocol import native_pairs
@@ -293,10 +293,8 @@ def accuracy(args: argparse.Namespace) -> None:
         f"--threads {args.threads}`\n"
     )
     print(
-        f"Images of {size}x{size}, data `{category.fingerprint[:12]}`, one seed, "
-        f"{platform.machine()}, {args.threads} threads, PyTorch {torch.__version__}, code "
-        f"`{code_version()}`. Ours is `{args.preset}`; the peers train for the same seconds, one "
-        "after the other, on the same images and on those that we hold back for the threshold. "
+        f"{origin(category, args.threads)} Ours is `{args.preset}`; the peers "
+        "train for the same seconds, one after the other, on the same images and on those that we hold back for the threshold. "
         "Our protocol: native masks, raw maps; 95% intervals.\n"
     )
     print_columns()
@@ -317,11 +315,7 @@ def schedule(args: argparse.Namespace) -> None:
         f"`python benchmarks/peers.py schedule {args.data} {args.category} --size {args.size} "
         f"--hours {args.hours:g} --threads {args.threads}`\n"
     )
-    print(
-        f"Images of {args.size}x{args.size}, data `{category.fingerprint[:12]}`, one seed, "
-        f"{platform.machine()}, {args.threads} threads, PyTorch {torch.__version__}, code "
-        f"`{code_version()}`. Before each training ten steps are timed.\n"
-    )
+    print(f"{origin(category, args.threads)} Before each training ten steps are timed.\n")
     fitting = {}
     for name, peer in PEERS.items():
         steps = peer.epochs * math.ceil(len(images) / peer.batch)
@@ -338,6 +332,14 @@ def schedule(args: argparse.Namespace) -> None:
     for name, steps in fitting.items():
         model, count, taken = trained_peer(name, images, math.inf, steps)
         report(name, taken, count, metrics_of(partial(PEERS[name].answer, model), category.test))
+
+
+def origin(category: Category, threads: int) -> str:
+    return (
+        f"Images of {category.size}x{category.size}, data `{category.fingerprint[:12]}`, one seed, "
+        f"{platform.machine()}, {threads} threads, PyTorch {torch.__version__}, code "
+        f"`{code_version()}`."
+    )
 
 
 def print_columns() -> None:

@@ -168,9 +168,8 @@ def largest_difference(
     session = import_module("onnxruntime").InferenceSession(model, providers=_PROVIDERS)
     multiple, size = detector.config.side_multiple(detector.kind), detector.config.size
     generator = torch.Generator().manual_seed(0)
-    shapes = [(1, size, size), (2, multiple, multiple), (3, 3 * multiple, 2 * multiple)]
-    if sides is not None:
-        shapes = [(1, *sides)]
+    any_size = [(1, size, size), (2, multiple, multiple), (3, 3 * multiple, 2 * multiple)]
+    shapes = any_size if sides is None else [(1, *sides)]
     largest = 0.0
     for batch, height, width in shapes:
         images = torch.rand(batch, 3, height, width, generator=generator)
