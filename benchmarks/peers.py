@@ -294,8 +294,8 @@ def accuracy(args: argparse.Namespace) -> None:
     )
     print(
         f"{origin(category, args.threads)} Ours is `{args.preset}`; the peers "
-        "train for the same seconds, one after the other, on the same images and on those that we hold back for the threshold. "
-        "Our protocol: native masks, raw maps; 95% intervals.\n"
+        "train for the same seconds, one after the other, on the same images and on those that we "
+        "hold back for the threshold. Our protocol: native masks, raw maps; 95% intervals.\n"
     )
     print_columns()
     steps = sum(getattr(detector.config, name).steps for name in ("rcae", "dpn", "crd"))
