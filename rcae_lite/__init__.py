@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rcae_lite.allocator import keep_freed_memory
 from rcae_lite.version import __version__
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ _HOMES = {
     "get_config": "rcae_lite.config",
     "load_example": "rcae_lite.example",
 }
+
+keep_freed_memory()
 
 
 def __getattr__(name: str) -> Any:

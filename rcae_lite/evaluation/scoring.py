@@ -43,15 +43,12 @@ def _gaussian(side: int, height: int, part: int, like: Tensor) -> Tensor:
     can be exported for images of any size.
     """
     sigma, radius = height / part, (3 * height + part // 2) // part
-    place = torch.arange(side, dtype=like.dtype, device=like.device)
-    to, source = place.unsqueeze(1), place.unsqueeze(0)
-
-    def weight(distance: Tensor) -> Tensor:
-        return torch.exp(-0.5 * (distance / sigma) ** 2) * (distance.abs() <= radius)
-
+    distance = torch.arange(2 * side, device=like.device)
+    weight = torch.exp(-0.5 * (distance.to(like.dtype) / sigma) ** 2) * (distance <= radius)
+    to, source = distance[:side].unsqueeze(1), distance[:side].unsqueeze(0)
     last = side - 1  # the outermost pixels are the mirrors and have no image of their own
-    mirrored = weight(source + to) * (source > 0) + weight(2 * last - source - to) * (source < last)
-    weights = weight(source - to) + mirrored
+    near, far = weight[source + to] * (source > 0), weight[2 * last - source - to] * (source < last)
+    weights = weight[(source - to).abs()] + near + far
     return weights / weights.sum(dim=1, keepdim=True)
 
 

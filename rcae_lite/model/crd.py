@@ -7,6 +7,8 @@ recursion step (paper, section 3).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +17,12 @@ from rcae_lite.model.normal_statistics import NormalStatistics
 from rcae_lite.model.rcae import check_divisible
 
 __all__ = ["CrossRecursionDetector"]
+
+
+def _within_steps(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of images (B * N, C, H, W) to every step of (B, C, N, H, W)."""
+    y = function(x.transpose(1, 2).flatten(0, 1))
+    return y.unflatten(0, (-1, x.shape[2])).transpose(1, 2)
 
 
 class _WithinSteps(nn.Conv2d):
@@ -26,8 +34,7 @@ class _WithinSteps(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, C, N, H, W) to (B, outputs, N, H', W')."""
-        y = super().forward(x.transpose(1, 2).flatten(0, 1))  # (B * N, outputs, H', W')
-        return y.unflatten(0, (-1, x.shape[2])).transpose(1, 2)
+        return _within_steps(super().forward, x)
 
 
 class _AcrossSteps(nn.Conv2d):
@@ -160,7 +167,7 @@ class CrossRecursionDetector(nn.Module):
         skips = []
         for down in self.down:
             skips.append(x)
-            x = down(F.avg_pool3d(x, (1, 2, 2)))  # (B, ..., N, H/4 ... H/16, ...)
+            x = down(_within_steps(nn.AvgPool2d(2), x))  # (B, ..., N, H/4 ... H/16, ...)
         for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
             x = F.interpolate(x, scale_factor=(1, 2, 2), mode="nearest")
             x = up(torch.cat([skip, x], dim=1))

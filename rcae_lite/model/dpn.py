@@ -63,8 +63,9 @@ class DetailPreservationNetwork(nn.Module):
         """
         check_divisible(reconstruction, self.LEVELS)
         missing = image_gradient - gradient(reconstruction)  # (B, 6, H, W)
-        missing = missing / (missing.abs() + self.SOFT)  # in -1 ... 1: fine detail counts, too
+        missing = missing / missing.abs().add_(self.SOFT)  # in -1 ... 1: fine detail counts, too
         joined = torch.cat([reconstruction, missing], dim=1)  # (B, 9, H, W)
+        joined = joined.contiguous(memory_format=torch.channels_last)
         x = self.body(F.pixel_unshuffle(joined, 2))  # (B, width, H/2, W/2)
         residual = F.pixel_shuffle(self.head(x), 2)  # Res^n, (B, 3, H, W)
         return reconstruction + residual
@@ -86,5 +87,5 @@ class DetailPreservationNetwork(nn.Module):
         """
         depths = reconstructions.shape[2]
         flat = reconstructions.transpose(1, 2).flatten(0, 1)  # (B * N, 3, H, W)
-        edges = gradient(images).repeat_interleave(depths, dim=0)  # (B * N, 6, H, W)
+        edges = gradient(images).unsqueeze(1).expand(-1, depths, -1, -1, -1).flatten(0, 1)
         return self(flat, edges).unflatten(0, (-1, depths)).transpose(1, 2)  # (B, 3, N, H, W)

@@ -155,7 +155,7 @@ def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Ten
     Tensor
         (B, C, H, W).
     """
-    x, y = images.flatten(2), reference.flatten(1)  # (B, C, H * W), (C, H * W)
+    x, y = images.flatten(2).contiguous(), reference.flatten(1)  # (B, C, H * W), (C, H * W)
     weight, fitted = torch.ones_like(x), x
     for _ in range(rounds):
         share = weight / weight.sum(dim=2, keepdim=True)

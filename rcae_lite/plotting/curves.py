@@ -250,24 +250,22 @@ def loss_curves(losses: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
 
 
 def _networks(
-    found: Mapping[str, Restoration],
+    found: Mapping[str, Restoration], labels: Mapping[str, str] = DETECTOR_NAMES
 ) -> Iterator[tuple[tuple[float, float, float], str, Restoration]]:
     """Give what the course meets again and again one colour in all figures, and others the rest."""
     blue, orange, green, *others, grey, yellow, cyan = sns.color_palette("colorblind")
-    own = {"rcae": blue, "rcae_dpn": orange, "single_pass": green, "resizing": grey}
-    own |= {  # as the table `restoration` calls them
-        "RcAE": blue,
-        "+ DPN": orange,
-        "single pass, trained on clean images": green,
-        "resizing, no network": grey,
-    }
+    own = {"rcae": blue, "rcae_dpn": orange, "single_pass": green}
+    own |= dict.fromkeys(("resizing", "plain resizing"), grey)
     rest = itertools.cycle([*others, yellow, cyan])
     for name, one in found.items():
-        colour = own.get(name.removeprefix("plain ")) or next(rest)
-        yield colour, DETECTOR_NAMES.get(name, name), one
+        yield own.get(name) or next(rest), labels.get(name, name), one
 
 
-def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axes:
+def restoration(
+    found: Mapping[str, Restoration],
+    ax: Axes | None = None,
+    labels: Mapping[str, str] = DETECTOR_NAMES,
+) -> Axes:
     """Show the plane of the probe: copied share against the error on structured pixels.
 
     A line for each network, a numbered dot for each of its depths. Towards the lower left is
@@ -276,12 +274,14 @@ def restoration(found: Mapping[str, Restoration], ax: Axes | None = None) -> Axe
     Parameters
     ----------
     found : mapping of str to Restoration
-        By the names of `rcae_lite.config.DETECTOR_NAMES`, or by any other.
+        By the keys of `rcae_lite.config.DETECTOR_NAMES`, or by any other name.
     ax : Axes, optional
         Where to draw; a new figure by default.
+    labels : mapping of str to str, optional
+        What the legend calls them; by default as `DETECTOR_NAMES` does, and others by their name.
     """
     ax = new_axes(ax)
-    for colour, label, one in _networks(found):
+    for colour, label, one in _networks(found, labels):
         ax.plot(one.error_structured, one.copied_share, ".-", color=colour, label=label)
         for depth, place in enumerate(zip(one.error_structured, one.copied_share, strict=True), 1):
             ax.annotate(str(depth), place, (3, 3), textcoords="offset points", fontsize=7)

@@ -314,7 +314,7 @@ def _probe(cells: Sequence[_Cell], config: Config) -> list[Probed]:
         detector, train = _train(cell, progress=True), cell.open()[0]
         if cell.row is cells[0].row:
             probed.append(probe_resizing(config, cell.seed, train))
-        probed.append(probe_detector(cell.row.label, detector, train))
+        probed.append(probe_detector(cell.row, detector, train))
     return probed
 
 

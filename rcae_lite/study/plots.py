@@ -119,8 +119,9 @@ def restoration(table: RestorationTable) -> Figure:
     figure, axes = subplots(rows, columns, squeeze=False, sharex=True, sharey=True, figsize=size)
     for ax, category in zip(axes.flat, categories, strict=False):
         seed = table.probed[0].seed
-        here = {o.label: o.found for o in table.probed if (o.category, o.seed) == (category, seed)}
-        restoration_plane(here, ax)
+        here = [o for o in table.probed if (o.category, o.seed) == (category, seed)]
+        labels = {one.network: one.label for one in here}
+        restoration_plane({one.network: one.found for one in here}, ax, labels)
         ax.get_legend().remove()  # one for all of them
         ax.set_title(category, fontsize=9)
         ax.label_outer()

@@ -19,7 +19,7 @@ from rcae_lite.study.summary import MEAN, markdown_table
 
 __all__ = ["Probed", "RestorationTable", "probe_detector", "probe_resizing", "rows"]
 
-RESIZING = "plain resizing, no network"
+RESIZING = "plain resizing"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Probed:
     ----------
     label : str
         Its name in the table.
+    network : str
+        Its key in `rcae_lite.config.DETECTOR_NAMES`, for its colour in figures; the label where
+        options set it apart.
     category : str
         What it was trained on.
     seed : int
@@ -41,6 +44,7 @@ class Probed:
     """
 
     label: str
+    network: str
     category: str
     seed: int
     seconds: float
@@ -118,11 +122,12 @@ def rows(config: Config) -> list[Row]:
     ]
 
 
-def probe_detector(label: str, detector: Detector, train: ImageSet) -> Probed:
-    """Probe the last reconstruction of a trained detector."""
+def probe_detector(row: Row, detector: Detector, train: ImageSet) -> Probed:
+    """Probe the last reconstruction of a row's trained detector."""
     found = list(detector.restoration(train).values())[-1]
     seconds = sum(detector.trained["seconds"].values())
-    return Probed(label, train.category, detector.seed, seconds, found)
+    network = row.label if row.options else row.detector
+    return Probed(row.label, network, train.category, detector.seed, seconds, found)
 
 
 def probe_resizing(config: Config, seed: int, train: ImageSet) -> Probed:
@@ -130,4 +135,4 @@ def probe_resizing(config: Config, seed: int, train: ImageSet) -> Probed:
     held_out = train.images()[split(seed, len(train))[1]] / 255
     depth = config.rcae.depth
     found = probe(lambda x: {RESIZING: resize_trajectory(x, depth=depth)}, held_out)
-    return Probed(RESIZING, train.category, seed, 0.0, found[RESIZING])
+    return Probed(f"{RESIZING}, no network", RESIZING, train.category, seed, 0.0, found[RESIZING])

@@ -113,7 +113,8 @@ def test_the_probe_of_every_network_is_written(data, tmp_path, trained):
     found = table("restoration", data, tmp_path)
     assert sorted(trained) == ["dpn", "dpn", "rcae", "single_pass", "single_pass"]
     rows = [row.label for row in restoration.rows(get_config("demo", **TINY))]
-    assert [one.label for one in found.probed] == [restoration.RESIZING, *rows]
+    first = f"{restoration.RESIZING}, no network"
+    assert [one.label for one in found.probed] == [first, *rows]
     depths = {line["row"]: 0 for line in lines(tmp_path, "restoration")}
     for line in lines(tmp_path, "restoration"):
         depths[line["row"]] += 1
