@@ -37,11 +37,29 @@ KERNEL_IS_IDLE = """() => globalThis.jupyterapp?.shell.currentWidget?.sessionCon
     ?.session?.kernel?.status === 'idle'"""
 
 
+# What a page shows is what Python computes, page by page, and once all of it in JupyterLab: these
+# run in `make test`. The others are marked slow; `make test-browser` and GitHub's job run them all.
+ALWAYS_RUN = {
+    "test_slider_click_and_stroke_in_jupyterlab",
+    "test_every_canvas_shows_the_frame_that_python_holds",
+    "test_a_page_asks_nothing_of_the_network",
+    "test_a_stroke_is_answered_as_pytorch_answers_it",
+    "test_every_figure_is_the_one_that_the_kit_measures",
+    "test_the_slider_shows_every_moment",
+    "test_every_threshold_shows_what_python_counts",
+    "test_a_comparison_shows_every_detectors_frames",
+    "test_the_explorer_has_no_barrier",
+}
+OPENS_A_PAGE = {"browser", "tab"}  # fixtures
+
+
 def pytest_collection_modifyitems(items):
     """Mark whatever lies in this folder."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if OPENS_A_PAGE & set(item.fixturenames) and item.originalname not in ALWAYS_RUN:
+                item.add_marker(pytest.mark.slow)
 
 
 @dataclass

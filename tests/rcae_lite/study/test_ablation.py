@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 TINY = {name: getattr(tiny_config(), name) for name in ("single_pass", "rcae", "dpn", "crd")}
 TINY |= {"size": 64}
+LONG = ("departures", "depth")  # tables with the most trainings
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def lines(out: Path, name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n == "departures" else []) for n in TABLES],
+    [pytest.param(n, marks=pytest.mark.slow if n in LONG else []) for n in TABLES],
 )
 def test_every_table_is_written(data, shared, name):
     config = get_config("demo", **TINY)

@@ -67,6 +67,7 @@ def losses(run: Path) -> dict[str, list]:
     return {name: stage["losses"] for name, stage in stages.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["rcae", "dpn", "crd"])
 def test_the_losses_are_those_of_one_process(alone, both, stage):
     one, two = (torch.tensor(losses(run)[stage]) for run in (alone, both))
@@ -74,6 +75,7 @@ def test_the_losses_are_those_of_one_process(alone, both, stage):
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_one_process(alone, both):
     one, two = (load_file(run / "detector.safetensors") for run in (alone, both))
     assert one.keys() == two.keys()
@@ -84,6 +86,7 @@ def test_the_weights_are_those_of_one_process(alone, both):
         assert off < 1e-3 and difference.max() < 6 * 2e-3, (name, off, difference.max())
 
 
+@pytest.mark.slow
 def test_one_process_writes(alone, both):
     names = [{path.name for path in run.iterdir()} for run in (alone, both)]
     assert names[0] == names[1]
