@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Not one of the 18,000 modules is compiled here: Python compiles those that it imports.
+INSTALL := $(BIN)/python -m pip install --no-compile
 BASE := $(VENV)/.base-installed
 LAB := $(VENV)/.lab-installed
 DEV := $(VENV)/.dev-installed
@@ -72,19 +74,19 @@ clean: ## remove caches and build products; keeps .venv and runs/
 
 # Each set contains the ones before it, so installing it stamps those too.
 $(BASE): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install -e .
+	$(INSTALL) -e .
 	@touch $(BASE)
 
 $(LAB): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install -e ".[lab]"
+	$(INSTALL) -e ".[lab]"
 	@touch $(BASE) $(LAB)
 
 $(DEV): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install -e ".[lab,dev]"
+	$(INSTALL) -e ".[lab,dev]"
 	@touch $(BASE) $(LAB) $(DEV)
 
 $(BOOK): pyproject.toml | $(BIN)/pip
-	$(BIN)/python -m pip install -e ".[lab,book,export]"
+	$(INSTALL) -e ".[lab,book,export]"
 	@touch $(BASE) $(LAB) $(BOOK)
 
 # An environment without pip is half made (Debian leaves one behind): it is taken away again.
