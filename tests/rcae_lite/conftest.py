@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.commands import export, report
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation import protocol
+from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 
 TINY_STAGE = {"steps": 6, "batch_size": 4, "learning_rate": 2e-3}
 
@@ -84,9 +87,19 @@ def tiny_baseline(tiny_category) -> SinglePassDetector:
 def coarse_pictures(monkeypatch) -> None:
     """Draw figures with few pixels, and none of a report's: most of a tiny training's time."""
     monkeypatch.setattr("rcae_lite.plotting.style.PIXELS_PER_INCH", 20)
+    for drawn in ("trajectory_strip", "detections"):
+        monkeypatch.setattr(f"rcae_lite.plotting.{drawn}", lambda *_, **__: None)
     monkeypatch.setattr(
         report, "_picture", lambda _, text, caption="": report._Picture("data:,", text, caption)
     )
+
+
+@pytest.fixture
+def few_resamples(monkeypatch) -> None:
+    """Make the bootstrap of the intervals quick; it is tested elsewhere."""
+    for function in (image_metrics, pixel_metrics):
+        few = partial(function, resamples=5)
+        monkeypatch.setattr(protocol, function.__name__, few)
 
 
 @pytest.fixture(scope="session")

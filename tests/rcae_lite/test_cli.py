@@ -25,7 +25,7 @@ from tests.rcae_lite.conftest import tiny_config, tiny_records
 
 
 @pytest.fixture(autouse=True)
-def _presets(monkeypatch, tmp_path_factory, coarse_pictures):
+def _presets(monkeypatch, tmp_path_factory, coarse_pictures, few_resamples):
     """Give the command line a preset of a few steps, and a working folder of its own."""
     tiny = replace(tiny_config(), preset="tiny")
     monkeypatch.setitem(config.PRESETS, "tiny", tiny)

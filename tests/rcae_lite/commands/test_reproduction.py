@@ -20,7 +20,7 @@ from rcae_lite.storage.tensors import load_tensors, save_tensors
 from tests.rcae_lite.conftest import tiny_config
 from tests.rcae_lite.test_cli import write_category
 
-pytestmark = pytest.mark.usefixtures("coarse_pictures")
+pytestmark = pytest.mark.usefixtures("coarse_pictures", "few_resamples")
 
 
 TINY = replace(tiny_config(), preset="tiny")

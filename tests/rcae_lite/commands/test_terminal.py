@@ -15,7 +15,7 @@ from rcae_lite.cli import main
 from tests.rcae_lite.conftest import tiny_config
 from tests.rcae_lite.test_cli import write_category
 
-pytestmark = pytest.mark.usefixtures("coarse_pictures")
+pytestmark = pytest.mark.usefixtures("coarse_pictures", "few_resamples")
 
 ROOT = Path(__file__).parents[3]
 

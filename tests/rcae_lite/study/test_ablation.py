@@ -14,15 +14,13 @@ from data_utils import KitError
 from rcae_lite import ablate
 from rcae_lite.cli import main
 from rcae_lite.config import PRESETS, get_config
-from rcae_lite.evaluation import protocol
-from rcae_lite.evaluation.metrics import image_metrics, pixel_metrics
 from rcae_lite.study import restoration
 from rcae_lite.study.paper_tables import TABLES
 from rcae_lite.training import trainer
 from rcae_lite.training.stages import CRDStage
 from tests.rcae_lite.conftest import tiny_config, tiny_records
 
-pytestmark = pytest.mark.usefixtures("coarse_pictures")
+pytestmark = pytest.mark.usefixtures("coarse_pictures", "few_resamples")
 
 TINY = {name: getattr(tiny_config(), name) for name in ("single_pass", "rcae", "dpn", "crd")}
 TINY |= {"size": 64}
@@ -48,17 +46,6 @@ def data(tmp_path_factory) -> Path:
 def shared(tmp_path_factory) -> Path:
     """Return one folder for the tests that do not count trainings: the tables share theirs."""
     return tmp_path_factory.mktemp("ablation")
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch):
-    """Make the bootstrap of the intervals quick; it is tested elsewhere."""
-
-    def few(function):
-        return lambda *args, **options: function(*args, **{**options, "resamples": 5})
-
-    monkeypatch.setattr(protocol, "image_metrics", few(image_metrics))
-    monkeypatch.setattr(protocol, "pixel_metrics", few(pixel_metrics))
 
 
 @pytest.fixture
