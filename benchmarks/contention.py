@@ -1,13 +1,13 @@
-"""Time a training step of RcAE with and without what the kit sets for its process.
+"""Time a training step and a prediction with and without what the kit sets for its process.
 
 python benchmarks/contention.py [--steps 30] [--preset lite] > results/contention.md
 
 PyTorch's threads spin while they wait for each other (OpenMP's default). A laptop with a browser
 open has no core to spare for that: a thread that spins takes the time of the one it waits for. With
-OMP_WAIT_POLICY=passive they sleep. And memory that is freed is kept for the next step
-(rcae_lite/allocator.py), unless the environment says anything about malloc, be it a default. Each
-number comes from a fresh process, because the policy is read when PyTorch is loaded; all of them
-train on the same images at the same depths. Run it on an idle machine, or "idle" is not idle.
+OMP_WAIT_POLICY=passive they sleep. And memory that is freed is kept for the next step or prediction
+(rcae_lite/allocator.py), unless the environment says anything about malloc. Each number comes from
+a fresh process, because the policy is read when PyTorch is loaded; all of them see the same images
+at the same depths. Run it on an idle machine, or "idle" is not idle.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -51,15 +52,31 @@ def step_seconds(preset: str, steps: int) -> float:
     return median(after - before for before, after in pairwise(clock[WARM_UP:]))
 
 
-def in_fresh_process(preset: str, steps: int, setting: dict[str, str]) -> float:
-    """Call `step_seconds` where this, and nothing else about OpenMP and malloc, is set."""
+def prediction_seconds(rounds: int) -> float:
+    """Predict one image of 256x256 again and again; return the median time in seconds."""
+    import torch
+
+    from rcae_lite import RcAEDetector
+
+    detector = RcAEDetector.from_preset("standard", device="cpu")
+    image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    seconds = []
+    for _ in range(WARM_UP + rounds):
+        started = time.perf_counter()
+        detector.predict(image)
+        seconds.append(time.perf_counter() - started)
+    return median(seconds[WARM_UP:])
+
+
+def in_fresh_process(preset: str, steps: int, setting: dict[str, str]) -> list[float]:
+    """Time both where this, and nothing else about OpenMP and malloc, is set."""
     others = ("OMP_", "MALLOC_", "GLIBC_")
     environment = {name: v for name, v in os.environ.items() if not name.startswith(others)}
     command = [sys.executable, __file__, "--here", "--preset", preset, "--steps", str(steps)]
     done = subprocess.run(
         command, env=environment | setting, check=True, text=True, stdout=subprocess.PIPE
     )
-    return float(done.stdout)
+    return [float(seconds) for seconds in done.stdout.split()]
 
 
 @contextmanager
@@ -76,21 +93,25 @@ def report(preset: str, steps: int) -> int:
     """Print the table; 1 if the kit's settings do not keep the limit."""
     from rcae_lite.storage.provenance import code_version
 
-    print("# A training step of RcAE: threads that wait, memory that is freed\n")
+    print("# A step and a prediction: threads that wait, memory that is freed\n")
     print(f"`python benchmarks/contention.py --steps {steps} --preset {preset}`\n")
     print(
-        f"Median of {steps} steps in ms, {os.cpu_count()} cores, {platform.machine()}, code "
-        f"`{code_version()}`. With the kit's settings at most {LIMIT} times as long beside another "
-        "process.\n"
+        f"Medians of {steps} in ms, {os.cpu_count()} cores, {platform.machine()}, code "
+        f"`{code_version()}`: steps of RcAE, preset `{preset}`, at full size, and predictions of one "
+        f"image, preset `standard`. With the kit's settings at most {LIMIT} times as long beside "
+        "another process.\n"
     )
-    print("| settings | idle | beside a busy process | ratio |\n| --- | --- | --- | --- |")
+    print("| settings | step | beside a busy process | ratio | prediction | beside | ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, setting in SETTINGS.items():
         idle = in_fresh_process(preset, steps, setting)
         with busy_process():
             contended = in_fresh_process(preset, steps, setting)
-        ratio = contended / idle
-        print(f"| {name} | {1000 * idle:.0f} | {1000 * contended:.0f} | {ratio:.1f} |", flush=True)
-    return int(ratio > LIMIT)  # of the last row
+        cells = [name]
+        for alone, beside in zip(idle, contended, strict=True):
+            cells += [f"{1000 * alone:.0f}", f"{1000 * beside:.0f}", f"{beside / alone:.1f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+    return int(contended[0] / idle[0] > LIMIT)  # of the last row
 
 
 if __name__ == "__main__":
@@ -100,6 +121,6 @@ if __name__ == "__main__":
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.here:
-        print(step_seconds(args.preset, args.steps))
+        print(step_seconds(args.preset, args.steps), prediction_seconds(args.steps))
     else:
         sys.exit(report(args.preset, args.steps))
