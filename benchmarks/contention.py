@@ -97,9 +97,9 @@ def report(preset: str, steps: int) -> int:
     print(f"`python benchmarks/contention.py --steps {steps} --preset {preset}`\n")
     print(
         f"Medians of {steps} in ms, {os.cpu_count()} cores, {platform.machine()}, code "
-        f"`{code_version()}`: steps of RcAE, preset `{preset}`, at full size, and predictions of one "
-        f"image, preset `standard`. With the kit's settings at most {LIMIT} times as long beside "
-        "another process.\n"
+        f"`{code_version()}`: steps of RcAE, preset `{preset}`, at full size, and predictions of "
+        f"one image, preset `standard`. With the kit's settings at most {LIMIT} times as long a "
+        "step beside another process.\n"
     )
     print("| settings | step | beside a busy process | ratio | prediction | beside | ratio |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

@@ -15,8 +15,8 @@ def keep_freed_memory() -> None:
     """Let glibc keep up to 256 MiB that were freed, and blocks up to 32 MiB among them.
 
     Every training step and every prediction allocates the same tensors. By default glibc hands them
-    back to the system in between, which then fills each page with zeros again: a third of the time
-    (benchmarks/contention.py). Nothing is changed without glibc, nor where the environment sets
+    back to the system in between, which then fills each page with zeros again: a sixth of the time
+    of a prediction (benchmarks/contention.py). Nothing is changed without glibc, nor where the environment sets
     ``MALLOC_...`` or ``GLIBC_TUNABLES``.
     """
     if sys.platform != "linux" or any(
