@@ -16,8 +16,8 @@ def keep_freed_memory() -> None:
 
     Every training step and every prediction allocates the same tensors. By default glibc hands them
     back to the system in between, which then fills each page with zeros again: a sixth of the time
-    of a prediction (benchmarks/contention.py). Nothing is changed without glibc, nor where the environment sets
-    ``MALLOC_...`` or ``GLIBC_TUNABLES``.
+    of a prediction (benchmarks/contention.py). Nothing is changed without glibc, nor where the
+    environment sets ``MALLOC_...`` or ``GLIBC_TUNABLES``.
     """
     if sys.platform != "linux" or any(
         name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ
