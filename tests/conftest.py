@@ -1,6 +1,7 @@
 """Small fake data sets in every layout, real ones where they are at hand, what did not run."""
 
 import csv
+import hashlib
 import os
 import shutil
 from collections import Counter, defaultdict
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from data_utils import synthetic
@@ -144,6 +146,33 @@ def realdata() -> Path:
     if not root:
         pytest.skip("RCAE_DATA_ROOT is not set: it names the folder with real data sets")
     return (ROOT / root).resolve()
+
+
+@pytest.fixture(scope="session")
+def traced_once(tmp_path_factory) -> Iterator[None]:
+    """Trace each detector once in a run of all tests, whichever process comes first: it is slow.
+
+    Here, for all folders: patched by two of them, it would wait for itself.
+    """
+    from rcae_lite.commands import export  # which imports PyTorch
+
+    folder, trace = tmp_path_factory.getbasetemp(), export._traced
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    def traced(detector, sides) -> bytes:
+        key = hashlib.sha256(repr((sides, export._metadata(detector))).encode())
+        for module in detector.modules.values():
+            for tensor in module.state_dict().values():
+                key.update(tensor.numpy().tobytes())
+        kept = folder / f"{key.hexdigest()}.onnx"
+        with FileLock(f"{kept}.lock"):
+            if not kept.exists():
+                kept.write_bytes(trace(detector, sides))
+        return kept.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_traced", traced)
+        yield
 
 
 @pytest.fixture

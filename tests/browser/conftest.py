@@ -23,10 +23,10 @@ import pooch
 import pytest
 
 from rcae_lite import RcAEDetector
-from tests.rcae_lite.conftest import tiny_baseline, tiny_category, tiny_detector, traced_once
+from tests.rcae_lite.conftest import tiny_baseline, tiny_category, tiny_detector
 
 # Fixtures of the package's tests, used here too.
-__all__ = ["tiny_baseline", "tiny_category", "tiny_detector", "traced_once"]
+__all__ = ["tiny_baseline", "tiny_category", "tiny_detector"]
 
 AXE = "axe-core-4.10.3"
 AXE_SHA256 = "0f2b4d7dcdf7d1219df8d1959ad68e565f51d14c3f0d88bb71cd59abeb956292"

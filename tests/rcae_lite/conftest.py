@@ -1,17 +1,13 @@
 """A tiny category and a tiny detector, trained once for all tests."""
 
-import hashlib
-import os
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
 from data_utils import Category, ImageSet, Record
 from rcae_lite.baselines import SinglePassDetector
-from rcae_lite.commands import export, report
+from rcae_lite.commands import report
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation import protocol
@@ -100,25 +96,3 @@ def few_resamples(monkeypatch) -> None:
     for function in (image_metrics, pixel_metrics):
         few = partial(function, resamples=5)
         monkeypatch.setattr(protocol, function.__name__, few)
-
-
-@pytest.fixture(scope="session")
-def traced_once(tmp_path_factory) -> Iterator[None]:
-    """Trace each detector once in a run of all tests, whichever process comes first: it is slow."""
-    folder, trace = tmp_path_factory.getbasetemp(), export._traced
-    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-
-    def traced(detector, sides) -> bytes:
-        key = hashlib.sha256(repr((sides, export._metadata(detector))).encode())
-        for module in detector.modules.values():
-            for tensor in module.state_dict().values():
-                key.update(tensor.numpy().tobytes())
-        kept = folder / f"{key.hexdigest()}.onnx"
-        with FileLock(f"{kept}.lock"):
-            if not kept.exists():
-                kept.write_bytes(trace(detector, sides))
-        return kept.read_bytes()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_traced", traced)
-        yield
