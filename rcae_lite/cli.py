@@ -41,15 +41,16 @@ def _train(args: argparse.Namespace) -> None:
     common = {
         "seed": args.seed,
         "step_fraction": args.step_fraction,
+        "options": parse_options(args.options),
         "device": args.device,
         "false_alarm_rate": args.false_alarm_rate,
     }
-    options = common | {"resume": args.resume, "command": args.command_line}
+    own = common | {"resume": args.resume, "command": args.command_line}
     if args.all:
         if args.category or args.baseline:
             other = "--baseline" if args.baseline else f"CATEGORY {args.category!r}"
             raise KitError(f"{other} and --all: give one of them")
-        print(train_all(args.data, args.preset, out=args.out, **options))
+        print(train_all(args.data, args.preset, out=args.out, **own))
         return
     with process_group():  # of torchrun, if it started us
         if args.baseline and world_size() > 1:
@@ -58,7 +59,7 @@ def _train(args: argparse.Namespace) -> None:
         if not is_leader():
             follow_run(*where, out=args.out, **common)
             return
-        folder, evaluation = train_run(*where, out=args.out, baseline=args.baseline, **options)
+        folder, evaluation = train_run(*where, out=args.out, baseline=args.baseline, **own)
     print(evaluation.summary())
     print(f"report: {folder / 'report.html'}")
 
@@ -250,6 +251,16 @@ def _parser() -> argparse.ArgumentParser:
         text = "train for this fraction of the preset's steps; the results say so (default: 1)"
         sub.add_argument("--step-fraction", type=float, default=1.0, metavar="F", help=text)
 
+    def options(sub: argparse.ArgumentParser, where: str) -> None:
+        sub.add_argument(
+            "--set",
+            dest="options",
+            nargs="+",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"change options of the preset{where}, for example size=256 or crd.steps=3000",
+        )
+
     def false_alarm_rate(sub: argparse.ArgumentParser, default: str) -> None:
         text = f"bound for the threshold (default: {default})"
         sub.add_argument("--false-alarm-rate", type=float, metavar="R", help=text)
@@ -270,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, metavar="RUN", help="default: runs/CATEGORY-PRESET-SEED")
     train.add_argument("--seed", type=_seed, default=0)
     step_fraction(train)
+    options(train, "")
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
     false_alarm_rate(train, "the smallest attainable one not below 0.05")
     train.add_argument("--all", action="store_true", help="every category, and a table of them")
@@ -328,14 +340,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
     ablate.add_argument("--jobs", type=int, default=1, help="training runs at a time (default: 1)")
     step_fraction(ablate)
-    ablate.add_argument(
-        "--set",
-        dest="options",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change an option of the configuration in all rows; the table says so",
-    )
+    options(ablate, " in all rows")
     device(ablate)
 
     explore = command("explore", _explore, "write a page that follows images through a detector")

@@ -293,8 +293,8 @@ class Diagnosis:
             return text
         side = _SIDES * math.ceil(self.size * math.sqrt(_ENOUGH / tenth) / _SIDES)
         return (
-            f"{text}, which is easily missed; train at {side}x{side}, where these have {_ENOUGH}, "
-            "or cut the images into tiles"
+            f"{text}, which is easily missed; train at {side}x{side}, where these have {_ENOUGH} "
+            f"(rcae train ... --set size={side}), or cut the images into tiles"
         )
 
     def fix_plan(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from rcae_lite.commands.run_record import (
     open_data_of,
     read_run,
 )
-from rcae_lite.config import get_config
+from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
@@ -72,6 +72,7 @@ def train_run(
     out: str | Path | None = None,
     seed: int = 0,
     step_fraction: float = 1.0,
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     resume: bool = False,
     baseline: bool = False,
@@ -99,6 +100,8 @@ def train_run(
     step_fraction : float
         Train every stage for this fraction of the preset's steps, in (0, 1]; results record the
         fraction.
+    options : mapping, optional
+        Options of the preset to replace, see `rcae_lite.config.get_config`; results record them.
     resume : bool
         Continue in a folder that is not empty.
     baseline : bool
@@ -115,7 +118,7 @@ def train_run(
     folder : Path
     evaluation : Evaluation
     """
-    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
+    detector = RcAEDetector(_config(preset, options, step_fraction), seed, device)
     category = check_dataset(data, category_name, size=detector.config.size)
     warn_of_left_out(category)
     folder = _folder_of(detector, preset, category, out)
@@ -153,6 +156,15 @@ def train_run(
         return folder, evaluation
 
 
+def _config(preset: str, options: Mapping[str, Any] | None, step_fraction: float = 1.0) -> Config:
+    """Return a preset with some options replaced; its name says which."""
+    config = get_config(preset, **options or {})
+    if options:
+        changed = ", ".join(f"{name}={value}" for name, value in options.items())
+        config = replace(config, preset=f"{preset} ({changed})")
+    return config.shortened(step_fraction)
+
+
 def follow_run(
     data: str | Path,
     category_name: str | None = None,
@@ -161,6 +173,7 @@ def follow_run(
     out: str | Path | None = None,
     seed: int = 0,
     step_fraction: float = 1.0,
+    options: Mapping[str, Any] | None = None,
     device: str = "auto",
     false_alarm_rate: float | None = None,
 ) -> None:
@@ -168,10 +181,10 @@ def follow_run(
 
     Parameters
     ----------
-    data, category_name, preset, out, seed, step_fraction, device, false_alarm_rate
+    data, category_name, preset, out, seed, step_fraction, options, device, false_alarm_rate
         As there, the same in all processes.
     """
-    detector = RcAEDetector(get_config(preset).shortened(step_fraction), seed, device)
+    detector = RcAEDetector(_config(preset, options, step_fraction), seed, device)
     category = open_category(data, category_name, size=detector.config.size)
     folder = _folder_of(detector, preset, category, out)
     category.decode()
@@ -198,7 +211,7 @@ def _folder_of(detector: Detector, preset: str, category: Category, out: str | P
 
 
 def train_all(
-    data: str | Path, preset: str = "lite", *, out: str | Path | None = None, **options: Any
+    data: str | Path, preset: str = "lite", *, out: str | Path | None = None, **common: Any
 ) -> str:
     """Train and evaluate every category of a data set.
 
@@ -208,23 +221,23 @@ def train_all(
         See `train_run`.
     out : path, optional
         Folder for the runs and ``summary.csv``; ``runs/all-PRESET-SEED`` by default.
-    **options
-        ``seed``, ``step_fraction``, ``device``, ``resume``, ``false_alarm_rate``, ``command`` and
-        ``callbacks`` of `train_run`.
+    **common
+        ``seed``, ``step_fraction``, ``options``, ``device``, ``resume``, ``false_alarm_rate``,
+        ``command`` and ``callbacks`` of `train_run`.
 
     Returns
     -------
     str
         The table: a line per category and their mean.
     """
-    folder = Path(out or Path("runs") / f"all-{preset}-{options.get('seed', 0)}")
-    require_empty_folder(folder, resume=options.get("resume", False))
+    folder = Path(out or Path("runs") / f"all-{preset}-{common.get('seed', 0)}")
+    require_empty_folder(folder, resume=common.get("resume", False))
     names, rows = list_categories(data), []
-    size = get_config(preset).size
+    size = _config(preset, common.get("options")).size
     for name in names:  # what is wrong with the last one must not be found out after hours
         check_dataset(data, name, size=size).decode()
     for name in names:
-        _, evaluation = train_run(data, name, preset, out=folder / name, **options)
+        _, evaluation = train_run(data, name, preset, out=folder / name, **common)
         found = [evaluation.metrics[metric] for metric in METRICS]
         rows.append([interval.value if interval else np.nan for interval in found])
         print(f"{name}\n{evaluation.summary()}")

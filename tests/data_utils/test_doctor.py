@@ -364,6 +364,7 @@ def test_small_masks_ask_for_a_larger_size(root: Path) -> None:
     small = diagnose(root, size=16)  # 5.3 pixels; 16 from sqrt(16 / share) = 27.7 on
     advice = small.size_advice(small.categories[0])
     assert advice is not None and "5.3 pixels at 16x16" in advice and "train at 32x32" in advice
+    assert "--set size=32)" in advice
     assert advice.removeprefix("the") in to_html(small)
 
 

@@ -129,6 +129,17 @@ def test_a_shortened_training_is_labelled_everywhere(data, capsys):
     assert rcae("reproduce", run) == 0
 
 
+def test_changed_options_are_trained_with_and_labelled(data, capsys):
+    assert rcae("train", data, "--preset", "tiny", "--set", "size=48", "crd.steps=3") == 0
+    run, label = Path("runs/ring-tiny-0"), "tiny (size=48, crd.steps=3)"
+    described = json.loads((run / "run.json").read_text())
+    assert described["config"]["size"] == 48 and described["config"]["crd"]["steps"] == 3
+    found = Evaluation.load(run / "evaluation.json").provenance
+    assert found.preset == label and tuple(found.resolution) == (48, 48)
+    capsys.readouterr()
+    assert "another config" in refused(capsys, "train", data, "--preset", "tiny", "--resume")
+
+
 def test_masks_used_and_the_doctors_warnings_are_said_everywhere(tmp_path, capsys):
     root = write_category(tmp_path / "data" / "ring")
     masks = sorted((root / "ring/ground_truth/square").iterdir())
@@ -259,6 +270,8 @@ def test_synthesize_writes_what_train_reads(capsys):
         (["{data}", "--false-alarm-rate", "0.001"], "needs 999 held-out normal images"),
         (["{data}", "--false-alarm-rate", "5"], "between 0 and 1"),
         (["{data}", "--step-fraction", "2"], "step_fraction 2.0 is outside (0, 1]"),
+        (["{data}", "--set", "size=50"], "size 50 is not a multiple of"),
+        (["{data}", "--set", "crd.stepz=5"], "unknown option 'stepz'; did you mean 'steps'?"),
         (["{data}", "ring", "--all"], "--all"),
     ],
 )
