@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from data_utils.errors import KitError
 from data_utils.samples import ImageSet, as_batch, batches, check_image_set
-from rcae_lite.config import Config, get_config
+from rcae_lite.config import DETECTOR_NAMES, Config, get_config
 from rcae_lite.evaluation import thresholds
 from rcae_lite.evaluation.protocol import check_test_set, evaluate
 from rcae_lite.evaluation.restoration import Restoration, probe
@@ -83,7 +83,9 @@ class Detector(ABC):
     def __init__(self, config: Config, seed: int = 0, device: str = "auto") -> None:
         if not isinstance(config, Config):
             raise KitError(f"config is {config!r}; expected a Config; see from_preset('lite')")
-        self.config, self.seed = config, seed
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+            raise KitError(f"seed is {seed!r}; expected a whole number from 0 to 2^63 - 1")
+        self.config, self.seed = config, int(seed)
         self.device = resolve_device(device)
         self._start_afresh()
 
@@ -201,6 +203,10 @@ class Detector(ABC):
 
     def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
         """Refuse images that `fit` could not train on; errors as there."""
+        size, multiple = self.config.size, self.config.side_multiple(self.kind)
+        if size % multiple:
+            name = DETECTOR_NAMES[self.kind]
+            raise KitError(f"size {size} is not a multiple of {multiple}, as the {name} needs")
         check_image_set(train, self.config.size, "train")
         if defective := int(train.labels.sum()):
             raise KitError(

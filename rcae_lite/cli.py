@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from data_utils import KitError
 from data_utils.errors import printable
 from rcae_lite.commands.terminal import any_terminal
-from rcae_lite.config import PRESETS
+from rcae_lite.config import PRESETS, get_config
 from rcae_lite.version import __version__
 
 __all__ = ["main", "parse_options"]
@@ -181,6 +181,8 @@ def _ablate(args: argparse.Namespace) -> None:
 
     from rcae_lite.study.ablation import ablate
 
+    options = parse_options(args.options)
+    get_config(args.preset, **options)  # refuses what is no option, be it an argument of `ablate`
     with parallel_config(n_jobs=args.jobs):
         table = ablate(
             args.table,
@@ -192,7 +194,7 @@ def _ablate(args: argparse.Namespace) -> None:
             step_fraction=args.step_fraction,
             device=args.device,
             command=args.command_line,
-            **parse_options(args.options),
+            **options,
         )
     print(table.markdown())
 
@@ -217,7 +219,7 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
             raise KitError(f"{word!r} is no option; write NAME=VALUE, for example crd.width=24")
         try:
             options[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             options[name] = value
     return options
 
@@ -225,6 +227,12 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 
@@ -255,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--set",
             dest="options",
+            action="extend",
             nargs="+",
             default=[],
             metavar="NAME=VALUE",
@@ -338,7 +347,7 @@ def _parser() -> argparse.ArgumentParser:
     ablate.add_argument("--preset", default="lite", choices=list(PRESETS))
     ablate.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     ablate.add_argument("--out", metavar="DIR", type=Path, required=True)
-    ablate.add_argument("--jobs", type=int, default=1, help="training runs at a time (default: 1)")
+    ablate.add_argument("--jobs", type=_count, default=1, help="trainings at a time (default: 1)")
     step_fraction(ablate)
     options(ablate, " in all rows")
     device(ablate)

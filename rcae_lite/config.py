@@ -45,6 +45,8 @@ PAPER_FAMILIES = ("colour_patches", "copy_paste", "random_lines")
 FAMILIES = (*PAPER_FAMILIES, "local_distortion")
 """Families of pseudo-anomalies, see `rcae_lite.training.pseudo_anomalies`; the last is ours."""
 
+SMALLEST_PERTURBED = 32  # side of the smallest images that `perturb` takes
+
 # Upper bounds are generous: a detector beyond them fits into no memory. They keep a file that was
 # tampered with from asking for all of it.
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -247,14 +249,19 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     crd: CRDConfig
 
     def __post_init__(self) -> None:
-        divisor = self.side_multiple()
+        begins_halved = self.rcae.half_size_steps > 0
+        if self.size < (smallest := SMALLEST_PERTURBED << begins_halved):
+            remedy = ", or rcae.half_size_steps=0" if begins_halved else ""
+            raise KitError(f"size {self.size} is too small; use size={smallest} or more{remedy}")
+        divisor = max(self.side_multiple(), 2 ** (self.rcae.depth + begins_halved))
         if self.size % divisor:
             raise KitError(
                 f"size {self.size} is not a multiple of {divisor} (depth {self.rcae.depth}, four "
                 f"layers of each network); use {max(divisor, round(self.size / divisor) * divisor)}"
             )
         if self.crd.crop > self.size:
-            raise KitError(f"crop {self.crd.crop} is larger than the size {self.size}")
+            remedy = f"use crd.crop={self.size // 16 * 16} or less, 0 for whole images"
+            raise KitError(f"crop {self.crd.crop} is larger than the size {self.size}; {remedy}")
         seen = list(self.crd.depths)
         if seen != sorted(set(seen) & set(range(1, self.rcae.depth + 1))):
             raise KitError(f"crd.depths {seen} must increase and lie in 1..{self.rcae.depth}")
@@ -385,7 +392,7 @@ PRESETS: dict[str, Config] = {
 }
 
 
-def get_config(preset: str, **overrides: Any) -> Config:
+def get_config(preset: str, /, **overrides: Any) -> Config:
     """Look a preset up and replace some of its options.
 
     Parameters
@@ -423,19 +430,23 @@ def config_from_dict(values: Mapping[str, Any]) -> Config:
 
 def _set(values: dict[str, Any], kind: type[Struct], path: Sequence[str], value: Any) -> None:
     """Replace one option, or several of a stage, in plain values; refuse unknown names."""
-    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    fields = msgspec.structs.fields(kind)
+    known = {field.name: field.type for field in fields if field.name != "preset"}
     name, rest = path[0], path[1:]
     if name not in known:
         guess = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {guess[0]!r}?" if guess else "."
         raise KitError(f"unknown option {name!r}{hint} Known: {', '.join(known)}")
-    nested: type[Struct] | None = known[name] if name in _STAGES else None
-    if rest and nested is None:
+    try:
+        value = msgspec.to_builtins(value)
+    except TypeError:
+        raise KitError(f"option {name!r} is {value!r}; expected a number or a word") from None
+    if name in _STAGES:
+        if not rest and not isinstance(value, Mapping):
+            raise KitError(f"{name} is {value!r}; expected options of it, as in {name}.steps=100")
+        for inner, one in {rest[0]: value}.items() if rest else value.items():
+            _set(values[name], known[name], [inner, *rest[1:]], one)
+    elif rest:
         raise KitError(f"option {name!r} has no part {'.'.join(rest)!r}; write {name}=VALUE")
-    if nested is not None and rest:
-        _set(values[name], nested, rest, value)
-    elif nested is not None and isinstance(value, Mapping):
-        for inner, one in value.items():
-            _set(values[name], nested, [inner], one)
     else:
-        values[name] = msgspec.to_builtins(value)
+        values[name] = value

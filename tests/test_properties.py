@@ -120,10 +120,12 @@ def test_every_depth_halves_and_gives_the_size_back(depth, rows, columns, batch)
 @given(st.integers(-10, 5000), st.integers(-2, 13))
 def test_a_configuration_has_a_size_that_works_or_is_refused(size, depth):
     options = {"size": size, "rcae": {"depth": depth}, "crd": {"crop": 0}}
-    divisor = 2 ** max(halvings(size, depth), 4) if depth >= 1 and size >= 16 else 0
-    if divisor and size % divisor == 0:
+    divisor = max(16, 2 ** (depth + 1)) if depth >= 1 else 0
+    if divisor and size >= 64 and size % divisor == 0:
         config = get_config("lite", **options)
         assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        halved = 2 ** halvings(size, depth)  # stage 1 begins at half the size
+        assert size % config.side_multiple() == 0 == (size // 2) % halved
     else:
         with pytest.raises(KitError):
             get_config("lite", **options)

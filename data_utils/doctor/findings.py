@@ -17,7 +17,7 @@ Severity = Literal["error", "warning"]
 
 _SHOWN = 3  # findings of a kind on the page of text
 _ENOUGH = 16  # pixels of a defect, 4x4: two halvings leave one of them
-_SIDES = 16  # training sizes are multiples of it
+_SIDES = 32  # training sizes are multiples of it, up to depth 4
 
 
 class Kind(NamedTuple):

@@ -112,7 +112,7 @@ def reproduce_run(
         If the run is not finished, its data are not where they were or have changed, or ``out``
         holds anything but such a training run that was stopped.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # "." has no name
     run, before = load_run(folder, device="cpu")
     evaluation = Evaluation.load(folder / "evaluation.json")
     category = open_data_of(run, data)

@@ -35,6 +35,7 @@ from rcae_lite.commands.run_record import (
 )
 from rcae_lite.config import Config, get_config
 from rcae_lite.detector import RcAEDetector
+from rcae_lite.evaluation.restoration import NothingVisible, Restoration
 from rcae_lite.evaluation.results import METRICS, Evaluation
 from rcae_lite.storage.atomic import contents, locked, require_empty_folder, write_text
 from rcae_lite.storage.records import write_record
@@ -56,8 +57,8 @@ def _resumable(folder: Path, now: RunRecord) -> RunRecord:
     for name in ("category", "data_fingerprint", "seed", "config", "false_alarm_rate"):
         if getattr(before, name) != getattr(now, name):
             raise KitError(
-                f"{folder} holds a run with another {name}; resume it with the command in its "
-                f"run.json ({before.command}), or choose another --out"
+                f"{folder} holds a run with another {name}; resume it with "
+                f"{before.how_to_resume}, or choose another --out"
             )
     if before.here != now.here:  # other bits may come out
         return replace(before, resumed_with=[*before.resumed_with, now.here])
@@ -123,7 +124,9 @@ def train_run(
     warn_of_left_out(category)
     folder = _folder_of(detector, preset, category, out)
     require_empty_folder(folder, resume=resume)
-    detector.check_training_set(category.train, false_alarm_rate)
+    baselines = [SinglePassDetector(detector.config, seed, device)] if baseline else []
+    for one in (detector, *baselines):
+        one.check_training_set(category.train, false_alarm_rate)
     category.decode()  # an image that cannot be read must not stop a training run half-way
     description = describe(detector, category, false_alarm_rate, command)
     with locked(folder):
@@ -141,18 +144,15 @@ def train_run(
                 one, category, where, callbacks=calls, false_alarm_rate=false_alarm_rate
             )
             found = one.evaluate(category.test).with_provenance(*origin)
-            return one, replace(found, restoration=one.restoration(category.train))
+            return one, replace(found, restoration=_restoration(one, category))
 
         work = [partial(finish, detector, folder)]
-        if baseline:
-            single = SinglePassDetector(detector.config, seed, device)
-            work.append(partial(finish, single, folder / "baseline"))
+        work += [partial(finish, single, folder / "baseline") for single in baselines]
         (detector, evaluation), *others = side_by_side(work)
-        compared = others[0][1] if others else None
-        if compared:
+        for _, compared in others:
             compared.save(folder / "baseline")
         evaluation = _with_doctor(evaluation, category)
-        _write_results(detector, category.test, folder, evaluation, compared)
+        _write_results(detector, category.test, folder, evaluation)
         return folder, evaluation
 
 
@@ -233,18 +233,20 @@ def train_all(
     folder = Path(out or Path("runs") / f"all-{preset}-{common.get('seed', 0)}")
     require_empty_folder(folder, resume=common.get("resume", False))
     names, rows = list_categories(data), []
-    size = _config(preset, common.get("options")).size
+    config = _config(preset, common.get("options"))
+    detector = RcAEDetector(config, common.get("seed", 0), common.get("device", "auto"))
     for name in names:  # what is wrong with the last one must not be found out after hours
-        check_dataset(data, name, size=size).decode()
+        category = check_dataset(data, name, size=config.size)
+        detector.check_training_set(category.train, common.get("false_alarm_rate"))
+        category.decode()
     for name in names:
         _, evaluation = train_run(data, name, preset, out=folder / name, **common)
         found = [evaluation.metrics[metric] for metric in METRICS]
         rows.append([interval.value if interval else np.nan for interval in found])
         print(f"{name}\n{evaluation.summary()}")
-    rows.append(np.nanmean(rows, axis=0).tolist())
-    table = pd.DataFrame(rows, index=[*names, "mean"], columns=list(METRICS)).rename_axis(
-        "category"
-    )
+    table = pd.DataFrame(rows, index=names, columns=list(METRICS), dtype=float)
+    table.loc["mean"] = table.mean()  # of those that have the metric
+    table = table.rename_axis("category")
     write_text(folder / "summary.csv", table.to_csv(float_format="%.4f"))
     return table.reset_index().to_string(index=False, float_format="%.4f", justify="left")
 
@@ -265,8 +267,8 @@ def _write_results(
     test: ImageSet,
     folder: Path,
     evaluation: Evaluation,
-    baseline: Evaluation | None,
 ) -> None:
+    baseline = folder / "baseline" / "evaluation.json"
     evaluation.save(folder)
     write_report(
         folder,
@@ -274,8 +276,17 @@ def _write_results(
         examples=_examples(detector, test, evaluation),
         losses=detector.losses,
         limits=evaluation.map_limits,
-        baseline=baseline,
+        baseline=Evaluation.load(baseline) if baseline.exists() else None,
     )
+
+
+def _restoration(detector: Detector, category: Category) -> dict[str, Restoration]:
+    """Probe what is kept of defects; a warning where none can be painted."""
+    try:
+        return detector.restoration(category.train)
+    except NothingVisible as error:
+        warnings.warn(f"what is kept of defects is not measured: {error}", stacklevel=2)
+        return {}
 
 
 def _evaluate(detector: Detector, category: Category, origin: tuple[str, str | None]) -> Evaluation:
@@ -388,12 +399,10 @@ def evaluate_run(
             f"the data in {category.root} have changed since the training; to evaluate them as "
             f"other data: rcae evaluate {folder} --data {category.root}"
         )
-    baseline = folder / "baseline" / "evaluation.json"
-    compared = Evaluation.load(baseline) if baseline.exists() else None
     evaluation = _evaluate(detector, category, origin)
-    evaluation = replace(evaluation, restoration=detector.restoration(category.train))
+    evaluation = replace(evaluation, restoration=_restoration(detector, category))
     try:
-        _write_results(detector, category.test, folder, evaluation, compared)
+        _write_results(detector, category.test, folder, evaluation)
     except OSError as error:
         if error.errno not in _READ_ONLY:
             raise

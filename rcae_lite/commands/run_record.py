@@ -58,6 +58,11 @@ class RunRecord(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resumed_with: list[dict[str, Any]] = []
 
     @property
+    def how_to_resume(self) -> str:
+        """The command line, or what to write in Python."""
+        return f"{self.command} --resume" if self.command else "train_run(..., resume=True)"
+
+    @property
     def here(self) -> dict[str, Any]:
         """What other bits may come of: device, machine, code and the environment."""
         names = ("device", "machine", "code_version", *environment())
@@ -99,7 +104,7 @@ def load_run(folder: str | Path, device: str = "auto") -> tuple[RunRecord, RcAED
     description = read_run(folder)
     if not (folder / "detector.json").exists():
         raise KitError(
-            f"{folder} holds no finished training; resume it with: {description.command} --resume"
+            f"{folder} holds no finished training; resume it with {description.how_to_resume}"
         )
     return description, RcAEDetector.load(folder, device=device)
 

@@ -30,6 +30,7 @@ from data_utils.errors import KitError
 
 __all__ = [
     "AREAS",
+    "NothingVisible",
     "PROBE_FAMILIES",
     "SIZE_BINS",
     "Painted",
@@ -269,6 +270,10 @@ PROBE_FAMILIES: dict[str, Family] = {
 }
 
 
+class NothingVisible(KitError):
+    """No visible defect can be painted into an image."""
+
+
 @dataclass(frozen=True)
 class Painted:
     """Normal images with painted defects.
@@ -311,7 +316,7 @@ def paint_defects(images: Tensor, *, paintings: int = PAINTINGS, seed: int = 0) 
 
     Raises
     ------
-    KitError
+    NothingVisible
         If no visible defect can be painted, as into an image of one colour.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -336,7 +341,7 @@ def _paint_one(image: Tensor, family: str, generator: torch.Generator) -> tuple[
         mask = (altered - image).abs().amax(dim=0, keepdim=True) > VISIBLE
         if low <= mask.float().mean() <= high:
             return torch.where(mask, altered, image), mask
-    raise KitError(
+    raise NothingVisible(
         f"no visible {family} of 0.1 to 5% of the area in 100 attempts; are the images of one "
         "colour, or smaller than 32x32? Probe on photographs of the part"
     )

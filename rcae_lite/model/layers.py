@@ -12,7 +12,8 @@ def layers_at(size: int, depth: int, half_size: bool = True) -> list[tuple[int, 
     """Return the layers of E and of D at each recursion index 1..depth.
 
     Deep images are small, so they go through fewer than four layers of the same weights: through as
-    many as leave a feature map of at least 4x4 (**ours**).
+    many as leave a feature map of at least 4x4, and divide the image at half the size, too, on
+    which stage 1 may begin (**ours**).
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def layers_at(size: int, depth: int, half_size: bool = True) -> list[tuple[int, 
 
     def layers(side: int) -> int:
         count = 1
-        while count < LAYERS and side % 2 == 0 and side // 2 >= SMALLEST:
+        while count < LAYERS and side % 4 == 0 and side // 2 >= SMALLEST:
             side, count = side // 2, count + 1
         return count
 

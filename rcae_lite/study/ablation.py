@@ -266,6 +266,7 @@ def ablate(
     if table not in (*TABLES, "restoration"):
         known = ", ".join((*TABLES, "restoration", "cost"))
         raise KitError(f"unknown table {table!r}; choose from {known}")
+    categories, seeds = list(dict.fromkeys(categories)), list(dict.fromkeys(seeds))
     if not categories or not seeds:
         raise KitError(f"{len(categories)} categories and {len(seeds)} seeds: give one of each")
     config = get_config(preset, **options).shortened(step_fraction)

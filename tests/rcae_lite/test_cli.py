@@ -130,12 +130,15 @@ def test_a_shortened_training_is_labelled_everywhere(data, capsys):
 
 
 def test_changed_options_are_trained_with_and_labelled(data, capsys):
-    assert rcae("train", data, "--preset", "tiny", "--set", "size=48", "crd.steps=3") == 0
-    run, label = Path("runs/ring-tiny-0"), "tiny (size=48, crd.steps=3)"
-    described = json.loads((run / "run.json").read_text())
-    assert described["config"]["size"] == 48 and described["config"]["crd"]["steps"] == 3
+    """Also at a size whose half is an odd multiple of 8, on which stage 1 begins."""
+    options = "--set", "size=80", "crd.steps=3", "--set", "rcae.half_size_steps=2"
+    assert rcae("train", data, "--preset", "tiny", *options) == 0
+    run, label = Path("runs/ring-tiny-0"), "tiny (size=80, crd.steps=3, rcae.half_size_steps=2)"
+    described = json.loads((run / "run.json").read_text())["config"]
+    assert (described["size"], described["crd"]["steps"]) == (80, 3)
+    assert described["rcae"]["half_size_steps"] == 2
     found = Evaluation.load(run / "evaluation.json").provenance
-    assert found.preset == label and tuple(found.resolution) == (48, 48)
+    assert found.preset == label and tuple(found.resolution) == (80, 80)
     capsys.readouterr()
     assert "another config" in refused(capsys, "train", data, "--preset", "tiny", "--resume")
 
@@ -272,6 +275,9 @@ def test_synthesize_writes_what_train_reads(capsys):
         (["{data}", "--step-fraction", "2"], "step_fraction 2.0 is outside (0, 1]"),
         (["{data}", "--set", "size=50"], "size 50 is not a multiple of"),
         (["{data}", "--set", "crd.stepz=5"], "unknown option 'stepz'; did you mean 'steps'?"),
+        (["{data}", "--baseline", "--set", "size=48"], "size 48 is not a multiple of 32"),
+        (["{data}", "--set", "size={{[]:1}}"], "size is '{[]:1}'; expected"),
+        (["{data}", "--all", "--false-alarm-rate", "0.001"], "needs 999 held-out normal images"),
         (["{data}", "ring", "--all"], "--all"),
     ],
 )
@@ -438,6 +444,31 @@ def test_memory_that_runs_out_is_one_line_and_other_faults_are_not_hidden(monkey
     fails(RuntimeError("a fault of ours"))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         rcae("predict", "run", "a.png", "--out", "out")
+
+
+def test_a_baseline_stays_in_the_report_of_a_run_that_is_resumed(data, tmp_path):
+    train = "train", data, "--preset", "tiny", "--out", tmp_path / "run"
+    assert rcae(*train, "--baseline") == 0
+    before = (tmp_path / "run/report.html").read_text().count("single-pass")
+    assert rcae(*train, "--resume") == 0
+    assert (tmp_path / "run/report.html").read_text().count("single-pass") == before > 0
+
+
+def test_images_too_dark_to_paint_on_leave_only_the_probe_out(tmp_path, capsys):
+    root = write_category(tmp_path / "data" / "night")
+    for path in (root / "night/train/good").iterdir():
+        Image.new("RGB", (40, 32)).save(path)
+    run = tmp_path / "run"
+    assert rcae("train", root, "--preset", "tiny", "--out", run) == 0
+    assert "what is kept of defects is not measured: no visible" in capsys.readouterr().err
+    assert Evaluation.load(run / "evaluation.json").restoration == {}
+    assert (run / "report.html").exists() and rcae("evaluate", run) == 0
+
+
+def test_a_detector_of_one_round_can_be_explored(data, tmp_path):
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    assert rcae("train", data, "--preset", "tiny", "--set", "rcae.depth=1", "--out", run) == 0
+    assert rcae("explore", run, data / "ring/test/good", "--out", page) == 0
 
 
 def test_explore_writes_one_page_with_all_that_the_run_has(data, tmp_path, capsys):

@@ -81,7 +81,22 @@ def test_steps_count_epochs_over_the_training_set():
         (lambda: get_config("lite").shortened(1.5), "step_fraction 1.5 is outside"),
         (lambda: get_config("lite", size=100), "size 100 is not a multiple of 16.*use 96"),
         (lambda: get_config("lite", crd={"crop": 40}), "crd.crop is 40; expected.*multiple of 16"),
-        (lambda: get_config("lite", crd={"crop": 256}), "crop 256 is larger than the size 128"),
+        (
+            lambda: get_config("lite", crd={"crop": 256}),
+            "crop 256 is larger than the size 128; use crd.crop=128 or less, 0 for whole images",
+        ),
+        (
+            lambda: get_config("lite", size=48),
+            "size 48 .*use size=64 or more, or rcae.h",
+        ),
+        (lambda: get_config("paper", size=16, **{"rcae.depth": 1}), "use size=32 or more$"),
+        (lambda: get_config("lite", **{"rcae": 5, "rcae.steps": 4}), "rcae is 5; expected options"),
+        (lambda: get_config("lite", size=1j), "'size' is 1j; expected a number"),
+        (lambda: get_config("lite", preset="x"), "unknown option 'preset'"),
+        (
+            lambda: get_config("lite", size=208, **{"rcae.depth": 4}),
+            r"size 208 is not a multiple of 32 \(depth 4.*use 192",
+        ),
         (lambda: get_config("lite", crd={"depths": [6]}), r"crd.depths \[6\] must increase"),
         (lambda: get_config("lite", crd={"map_loss": "l3"}), "crd.map_loss is 'l3'|l3"),
         (lambda: get_config("lite", augmentation=-1), "augmentation is -1; expected"),

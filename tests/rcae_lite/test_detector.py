@@ -39,6 +39,12 @@ def images(count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("seed", [1.5, -1, 2**63, "0"])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(KitError, match=f"seed is {seed!r}; expected a whole number"):
+        RcAEDetector.from_preset("demo", seed=seed)
+
+
 def test_stages_run_one_after_the_other(tiny_category):
     events: list[Event] = []
     detector = RcAEDetector(tiny_config(), 0, "cpu").fit(

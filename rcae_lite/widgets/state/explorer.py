@@ -204,6 +204,8 @@ class ExplorerState(State):
 def _quantiles(values: np.ndarray) -> np.ndarray:
     """Quantiles over images and the pixels of each place: (B, K, H, W) to (5, K, H/4, W/4)."""
     images, steps, height, width = values.shape
+    if not steps:  # a single round has no change
+        return np.empty((len(QUANTILES), 0, height // PLACE, width // PLACE), np.uint8)
     places = values.reshape(images, steps, height // PLACE, PLACE, width // PLACE, PLACE)
     found = np.quantile(places, QUANTILES, axis=(0, 3, 5)) * (255 / UNIT)
     return found.round().astype(np.uint8)

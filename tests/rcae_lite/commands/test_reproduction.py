@@ -50,9 +50,10 @@ def run(trained, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-def test_a_run_is_repeated_to_the_bit(run, capsys):
+def test_a_run_is_repeated_to_the_bit(run, capsys, monkeypatch):
     before = {path.name: path.read_bytes() for path in run.iterdir()}
-    assert main(["reproduce", str(run)]) == 0
+    monkeypatch.chdir(run)
+    assert main(["reproduce", "."]) == 0
     said = capsys.readouterr().out
     assert "identical to the bit" in said and said.endswith("reproduced\n")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -301,9 +302,13 @@ def test_a_folder_with_other_files_is_refused(data, tmp_path):
 
 def test_the_command_line_is_a_thin_shell(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "demo", get_config("demo", **TINY))
-    command = ["ablate", "components", str(data), "tiny", "--preset", "demo", "--seeds", "0"]
-    assert main([*command, "--device", "cpu", "--out", str(tmp_path)]) == 0
+    command = ["ablate", "components", str(data), "tiny", "tiny", "--preset", "demo"]
+    command += ["--seeds", "0", "0", "--device", "cpu", "--out", str(tmp_path)]
+    assert main(command) == 0
     printed = capsys.readouterr().out
     assert printed.strip() == (tmp_path / "components.md").read_text().strip()
     assert "Command: `rcae ablate components" in printed
+    assert not re.search(r"^\| [^|]+ \| - \|", printed, re.MULTILINE)  # once is enough
+    assert main([*command, "--set", "seeds=1"]) == 2
+    assert "unknown option 'seeds'" in capsys.readouterr().err
     assert main(["ablate", "depth", "--out", str(tmp_path)]) == 2
