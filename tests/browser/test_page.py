@@ -6,11 +6,13 @@ import re
 import numpy as np
 import pytest
 
+from rcae_lite import RcAEDetector
 from rcae_lite.widgets.packing import module
 from rcae_lite.widgets.page import write_page
 from rcae_lite.widgets.state.explorer import ExplorerState
 from rcae_lite.widgets.state.frames import record
 from tests.browser.conftest import LOOKS
+from tests.rcae_lite.conftest import tiny_config
 
 SIDE = 32
 
@@ -48,6 +50,18 @@ def test_every_canvas_shows_the_frame_that_python_holds(page, state):
         same(page, state)
     assert page.errors == []
     assert len(page.requests) == 1 and page.requests[0].startswith("file://")
+
+
+def test_a_detector_of_one_round_has_a_page_too(tab, tiny_category, tmp_path):
+    detector = RcAEDetector(tiny_config(rcae={"depth": 1}), device="cpu")
+    detector.fit(tiny_category.train, callbacks=[])
+    frames, normal = record(detector, tiny_category.test), record(detector, tiny_category.train)
+    state = ExplorerState(frames, normal, detector.threshold.value)
+    tab.open(write_page(tmp_path / "page.html", [("explorer", state)]).as_uri())
+    tab.click_pixel("residual", 9, 11, SIDE)
+    state.set(depth=1, probes=[[9, 11, 0]])
+    same(tab, state)
+    assert tab.errors == []
 
 
 def test_a_page_asks_nothing_of_the_network(page, state):
