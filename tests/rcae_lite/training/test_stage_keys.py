@@ -4,13 +4,13 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from data_utils import KitError
+from data_utils import ImageSet, KitError
 from rcae_lite.base import keys_of
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.config import Config, Stage
 from rcae_lite.detector import RcAEDetector
 from rcae_lite.training.checkpoint import StageStore, stage_keys
-from tests.rcae_lite.conftest import TINY_STAGE, tiny_config
+from tests.rcae_lite.conftest import TINY_STAGE, tiny_config, tiny_records
 
 # Another valid value of every option of each stage.
 LONGER = {**TINY_STAGE, "steps": 7}
@@ -48,18 +48,18 @@ def keys(chain, config: Config, seed: int = 0, data: str = "f", paths=("a", "b")
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_keys_depend_on_a_prefix_of_the_configuration(chain):
-    config = tiny_config()
+    config = tiny_config(size=64)
     same = keys(chain, config)
     for owner, options in OTHER.items():
         schedule = {name: value for name, value in LONGER.items() if name == "steps"}
         for name, value in (options | schedule).items():
-            changed = keys(chain, tiny_config(**{f"{owner}.{name}": value}))
+            changed = keys(chain, tiny_config(size=64, **{f"{owner}.{name}": value}))
             for place, stage in enumerate(chain):
                 sees = owner in chain[: place + 1]
                 assert (changed[stage] != same[stage]) == sees, (stage, owner, name)
     assert keys(chain, replace(config, preset="other")) == same
     for other in (
-        keys(chain, tiny_config(augmentation=0.5)),
+        keys(chain, tiny_config(size=64, augmentation=0.5)),
         keys(chain, config, seed=1),
         keys(chain, config, data="g"),
         keys(chain, config, paths=("a", "c")),
@@ -74,15 +74,16 @@ def test_every_option_of_a_stage_is_tried_above():
 
 
 @pytest.mark.parametrize("stage", ["rcae", "dpn", "single_pass"])
-def test_what_a_stage_does_not_see_changes_no_weight(tiny_category, stage):
+def test_what_a_stage_does_not_see_changes_no_weight(stage):
     """All unseen options at once: were one of them seen after all, a weight would differ."""
     chain = next(chain for chain in CHAINS if stage in chain)
     seen = chain[: chain.index(stage) + 1]
     other = {name: OTHER[name] | LONGER for name in OTHER if name not in seen}
     kind = SinglePassDetector if stage == "single_pass" else RcAEDetector
+    train = ImageSet(tiny_records(12), 64, category="tiny", split="train", fingerprint="f" * 64)
     states = [
-        kind(tiny_config(**options), 0, "cpu")
-        .fit(tiny_category.train, callbacks=[])
+        kind(tiny_config(size=64, **options), 0, "cpu")
+        .fit(train, callbacks=[])
         .modules[stage]
         .state_dict()
         for options in ({}, other)
