@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from data_utils.errors import KitError
+from rcae_lite.config import SMALLEST_PERTURBED
 from rcae_lite.training.draws import uniform
 from rcae_lite.training.shapes import is_grey, pixel_grid
 
 __all__ = ["BLOCKS", "perturb"]
 
-BLOCKS = (32, 16, 8)  # blocks along a side; an image draws one of the three
+BLOCKS = (SMALLEST_PERTURBED, 16, 8)  # blocks along a side; an image draws one of the three
 LINES = 4  # the most lines in an image
 LINE_LENGTH = (0.05, 0.15)  # of the side
 LINE_THICKNESS = (0.004, 0.014)  # of the side: one to two pixels of 128 (the paper: like cracks)
