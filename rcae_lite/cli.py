@@ -31,6 +31,9 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the options are listed; exit code 2."""
+        words = message.removeprefix("unrecognized arguments: ")
+        if words != message and not words.startswith("-"):
+            message += "; what has no dash goes before the options, side by side"
         self.exit(2, f"rcae: {printable(message)}; see {self.prog} --help\n")
 
 

@@ -402,6 +402,13 @@ def test_unknown_words_exit_with_2(arguments, capsys):
     assert line.startswith("rcae: ") and line.endswith("--help")
 
 
+def test_a_word_after_the_options_is_told_its_place(capsys):
+    for arguments, told in ((["--seed", "1", "washer"], True), (["washer", "--sed"], False)):
+        with pytest.raises(SystemExit):
+            main(["train", "synthetic", *arguments])
+        assert ("before the options" in capsys.readouterr().err) == told
+
+
 HELP = """
 import os, sys
 from rcae_lite.cli import main
