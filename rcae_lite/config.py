@@ -188,7 +188,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     width : int
         Feature channels of the first level, a multiple of 8.
     depths : tuple of int
-        Depths n whose I_D^n CRD sees, increasing; empty for all of 1..N (ablation ``steps``).
+        Depths n whose I_D^n CRD sees, increasing, where I_D^0 is the image itself; empty for all of
+        1..N (ablation ``steps``).
     families : tuple of str
         Pseudo-anomaly families, out of `FAMILIES`; empty for the paper's blocks and lines, which
         are those of stage 1.
@@ -207,7 +208,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     width: Width = 16
-    depths: tuple[Depth, ...] = ()
+    depths: tuple[Annotated[int, Meta(ge=0, le=13)], ...] = ()
     families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
     z_score_weight: Strength = 8.0
@@ -263,8 +264,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             remedy = f"use crd.crop={self.size // 16 * 16} or less, 0 for whole images"
             raise KitError(f"crop {self.crd.crop} is larger than the size {self.size}; {remedy}")
         seen = list(self.crd.depths)
-        if seen != sorted(set(seen) & set(range(1, self.rcae.depth + 1))):
-            raise KitError(f"crd.depths {seen} must increase and lie in 1..{self.rcae.depth}")
+        if seen != sorted(set(seen) & set(range(self.rcae.depth + 1))):
+            raise KitError(f"crd.depths {seen} must increase and lie in 0..{self.rcae.depth}")
 
     def side_multiple(self, detector: str = "full") -> int:
         """Return what the sides of images are multiples of: a detector's networks halve them."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from rcae_lite.base import Detector
 from rcae_lite.config import Config
 from rcae_lite.evaluation.scoring import SCORE_RULE
-from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.model.crd import CrossRecursionDetector, steps_seen
 from rcae_lite.model.dpn import DetailPreservationNetwork
 from rcae_lite.model.outputs import Trajectory
 from rcae_lite.model.rcae import RcAE
@@ -86,8 +86,8 @@ class RcAEDetector(Detector):
     def surprise(self, trajectory: Trajectory, *, statistics: bool = True) -> Tensor:
         """Return -log(1 - M_A), (B, H, W), not smoothed, with or without position statistics."""
         assert trajectory.enhanced is not None
-        depths = [n - 1 for n in self.config.crd.depths] or slice(None)
-        inputs = trajectory.images, trajectory.enhanced[:, :, depths]
+        images = trajectory.images
+        inputs = images, steps_seen(images, trajectory.enhanced, self.config.crd.depths)
         z_scores = self.crd.z_scores(*inputs)
         logits = self.crd.predict_logits(self.crd.assemble_input(*inputs, z_scores)).squeeze(1)
         if statistics and self.crd.statistics is not None:

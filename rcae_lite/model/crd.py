@@ -7,7 +7,7 @@ recursion step (paper, section 3).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,27 @@ from torch.nn import functional as F
 from rcae_lite.model.normal_statistics import NormalStatistics
 from rcae_lite.model.rcae import check_divisible
 
-__all__ = ["CrossRecursionDetector"]
+__all__ = ["CrossRecursionDetector", "steps_seen"]
+
+
+def steps_seen(images: Tensor, enhanced: Tensor, depths: Sequence[int]) -> Tensor:
+    """Select the recursion steps that CRD sees.
+
+    Parameters
+    ----------
+    images, enhanced : Tensor
+        I (B, 3, H, W) and I_D^1 ... I_D^N (B, 3, N, H, W).
+    depths : sequence of int
+        Out of 0..N, where 0 is the image itself; empty for 1..N.
+
+    Returns
+    -------
+    Tensor
+        (B, 3, len(depths), H, W).
+    """
+    if not depths:
+        return enhanced
+    return torch.cat([images.unsqueeze(2), enhanced], dim=2)[:, :, list(depths)]
 
 
 def _within_steps(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

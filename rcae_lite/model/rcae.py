@@ -26,8 +26,6 @@ one. What is **ours**, the first two with a switch of the constructor:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -299,8 +297,8 @@ class RcAE(nn.Module):
             reconstruction = self.decode(reconstruction, level)  # R_j = D(R_{j-1})
         return reconstruction  # (B, 3, H, W)
 
-    def trajectory(self, images: Tensor, depths: Sequence[int] | None = None) -> Tensor:
-        """Reconstruct at several depths, sharing the work.
+    def trajectory(self, images: Tensor) -> Tensor:
+        """Reconstruct at every depth, sharing the work.
 
         Every compressed image is computed once. On the way up, the reconstructions that are at the
         same resolution go through the decoder as one batch.
@@ -309,22 +307,16 @@ class RcAE(nn.Module):
         ----------
         images : Tensor
             (B, 3, H, W) in [0, 1].
-        depths : sequence of int, optional
-            Increasing depths out of 1..N; all of them by default.
 
         Returns
         -------
         Tensor
-            (B, 3, len(depths), H, W): I_R^n for each n in ``depths``.
+            (B, 3, N, H, W): I_R^1 ... I_R^N.
         """
-        depths = list(range(1, self.depth + 1)) if depths is None else list(depths)
-        if not depths or depths != sorted(set(depths)) or depths[0] < 1:
-            raise KitError(f"depths {depths} must increase and lie in 1..{self.depth}")
-        compressed = self.compress(images, depths[-1])
+        compressed = self.compress(images)
         rising: list[Tensor] = []  # the depths that have started, each (B, 3, H / 2^l, W / 2^l)
-        for level in range(depths[-1], 0, -1):
-            if level in depths:
-                rising.insert(0, compressed[level])
+        for level in range(self.depth, 0, -1):
+            rising.insert(0, compressed[level])
             batch = self.decode(torch.cat(rising), level)
             rising = list(batch.unflatten(0, (len(rising), -1)))
         return torch.stack(rising, dim=2)  # (B, 3, N, H, W)

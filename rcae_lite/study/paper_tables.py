@@ -106,6 +106,7 @@ def _steps(config: Config) -> list[Row]:
     last = config.rcae.depth
     second = tuple(range(last, 0, -2))[::-1]  # every second one: 1, 3, 5 of the paper's five
     return [
+        Row("none, the image alone", options={"crd.depths": (0,)}),  # a control of ours
         Row(f"{last} only", options={"crd.depths": (last,)}, paper=(95.7, 96.6)),
         Row(", ".join(map(str, second)), options={"crd.depths": second}, paper=(98.0, 97.1)),
         Row(f"all of 1..{last}", options={"crd.depths": ()}, paper=(98.9, 98.7)),

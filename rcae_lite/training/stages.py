@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rcae_lite.config import Config
-from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.model.crd import CrossRecursionDetector, steps_seen
 from rcae_lite.model.dpn import DetailPreservationNetwork
 from rcae_lite.model.losses import bce_dice_loss, gradient, map_loss, reconstruction_loss
 from rcae_lite.model.rcae import RcAE
@@ -239,8 +239,8 @@ class CRDStage(TrainingStage):
 
     def enhanced(self, images: Tensor) -> Tensor:
         """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""
-        depths = self.config.crd.depths or None
-        return self.dpn.enhance(images, self.rcae.trajectory(images, depths))
+        enhanced = self.dpn.enhance(images, self.rcae.trajectory(images))
+        return steps_seen(images, enhanced, self.config.crd.depths)
 
 
 STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, CRDStage)}

@@ -98,6 +98,7 @@ def test_steps_count_epochs_over_the_training_set():
             r"size 208 is not a multiple of 32 \(depth 4.*use 192",
         ),
         (lambda: get_config("lite", crd={"depths": [6]}), r"crd.depths \[6\] must increase"),
+        (lambda: get_config("lite", crd={"depths": [1, 0]}), r"\[1, 0\] must.*in 0..3"),
         (lambda: get_config("lite", crd={"map_loss": "l3"}), "crd.map_loss is 'l3'|l3"),
         (lambda: get_config("lite", augmentation=-1), "augmentation is -1; expected"),
         (lambda: get_config("lite", crd={"families": ("rust",)}), "choose from"),

@@ -132,6 +132,19 @@ def test_without_what_is_ours_the_map_is_crds_alone(tiny_category):
     torch.testing.assert_close(detector.predict(sample).anomaly_map, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("depths", "recursion_counts"), [((0,), False), ((1,), True)])
+def test_a_crd_that_sees_the_image_alone_does_not_hang_on_rcae(
+    tiny_category, depths, recursion_counts
+):
+    config = tiny_config(crd={"depths": depths})
+    detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, callbacks=[])
+    sample = tiny_category.test.images()[:2] / 255
+    before = detector.predict(sample).score
+    for weight in detector.rcae.parameters():
+        weight.data.zero_()
+    assert torch.equal(detector.predict(sample).score, before) != recursion_counts
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
     again = RcAEDetector(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])
     assert same_weights(tiny_detector, again)

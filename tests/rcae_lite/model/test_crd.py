@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data_utils import KitError
-from rcae_lite.model.crd import CrossRecursionDetector
+from rcae_lite.model.crd import CrossRecursionDetector, steps_seen
 from rcae_lite.model.losses import bce_dice_loss
 from rcae_lite.model.normal_statistics import NormalStatistics, common_structure
 
@@ -110,6 +110,13 @@ def test_every_step_and_the_image_reach_the_map():
     crd(images, enhanced).sum().backward()
     assert images.grad.abs().sum() > 0
     assert (enhanced.grad.abs().sum(dim=(0, 1, 3, 4)) > 0).all()
+
+
+def test_depth_0_is_the_image_itself():
+    images, enhanced = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 4, 16, 16)
+    assert steps_seen(images, enhanced, ()) is enhanced
+    seen = steps_seen(images, enhanced, (0, 1, 4))
+    assert torch.equal(seen, torch.stack([images, enhanced[:, :, 0], enhanced[:, :, 3]], dim=2))
 
 
 def test_it_learns_where_the_sequence_keeps_changing():

@@ -45,7 +45,6 @@ def test_trajectory_equals_each_depth_on_its_own(images, shared):
     assert trajectory.shape == (2, 3, 4, 64, 64)
     for depth in (1, 2, 3, 4):
         torch.testing.assert_close(trajectory[:, :, depth - 1], rcae(images, depth))
-    torch.testing.assert_close(rcae.trajectory(images, [2, 4]), trajectory[:, :, [1, 3]])
 
 
 def test_trajectory_computes_every_compressed_image_once(images):
@@ -153,12 +152,6 @@ def test_indivisible_size_names_side_divisor_and_remedies():
 def test_depth_outside_the_range(images, depth):
     with pytest.raises(KitError, match=rf"depth {depth} is outside 1..3"):
         RcAE(3, width=8)(images, depth)
-
-
-@pytest.mark.parametrize("depths", [[], [2, 1], [1, 1], [0, 1]])
-def test_depths_must_increase(images, depths):
-    with pytest.raises(KitError, match="must increase"):
-        RcAE(3, width=8).trajectory(images, depths)
 
 
 @pytest.mark.parametrize("build", [RcAE, SinglePassAutoencoder])
