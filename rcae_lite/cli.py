@@ -270,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
             nargs="+",
             default=[],
             metavar="NAME=VALUE",
-            help=f"change options of the preset{where}, for example size=256 or crd.steps=6400",
+            help=f"change options of the preset{where}, for example size=256 or crd.steps=3200",
         )
 
     def false_alarm_rate(sub: argparse.ArgumentParser, default: str) -> None:

@@ -344,7 +344,7 @@ _LITE = Config(
     single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
     rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
     dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, part_weight=1.0, **_FAST),
-    crd=CRDConfig(steps=3200, families=FAMILIES, crop=64, **_FAST),
+    crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
 

@@ -51,7 +51,7 @@ def test_a_shortened_preset_says_so():
     lite, paper = get_config("lite"), get_config("paper").shortened(0.01)
     assert lite.shortened(1) is lite
     half = lite.shortened(0.5)
-    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (1150, 250, 1600)
+    assert (half.rcae.steps, half.dpn.steps, half.crd.steps) == (1150, 250, 800)
     assert half.preset == "lite (50% of its steps)"
     assert (paper.rcae.epochs, paper.dpn.epochs, paper.crd.epochs) == (15, 4, 3)
     assert lite.shortened(1e-6).crd.steps == 1
