@@ -208,7 +208,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     width: Width = 16
-    depths: tuple[Annotated[int, Meta(ge=0, le=13)], ...] = ()
+    depths: tuple[int, ...] = ()  # `Config` checks them against N
     families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
     z_score_weight: Strength = 8.0
