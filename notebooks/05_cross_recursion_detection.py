@@ -584,9 +584,9 @@ quiz("05")
 # - The recursion step is an axis: 3-D convolutions see how each place develops.
 # - Scores are surprises computed from logits: ordered to the end, no ties.
 # - A ladder with controls says which part did the work; a single figure for the whole does not.
-# - A CRD that sees the image alone is the control for the recursion. After a few steps it is behind,
-#   how far depends on the category; trained longer it catches up in ranking images, less in marking
-#   pixels.
+# - A CRD that sees the image alone is the control for the recursion. After a few steps it is
+#   behind, how far depends on the category; trained longer it catches up in ranking images, less in
+#   marking pixels.
 # - All steps are worth having where different defects vanish at different depths. Whether they do
 #   here is measured against chance, not by the number of different best depths.
 #
