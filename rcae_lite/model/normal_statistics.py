@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rcae_lite.model.filters import local_mean
 from rcae_lite.model.losses import gradient
+from rcae_lite.model.registration import Registration, inverse, warp
 
-__all__ = ["NormalStatistics", "common_structure", "local_mean", "match_exposure"]
+__all__ = ["NormalStatistics", "common_structure", "match_exposure"]
 
 STILL = 0.4  # structure in common from which parts lie still; see `common_structure`
 
@@ -37,18 +39,15 @@ def common_structure(images: Tensor) -> float:
     return float(common / energy.clamp_min(1e-12))
 
 
-def local_mean(x: Tensor, side: int = 3) -> Tensor:
-    """Mean over ``side`` x ``side`` pixels, an odd number: (B, C, H, W) to the same shape."""
-    return F.avg_pool2d(x, side, stride=1, padding=side // 2, count_include_pad=False)
-
-
 class NormalStatistics(nn.Module):
     """What normal images look like at each place, and what residual is normal there (**ours**).
 
     A part that lies still has edges and highlights which never reconstruct well; the same residual
     elsewhere is a defect. And a colour that is normal in one place is a defect in another, however
-    well it reconstructs. Where parts lie anywhere they would call the part itself unusual, so
-    there, and in textures, all z-scores are 0: `fit` decides by `common_structure`.
+    well it reconstructs. *Place* means that of the part: each image is registered first, see
+    `rcae_lite.model.registration`, and brought to the same exposure. Where parts lie anywhere the
+    statistics would call the part itself unusual, so there, and in most textures, all z-scores are
+    0: `fit` decides by the `common_structure` of registered images.
 
     Parameters
     ----------
@@ -68,6 +67,7 @@ class NormalStatistics(nn.Module):
         self.register_buffer("mean", torch.zeros(steps + 3, size, size))
         self.register_buffer("spread", torch.ones(steps + 3, size, size))
         self.register_buffer("structure", torch.ones(()))  # in common to the training images
+        self.registration = Registration(size)
 
     @property
     def still(self) -> Tensor:
@@ -76,7 +76,7 @@ class NormalStatistics(nn.Module):
 
     @staticmethod
     def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
-        """Join ``|I_D^n - I|`` to the colours at the exposure of a normal image (3, H, W).
+        """Join ``|I_D^n - I|`` to the colours at the exposure of what is normal (B, 3, H, W).
 
         Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
         """
@@ -93,11 +93,13 @@ class NormalStatistics(nn.Module):
         batches : iterable of (Tensor, Tensor)
             The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
         """
-        self.structure.fill_(common_structure(normals))
-        normal = local_mean(normals.mean(dim=0))
+        self.registration.fit(normals)
+        normal = self._mean_registered(normals)
         count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for images, enhanced in batches:
-            seen = self._observe(images, enhanced, normal)
+            pose = self.registration(images)
+            expected = warp(normal.expand_as(images), inverse(pose))
+            seen = warp(self._observe(images, enhanced, expected), pose)
             count += len(seen)
             total += seen.sum(dim=0)
             squares += seen.square().sum(dim=0)
@@ -109,6 +111,16 @@ class NormalStatistics(nn.Module):
         self.spread.copy_(
             local_mean(spread, 5) + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4
         )
+
+    def _mean_registered(self, normals: Tensor) -> Tensor:
+        """Return the mean image (3, H, W) of registered ones; keep their structure in common."""
+        total, small = torch.zeros_like(normals[0]), []
+        for part in normals.split(16):
+            registered = warp(part, self.registration(part))
+            total += registered.sum(dim=0)
+            small.append(F.adaptive_avg_pool2d(registered, 32))
+        self.structure.fill_(common_structure(torch.cat(small)))
+        return local_mean(total / len(normals))
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
         """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].
@@ -125,11 +137,12 @@ class NormalStatistics(nn.Module):
             then the colour (the mean over the three of them, never below 0). All 0 unless parts
             lie still.
         """
-        mean, spread = (
-            F.interpolate(s[None], images.shape[-2:], mode="bilinear", align_corners=False)
-            for s in (self.mean, self.spread)
-        )
-        seen = self._observe(images, enhanced, mean[0, -3:])
+        from_part = inverse(self.registration(images))
+        known = torch.cat([self.mean, self.spread])[None]  # (1, 2N + 6, H, W)
+        known = F.interpolate(known, images.shape[-2:], mode="bilinear", align_corners=False)
+        known = warp(known.expand(len(images), -1, -1, -1), from_part)
+        mean, spread = known.chunk(2, dim=1)  # (B, N + 3, H, W) each
+        seen = self._observe(images, enhanced, mean[:, -3:])
         z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
         colour = z_scores[:, -3:].abs().mean(dim=1, keepdim=True)
         return self.still * torch.cat([z_scores[:, :-3], colour], dim=1)
@@ -146,7 +159,7 @@ def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Ten
     images : Tensor
         (B, C, H, W).
     reference : Tensor
-        (C, H, W).
+        (B, C, H, W), or (C, H, W) for all of them.
     rounds : int
         Fits, one after the other.
 
@@ -155,7 +168,7 @@ def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Ten
     Tensor
         (B, C, H, W).
     """
-    x, y = images.flatten(2).contiguous(), reference.flatten(1)  # (B, C, H * W), (C, H * W)
+    x, y = images.flatten(2).contiguous(), reference.flatten(-2)  # ([B,] C, H * W)
     weight, fitted = torch.ones_like(x), x
     for _ in range(rounds):
         share = weight / weight.sum(dim=2, keepdim=True)

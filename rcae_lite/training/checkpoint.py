@@ -42,7 +42,8 @@ __all__ = [
     "stage_keys",
 ]
 
-KEY_VERSION = 4  # raise it when the same configuration comes to mean other weights
+# Raise a stage's, and those of the stages after it, when its options come to mean other weights.
+KEY_VERSIONS = {"single_pass": 4, "rcae": 4, "dpn": 4, "crd": 5}
 SECONDS_BETWEEN = 20.0  # of two checkpoints
 
 Parts = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -106,7 +107,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     """
 
     kind = "rcae-lite-detector"
-    format_version = 4
+    format_version = 5
 
     detector: Literal["single_pass", "rcae", "rcae_dpn", "full"]
     config: Config
@@ -310,7 +311,7 @@ def stage_keys(
     keys = {}
     for number, name in enumerate(stages, start=1):
         seen = config.prefix(stages[:number])
-        identity = [KEY_VERSION, name, seen, seed, fingerprint, list(paths)]
+        identity = [KEY_VERSIONS[name], name, seen, seed, fingerprint, list(paths)]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         keys[name] = digest.hexdigest()[:20]
     return keys

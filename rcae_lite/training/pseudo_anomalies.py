@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
-from rcae_lite.model.normal_statistics import local_mean
+from rcae_lite.model.filters import local_mean
 from rcae_lite.training.draws import choose, log_uniform, uniform
 from rcae_lite.training.shapes import (
     blend,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rcae_lite.model.filters import local_mean
 from rcae_lite.model.losses import gradient
-from rcae_lite.model.normal_statistics import local_mean
 from rcae_lite.training.draws import choose, log_uniform, uniform
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from data_utils import KitError
 from rcae_lite.model.crd import CrossRecursionDetector, steps_seen
@@ -76,6 +77,26 @@ def test_position_says_nothing_where_parts_lie_anywhere(reach, still):
     statistics.fit(images, [(images, images.unsqueeze(2).expand(-1, -1, 2, -1, -1))])
     seen = statistics(images.flip(3), images.unsqueeze(2).expand(-1, -1, 2, -1, -1))
     assert bool(statistics.still) is still and bool(seen.any()) is still
+
+
+def test_a_part_that_lies_a_little_off_is_compared_in_its_own_frame():
+    torch.manual_seed(0)
+    cells = 0.3 + 0.4 * (torch.rand(1, 3, 8, 8) > 0.5).float()
+    part = F.pad(F.interpolate(cells, scale_factor=10)[0], (24, 24, 24, 24), value=0.1)
+    images = shifted(F.avg_pool2d(part, 3, 1, 1), 40, 4)  # (40, 3, 128, 128)
+    images = images + 0.02 * torch.randn_like(images)
+    stained = images[30:].clone()
+    stained[:, :, 60:68, 60:68] += 0.1  # a quarter of what the part's own cells differ by
+
+    def copied(x: torch.Tensor) -> torch.Tensor:
+        return x.unsqueeze(2).expand(-1, -1, 2, -1, -1)
+
+    statistics = NormalStatistics(2, 128)
+    statistics.fit(images[:30], [(images[:30], copied(images[:30]))])
+    normal = statistics(images[30:], copied(images[30:]))[:, 2]
+    seen = statistics(stained, copied(stained))[:, 2]
+    assert bool(statistics.still)
+    assert seen[:, 62:66, 62:66].mean() > 2 * normal.flatten().quantile(0.999)
 
 
 def test_normality_is_the_deviation_in_spreads_from_normal_images():
