@@ -470,10 +470,12 @@ figure
 #
 # The kit's detector adds one thing to the paper's: how unusual each residual, and the colour, is
 # *at its place* compared with the normal training images. CRD sees both as inputs, and once it is
-# trained they are added to its logits, a quarter residual and three quarters colour. What would you
-# expect it to do for parts that lie still, and for parts in any rotation? The kit asks the training
-# images: where they have little structure in the same place, these z-scores are 0
-# (`common_structure` in `rcae_lite.model.normal_statistics`), and the report says so.
+# trained they are added to its logits, a quarter residual and three quarters colour. A place is one
+# of the part, not of the image: a part that lies a few pixels off, or a little turned, is brought
+# back first (`rcae_lite.model.registration`). What would you expect it to do for parts that lie
+# still, and for parts in any rotation? The kit asks the training images: where they have little
+# structure in the same place even then, these z-scores are 0 (`common_structure` in
+# `rcae_lite.model.normal_statistics`), and the report says so.
 
 # %% [markdown]
 # ## 6. Who did the work?

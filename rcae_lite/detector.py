@@ -71,10 +71,9 @@ class RcAEDetector(Detector):
     @property
     def score_rule(self) -> str:  # type: ignore[override]
         """How an image becomes a score, and whether position statistics are part of it."""
-        if (found := self.crd.statistics) is None:
+        if (statistics := self.crd.statistics) is None:
             return SCORE_RULE
-        used = "added, parts lie still" if found.still else "not used, parts lie in any place"
-        return f"{SCORE_RULE}; position statistics: {used} ({found.structure:.2f})"
+        return f"{SCORE_RULE}; position statistics: {statistics.found} ({statistics.structure:.2f})"
 
     def _trajectory(self, images: Tensor) -> Trajectory:
         reconstructions = self.rcae.trajectory(images)

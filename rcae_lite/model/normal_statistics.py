@@ -1,4 +1,4 @@
-"""What normal images show at each place (**ours**): inputs of CRD where parts lie still."""
+"""What normal images show at each place of the part (**ours**): inputs of CRD."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rcae_lite.model.registration import Registration, inverse, warp
 
 __all__ = ["NormalStatistics", "common_structure", "match_exposure"]
 
-STILL = 0.4  # structure in common from which parts lie still; see `common_structure`
+COMMON = 0.5  # structure in common from which place says something; see `common_structure`
 
 
 def common_structure(images: Tensor) -> float:
@@ -42,12 +42,12 @@ def common_structure(images: Tensor) -> float:
 class NormalStatistics(nn.Module):
     """What normal images look like at each place, and what residual is normal there (**ours**).
 
-    A part that lies still has edges and highlights which never reconstruct well; the same residual
-    elsewhere is a defect. And a colour that is normal in one place is a defect in another, however
-    well it reconstructs. *Place* means that of the part: each image is registered first, see
-    `rcae_lite.model.registration`, and brought to the same exposure. Where parts lie anywhere the
-    statistics would call the part itself unusual, so there, and in most textures, all z-scores are
-    0: `fit` decides by the `common_structure` of registered images.
+    A part has edges and highlights which never reconstruct well; the same residual elsewhere is a
+    defect. And a colour that is normal in one place is a defect in another, however well it
+    reconstructs. *Place* means that of the part: each image is registered first, see
+    `rcae_lite.model.registration`, and brought to the same exposure. Where images have no frame in
+    common, as in most textures, all z-scores are 0: `fit` decides by the `common_structure` of
+    registered images, first with parts that lie still, then with parts that turn.
 
     Parameters
     ----------
@@ -70,9 +70,16 @@ class NormalStatistics(nn.Module):
         self.registration = Registration(size)
 
     @property
-    def still(self) -> Tensor:
-        """Whether parts lie still: () bool."""
-        return self.structure >= STILL
+    def used(self) -> Tensor:
+        """Whether the images have a frame in common: () bool."""
+        return self.structure >= COMMON
+
+    @property
+    def found(self) -> str:
+        """How parts lie, and whether that is used, in words."""
+        if not self.used:
+            return "not used, parts lie in any place"
+        return f"added, parts {'turned to one pose' if self.registration.turning else 'lie still'}"
 
     @staticmethod
     def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
@@ -93,8 +100,11 @@ class NormalStatistics(nn.Module):
         batches : iterable of (Tensor, Tensor)
             The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
         """
-        self.registration.fit(normals)
-        normal = self._mean_registered(normals)
+        for turning in (False, True):
+            self.registration.fit(normals, turning=turning)
+            normal = self._mean_registered(normals)
+            if self.used:
+                break
         count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for images, enhanced in batches:
             pose = self.registration(images)
@@ -134,8 +144,8 @@ class NormalStatistics(nn.Module):
         -------
         Tensor
             (B, N + 1, H, W): the residual at each depth (below 0 where it is smaller than normal),
-            then the colour (the mean over the three of them, never below 0). All 0 unless parts
-            lie still.
+            then the colour (the mean over the three of them, never below 0). All 0 unless
+            `used`.
         """
         from_part = inverse(self.registration(images))
         known = torch.cat([self.mean, self.spread])[None]  # (1, 2N + 6, H, W)
@@ -145,7 +155,8 @@ class NormalStatistics(nn.Module):
         seen = self._observe(images, enhanced, mean[:, -3:])
         z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
         colour = z_scores[:, -3:].abs().mean(dim=1, keepdim=True)
-        return self.still * torch.cat([z_scores[:, :-3], colour], dim=1)
+        in_frame = warp(torch.ones_like(colour), from_part, beyond="zeros")  # (B, 1, H, W)
+        return self.used * in_frame * torch.cat([z_scores[:, :-3], colour], dim=1)
 
 
 def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Tensor:

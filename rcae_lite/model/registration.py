@@ -1,19 +1,23 @@
 """Where a part lies in an image, against the mean of the normal ones (**ours**).
 
 A part in a fixture still lies a few pixels off from image to image, a little turned, a little
-nearer. `NormalStatistics` are taken, and looked up, in the frame of the part. The algorithm is the
-inverse compositional one of Lucas and Kanade (Baker and Matthews, IJCV 2004): the template's
-derivatives are taken once, so each round is one warp of a small image and one product of matrices,
-on any device and in the exported model.
+nearer; a part on a table lies in any rotation. `NormalStatistics` are taken, and looked up, in the
+frame of the part. A coarse search over rotations and shifts finds where to start, for parts that
+turn; then the inverse compositional algorithm of Lucas and Kanade (Baker and Matthews, IJCV 2004)
+takes over: the template's derivatives are taken once, so each round is one warp of a small image
+and one product of matrices. All of it runs on any device, and in the exported model.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rcae_lite.model.filters import local_mean
+from rcae_lite.model.losses import gradient
 
 __all__ = ["Registration", "inverse", "warp"]
 
@@ -32,39 +36,69 @@ class Registration(nn.Module):
 
     SIDE = 64  # of the template, in pixels
     ROUNDS = 10
-    REACH = (0.12, 0.12, 0.08, 0.15)  # 6% of the side, 8% of the scale, 9 degrees
+    REACH = (0.12, 0.12, 0.08, 0.15)  # of the rounds: 6% of the side, 8% of the scale, 9 degrees
+    TURNS = 24  # rotations of the search, 15 degrees apart
+    KEPT = (0.2, 0.4, 0.6, 0.8, 1.0, 1.0)  # share of the images that each template is a mean of
 
     template: Tensor
     solver: Tensor
+    turned: Tensor
+    turning: Tensor
+    starts: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
         self.shrink = max(1, size // self.SIDE)
         side = size // self.shrink
+        self.shifts = 3 * side // 32  # of the search, in pixels of half the side, either way
         self.register_buffer("template", torch.zeros(1, side, side))
         self.register_buffer("solver", torch.zeros(4, side * side))  # pose by residual
+        self.register_buffer("turned", torch.zeros(self.TURNS, 1, side // 2, side // 2))
+        self.register_buffer("turning", torch.zeros((), dtype=torch.bool))  # whether to search
+        self.register_buffer("starts", self._starts(side // 2), persistent=False)
 
-    def fit(self, normals: Tensor, *, rounds: int = 4) -> None:
-        """Make the template: the mean of normal images (n, 3, H, W), registered to it in turn."""
+    def fit(self, normals: Tensor, *, turning: bool = False) -> None:
+        """Make the template from normal images, registering them to it in turn.
+
+        It starts as their mean, or, where parts turn, as one of them; the images that are most like
+        it come first, lest it becomes a mean of several poses.
+
+        Parameters
+        ----------
+        normals : Tensor
+            (n, 3, H, W).
+        turning : bool
+            Whether parts may lie in any rotation.
+        """
+        self.turning.fill_(turning)
         pictures = self._prepared(normals)
-        self._set_template(pictures.mean(dim=0))
-        for _ in range(rounds):
-            poses = self._poses(pictures)
-            self._set_template(warp(pictures, poses).mean(dim=0))
+        self._set_template(pictures[0] if turning else pictures.mean(dim=0))
+        for share in self.KEPT:
+            registered = warp(pictures, self._poses(pictures))
+            misfit = self._misfit(registered)
+            self._set_template(registered[misfit <= misfit.quantile(share)].mean(dim=0))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the pose of each image: (B, 3, H, W) to (B, 4), all 0 if none fits better."""
+        """Return the pose of each image: (B, 3, H, W) to (B, 4)."""
         return self._poses(self._prepared(images))
 
     def _prepared(self, images: Tensor) -> Tensor:
-        """Small, grey, without shading, of contrast 1: (B, 3, H, W) to (B, 1, S, S)."""
+        """How steep the image is, whichever way the light falls: (B, 3, H, W) to (B, 1, S, S)."""
         size = (self.size, self.size)
         grey = images.mean(dim=1, keepdim=True)
-        grey = F.interpolate(grey, size, mode="bilinear", align_corners=False)
-        grey = local_mean(F.avg_pool2d(grey, self.shrink))
-        detail = grey - local_mean(grey, 17)
-        return detail / (detail.square().mean(dim=(2, 3), keepdim=True).sqrt() + 1e-3)
+        grey = local_mean(F.interpolate(grey, size, mode="bilinear", align_corners=False))
+        steep = gradient(grey).square().sum(dim=1, keepdim=True).sqrt()
+        steep = local_mean(F.avg_pool2d(steep, self.shrink)).sqrt()
+        steep = steep - steep.mean(dim=(2, 3), keepdim=True)
+        return steep / (steep.square().mean(dim=(2, 3), keepdim=True).sqrt() + 1e-3)
+
+    def _starts(self, side: int) -> Tensor:
+        """Return the poses that the search tries, ``side`` pixels wide: (turns * shifts^2, 4)."""
+        angle = torch.arange(self.TURNS) * (2 * math.pi / self.TURNS)
+        shift = torch.arange(-self.shifts, self.shifts + 1) * (2 / side)
+        angle, v, u = torch.meshgrid(angle, shift, shift, indexing="ij")
+        return torch.stack([u, v, angle.cos() - 1, angle.sin()], dim=3).flatten(0, 2)
 
     def _set_template(self, template: Tensor) -> None:
         """Keep the template (1, S, S), and what turns a residual into a change of the pose."""
@@ -78,32 +112,46 @@ class Registration(nn.Module):
         damped = normal + torch.diag(1e-3 * normal.diagonal() + 1e-6)  # flat images have no pose
         self.template.copy_(template)
         self.solver.copy_(torch.linalg.solve(damped, slopes))
+        round_part = template * (x.square() + y.square() < 1)  # what stays in sight as it turns
+        small = F.avg_pool2d(round_part[None], 2).expand(self.TURNS, -1, -1, -1)
+        middle = (2 * self.shifts + 1) ** 2 // 2  # the start without a shift
+        turned = warp(small, inverse(self.starts.unflatten(0, (self.TURNS, -1))[:, middle]))
+        self.turned.copy_(turned / (turned.square().sum(dim=(2, 3), keepdim=True).sqrt() + 1e-6))
+
+    def _search(self, pictures: Tensor) -> Tensor:
+        """Return the best of ``starts`` by correlation (B, 4); 0 where parts do not turn."""
+        small = F.pad(F.avg_pool2d(pictures, 2), (self.shifts,) * 4)
+        likeness = F.conv2d(small, self.turned).flatten(1)  # (B, turns * shifts^2)
+        return self.turning * self.starts[likeness.argmax(dim=1)]
 
     def _poses(self, pictures: Tensor) -> Tensor:
         """Return poses (B, 4) of `_prepared` images (B, 1, S, S)."""
         reach = torch.tensor(self.REACH, device=pictures.device)
-        still = pose = pictures.new_zeros(len(pictures), 4)
+        start, change = self._search(pictures), pictures.new_zeros(len(pictures), 4)
         for _ in range(self.ROUNDS):
-            off = (warp(pictures, pose) - self.template).flatten(1)
+            off = (warp(pictures, _compose(start, change)) - self.template).flatten(1)
             limit = 2 * off.abs().mean(dim=1, keepdim=True)  # a defect counts no more than an edge
-            change = off.clamp(-limit, limit) @ self.solver.T
-            pose = _compose(pose, inverse(change)).clamp(-reach, reach)
-        better = self._misfit(pictures, pose) < self._misfit(pictures, still)
-        return torch.where(better[:, None], pose, still)
+            step = off.clamp(-limit, limit) @ self.solver.T
+            change = _compose(change, inverse(step)).clamp(-reach, reach)
+        pose = _compose(start, change)
+        better = self._misfit(warp(pictures, pose)) < self._misfit(warp(pictures, start))
+        return torch.where(better[:, None], pose, start)
 
-    def _misfit(self, pictures: Tensor, pose: Tensor) -> Tensor:
-        return (warp(pictures, pose) - self.template).abs().mean(dim=(1, 2, 3))
+    def _misfit(self, registered: Tensor) -> Tensor:
+        return (registered - self.template).abs().mean(dim=(1, 2, 3))
 
 
-def warp(images: Tensor, pose: Tensor) -> Tensor:
+def warp(images: Tensor, pose: Tensor, *, beyond: str = "border") -> Tensor:
     """Bring images to the template's frame, or, by the `inverse` pose, from it.
 
     Parameters
     ----------
     images : Tensor
-        (B, C, H, W); beyond the border it is repeated.
+        (B, C, H, W).
     pose : Tensor
         (B, 4), see `Registration`.
+    beyond : {"border", "zeros"}
+        What lies beyond the border: the border again, or 0.
 
     Returns
     -------
@@ -113,7 +161,7 @@ def warp(images: Tensor, pose: Tensor) -> Tensor:
     u, v, a, b = pose.unbind(dim=1)
     rows = torch.stack([1 + a, -b, u, b, 1 + a, v], dim=1).unflatten(1, (2, 3))
     grid = F.affine_grid(rows, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, "bilinear", "border", align_corners=False)
+    return F.grid_sample(images, grid, "bilinear", beyond, align_corners=False)
 
 
 def inverse(pose: Tensor) -> Tensor:

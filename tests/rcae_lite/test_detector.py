@@ -220,7 +220,7 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
         (tmp_path / "detector.json").write_text(json.dumps(values | changes))
         return RcAEDetector.load(tmp_path, device="cpu")
 
-    with pytest.raises(KitError, match="format version 99, this kit reads 4"):
+    with pytest.raises(KitError, match="format version 99, this kit reads 5"):
         edited(format_version=99)
     with pytest.raises(KitError, match="unknown field `surprise`"):
         edited(config=values["config"] | {"surprise": 1})

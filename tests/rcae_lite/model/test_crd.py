@@ -76,7 +76,7 @@ def test_position_says_nothing_where_parts_lie_anywhere(reach, still):
     statistics = NormalStatistics(2, 64)
     statistics.fit(images, [(images, images.unsqueeze(2).expand(-1, -1, 2, -1, -1))])
     seen = statistics(images.flip(3), images.unsqueeze(2).expand(-1, -1, 2, -1, -1))
-    assert bool(statistics.still) is still and bool(seen.any()) is still
+    assert bool(statistics.used) is still and bool(seen.any()) is still
 
 
 def test_a_part_that_lies_a_little_off_is_compared_in_its_own_frame():
@@ -95,7 +95,7 @@ def test_a_part_that_lies_a_little_off_is_compared_in_its_own_frame():
     statistics.fit(images[:30], [(images[:30], copied(images[:30]))])
     normal = statistics(images[30:], copied(images[30:]))[:, 2]
     seen = statistics(stained, copied(stained))[:, 2]
-    assert bool(statistics.still)
+    assert bool(statistics.used)
     assert seen[:, 62:66, 62:66].mean() > 2 * normal.flatten().quantile(0.999)
 
 

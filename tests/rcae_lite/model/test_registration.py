@@ -75,3 +75,20 @@ def test_the_pose_does_not_depend_on_the_image_s_size(size):
     registration = fitted()
     scaled = F.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
     assert (registration(scaled) - registration(image)).abs().max() < 0.02
+
+
+def test_parts_in_any_rotation_are_turned_to_one_pose():
+    angle = 2 * torch.pi * torch.rand(40, generator=torch.Generator().manual_seed(0))
+    turns = torch.stack([0 * angle, 0 * angle, angle.cos() - 1, angle.sin()], dim=1)
+    turns = turns + torch.cat([poses(40)[:, :2], torch.zeros(40, 2)], dim=1)
+    shade = torch.linspace(0.8, 1.1, 128).view(1, 1, 1, -1)  # the light does not turn with them
+    images = shade * warp(part().expand(40, -1, -1, -1), inverse(turns))
+    images = images + 0.02 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
+    registration = Registration(128)
+    registration.fit(images[:30], turning=True)
+    seen = warp(images[30:], registration(images[30:]))
+    spread = seen[..., 16:112, 16:112].std(dim=0).mean()
+    assert spread < 0.5 * images[30:][..., 16:112, 16:112].std(dim=0).mean()
+    registration.fit(images[:30])
+    assert warp(images[30:], registration(images[30:]))[..., 16:112, 16:112].std(0).mean() > 0.05
+    assert spread < 0.05
