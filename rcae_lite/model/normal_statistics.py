@@ -14,7 +14,7 @@ from rcae_lite.model.registration import Registration, inverse, warp
 
 __all__ = ["NormalStatistics", "common_structure", "match_exposure"]
 
-COMMON = 0.5  # structure in common from which place says something; see `common_structure`
+COMMON = 0.55  # structure in common from which place says something; see `common_structure`
 
 
 def common_structure(images: Tensor) -> float:
@@ -150,7 +150,7 @@ class NormalStatistics(nn.Module):
         from_part = inverse(self.registration(images))
         known = torch.cat([self.mean, self.spread])[None]  # (1, 2N + 6, H, W)
         known = F.interpolate(known, images.shape[-2:], mode="bilinear", align_corners=False)
-        known = warp(known.expand(len(images), -1, -1, -1), from_part)
+        known = warp(known.expand(images.shape[0], -1, -1, -1), from_part)
         mean, spread = known.chunk(2, dim=1)  # (B, N + 3, H, W) each
         seen = self._observe(images, enhanced, mean[:, -3:])
         z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)

@@ -37,6 +37,7 @@ class Registration(nn.Module):
     SIDE = 64  # of the template, in pixels
     ROUNDS = 10
     REACH = (0.12, 0.12, 0.08, 0.15)  # of the rounds: 6% of the side, 8% of the scale, 9 degrees
+    ALIKE = 0.5  # correlation with the template from which a pose counts
     TURNS = 24  # rotations of the search, 15 degrees apart
     KEPT = (0.2, 0.4, 0.6, 0.8, 1.0, 1.0)  # share of the images that each template is a mean of
 
@@ -76,11 +77,11 @@ class Registration(nn.Module):
         self._set_template(pictures[0] if turning else pictures.mean(dim=0))
         for share in self.KEPT:
             registered = warp(pictures, self._poses(pictures))
-            misfit = self._misfit(registered)
-            self._set_template(registered[misfit <= misfit.quantile(share)].mean(dim=0))
+            likeness = self._likeness(registered)
+            self._set_template(registered[likeness >= likeness.quantile(1 - share)].mean(dim=0))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the pose of each image: (B, 3, H, W) to (B, 4)."""
+        """Return the pose of each image: (B, 3, H, W) to (B, 4), 0 where it is unlike the part."""
         return self._poses(self._prepared(images))
 
     def _prepared(self, images: Tensor) -> Tensor:
@@ -104,8 +105,8 @@ class Registration(nn.Module):
         """Keep the template (1, S, S), and what turns a residual into a change of the pose."""
         side = template.shape[-1]
         slope_y, slope_x = (side / 2 * slope for slope in torch.gradient(template[0]))
-        place = (torch.arange(side, device=template.device) + 0.5) * 2 / side - 1
-        y, x = place[:, None], place[None, :]
+        x = _centres(side, template)
+        y = x[:, None]
         parts = [slope_x, slope_y, slope_x * x + slope_y * y, slope_y * x - slope_x * y]
         slopes = torch.stack(parts).flatten(1)  # (4, S * S): by u, v, a and b
         normal = slopes @ slopes.T
@@ -125,20 +126,28 @@ class Registration(nn.Module):
         return self.turning * self.starts[likeness.argmax(dim=1)]
 
     def _poses(self, pictures: Tensor) -> Tensor:
-        """Return poses (B, 4) of `_prepared` images (B, 1, S, S)."""
-        reach = torch.tensor(self.REACH, device=pictures.device)
-        start, change = self._search(pictures), pictures.new_zeros(len(pictures), 4)
+        """Return poses (B, 4) of `_prepared` images (B, 1, S, S).
+
+        In double precision: rounding errors of a pose grow with the size of what it warps.
+        """
+        start = self._search(pictures).double()
+        pictures, solver = pictures.double(), self.solver.double()
+        reach = torch.tensor(self.REACH, dtype=start.dtype, device=start.device)
+        change = torch.zeros_like(start)
         for _ in range(self.ROUNDS):
             off = (warp(pictures, _compose(start, change)) - self.template).flatten(1)
             limit = 2 * off.abs().mean(dim=1, keepdim=True)  # a defect counts no more than an edge
-            step = off.clamp(-limit, limit) @ self.solver.T
+            step = off.clamp(-limit, limit) @ solver.T
             change = _compose(change, inverse(step)).clamp(-reach, reach)
         pose = _compose(start, change)
-        better = self._misfit(warp(pictures, pose)) < self._misfit(warp(pictures, start))
-        return torch.where(better[:, None], pose, start)
+        alike = self._likeness(warp(pictures, pose)) > self.ALIKE
+        return torch.where(alike[:, None], pose, 0).float()
 
-    def _misfit(self, registered: Tensor) -> Tensor:
-        return (registered - self.template).abs().mean(dim=(1, 2, 3))
+    def _likeness(self, registered: Tensor) -> Tensor:
+        """Return the correlation of images (B, 1, S, S) with the template, (B,)."""
+        product = (registered * self.template).mean(dim=(1, 2, 3))
+        energy = registered.square().mean(dim=(1, 2, 3)) * self.template.square().mean()
+        return product / (energy.sqrt() + 1e-6)
 
 
 def warp(images: Tensor, pose: Tensor, *, beyond: str = "border") -> Tensor:
@@ -158,10 +167,15 @@ def warp(images: Tensor, pose: Tensor, *, beyond: str = "border") -> Tensor:
     Tensor
         (B, C, H, W).
     """
-    u, v, a, b = pose.unbind(dim=1)
-    rows = torch.stack([1 + a, -b, u, b, 1 + a, v], dim=1).unflatten(1, (2, 3))
-    grid = F.affine_grid(rows, list(images.shape), align_corners=False)
+    y, x = _centres(images.shape[-2], pose)[:, None], _centres(images.shape[-1], pose)
+    u, v, a, b = pose[:, :, None, None].unbind(dim=1)  # (B, 1, 1) each
+    grid = torch.stack([(1 + a) * x - b * y + u, b * x + (1 + a) * y + v], dim=3)
     return F.grid_sample(images, grid, "bilinear", beyond, align_corners=False)
+
+
+def _centres(side: int, like: Tensor) -> Tensor:
+    """Return the coordinates of the pixels along a side, (side,)."""
+    return (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) * 2 / side - 1
 
 
 def inverse(pose: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -108,12 +109,15 @@ def test_the_model_says_what_it_is(request, kind):
     assert [output.name for output in session.get_outputs()] == names
 
 
-def test_a_model_for_one_size_answers_the_same(tiny_detector, tmp_path):
+@pytest.mark.parametrize("turning", [False, True])
+def test_a_model_for_one_size_answers_the_same(tiny_detector, tmp_path, turning):
+    detector = deepcopy(tiny_detector)
+    detector.crd.statistics.registration.turning.fill_(turning)
     path = tmp_path / "one.onnx"
-    assert export_onnx(tiny_detector, path, (64, 32)) <= TOLERANCE
+    assert export_onnx(detector, path, (64, 32)) <= TOLERANCE
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == [1, 3, 64, 32]
-    assert_equal_to_pytorch(tiny_detector, path, torch.rand(1, 3, 64, 32))
+    assert_equal_to_pytorch(detector, path, torch.rand(1, 3, 64, 32))
 
 
 @pytest.mark.parametrize("kind", KINDS)

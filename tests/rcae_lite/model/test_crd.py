@@ -99,6 +99,17 @@ def test_a_part_that_lies_a_little_off_is_compared_in_its_own_frame():
     assert seen[:, 62:66, 62:66].mean() > 2 * normal.flatten().quantile(0.999)
 
 
+def test_beyond_the_frame_of_the_part_nothing_is_unusual():
+    part = torch.rand(3, 64, 64)
+    images = torch.stack([part] * 8) + 0.02 * torch.randn(8, 3, 64, 64)
+    statistics = NormalStatistics(1, 64)
+    statistics.fit(images, [(images, images.unsqueeze(2))])
+    moved = part.roll(3, dims=2)[None] + 0.1  # brighter by more than noise, on the left of it, too
+    moved[..., :3] = 1
+    seen = statistics(moved, moved.unsqueeze(2))[0, 1]
+    assert not seen[:, :2].any() and seen[:, 4:8].any()
+
+
 def test_normality_is_the_deviation_in_spreads_from_normal_images():
     normality, images, enhanced = fitted_normality()
     seen = normality(images, enhanced)
