@@ -126,22 +126,18 @@ class Registration(nn.Module):
         return self.turning * self.starts[likeness.argmax(dim=1)]
 
     def _poses(self, pictures: Tensor) -> Tensor:
-        """Return poses (B, 4) of `_prepared` images (B, 1, S, S).
-
-        In double precision: rounding errors of a pose grow with the size of what it warps.
-        """
-        start = self._search(pictures).double()
-        pictures, solver = pictures.double(), self.solver.double()
-        reach = torch.tensor(self.REACH, dtype=start.dtype, device=start.device)
+        """Return poses (B, 4) of `_prepared` images (B, 1, S, S)."""
+        start = self._search(pictures)
+        reach = torch.tensor(self.REACH, device=start.device)
         change = torch.zeros_like(start)
         for _ in range(self.ROUNDS):
             off = (warp(pictures, _compose(start, change)) - self.template).flatten(1)
             limit = 2 * off.abs().mean(dim=1, keepdim=True)  # a defect counts no more than an edge
-            step = off.clamp(-limit, limit) @ solver.T
+            step = off.clamp(-limit, limit) @ self.solver.T
             change = _compose(change, inverse(step)).clamp(-reach, reach)
         pose = _compose(start, change)
         alike = self._likeness(warp(pictures, pose)) > self.ALIKE
-        return torch.where(alike[:, None], pose, 0).float()
+        return torch.where(alike[:, None], pose, 0)
 
     def _likeness(self, registered: Tensor) -> Tensor:
         """Return the correlation of images (B, 1, S, S) with the template, (B,)."""
@@ -175,7 +171,7 @@ def warp(images: Tensor, pose: Tensor, *, beyond: str = "border") -> Tensor:
 
 def _centres(side: int, like: Tensor) -> Tensor:
     """Return the coordinates of the pixels along a side, (side,)."""
-    return (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) * 2 / side - 1
+    return (torch.arange(side, device=like.device) + 0.5) * 2 / side - 1
 
 
 def inverse(pose: Tensor) -> Tensor:
