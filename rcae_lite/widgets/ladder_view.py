@@ -102,7 +102,8 @@ class ComponentLadder(VBox):
     def _table(self) -> str:
         state = self.state
         now, reference = state.current, state.reference
-        low = min(0.5, *(rung.auroc.low for rung in state.ladder.measured.values()))  # the mark, too
+        lows = [rung.auroc.low for rung in state.ladder.measured.values()]
+        low = min(0.5, *lows)  # the mark is on the axis, too
         rows = [
             _row(now.parts, now.auroc, low, 1, NOW),
             _row(f"compared with: {reference.parts}", reference.auroc, low, 1, REFERENCE),
