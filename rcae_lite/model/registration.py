@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rcae_lite.model.filters import local_mean
+from rcae_lite.model.filters import local_mean, pixel_grid
 from rcae_lite.model.losses import gradient
 
 __all__ = ["Registration", "inverse", "warp"]
@@ -105,8 +105,7 @@ class Registration(nn.Module):
         """Keep the template (1, S, S), and what turns a residual into a change of the pose."""
         side = template.shape[-1]
         slope_y, slope_x = (side / 2 * slope for slope in torch.gradient(template[0]))
-        x = _centres(side, template)
-        y = x[:, None]
+        y, x = _coordinates(template)
         parts = [slope_x, slope_y, slope_x * x + slope_y * y, slope_y * x - slope_x * y]
         slopes = torch.stack(parts).flatten(1)  # (4, S * S): by u, v, a and b
         normal = slopes @ slopes.T
@@ -163,15 +162,16 @@ def warp(images: Tensor, pose: Tensor, *, beyond: str = "border") -> Tensor:
     Tensor
         (B, C, H, W).
     """
-    y, x = _centres(images.shape[-2], pose)[:, None], _centres(images.shape[-1], pose)
+    y, x = _coordinates(images)
     u, v, a, b = pose[:, :, None, None].unbind(dim=1)  # (B, 1, 1) each
     grid = torch.stack([(1 + a) * x - b * y + u, b * x + (1 + a) * y + v], dim=3)
     return F.grid_sample(images, grid, "bilinear", beyond, align_corners=False)
 
 
-def _centres(side: int, like: Tensor) -> Tensor:
-    """Return the coordinates of the pixels along a side, (side,)."""
-    return (torch.arange(side, device=like.device) + 0.5) * 2 / side - 1
+def _coordinates(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return y (H, 1) and x (1, W) of the pixels, from -1 to 1."""
+    y, x = pixel_grid(images)
+    return 2 * y - 1, 2 * x - 1
 
 
 def inverse(pose: Tensor) -> Tensor:

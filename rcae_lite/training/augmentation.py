@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rcae_lite.model.filters import pixel_grid
 from rcae_lite.training.draws import uniform
-from rcae_lite.training.shapes import is_grey, pixel_grid
+from rcae_lite.training.shapes import is_grey
 
 __all__ = ["augment"]
 

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from data_utils.errors import KitError
 from rcae_lite.config import SMALLEST_PERTURBED
+from rcae_lite.model.filters import pixel_grid
 from rcae_lite.training.draws import uniform
-from rcae_lite.training.shapes import is_grey, pixel_grid
+from rcae_lite.training.shapes import is_grey
 
 __all__ = ["BLOCKS", "perturb"]
 

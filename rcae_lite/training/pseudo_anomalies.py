@@ -19,14 +19,13 @@ from torch.nn import functional as F
 
 from data_utils.errors import KitError
 from rcae_lite.config import FAMILIES, PAPER_FAMILIES
-from rcae_lite.model.filters import local_mean
+from rcae_lite.model.filters import local_mean, pixel_grid
 from rcae_lite.training.draws import choose, log_uniform, uniform
 from rcae_lite.training.shapes import (
     blend,
     blob,
     centres,
     is_grey,
-    pixel_grid,
     smooth_noise,
     soften,
     texture,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rcae_lite.model.filters import local_mean
+from rcae_lite.model.filters import local_mean, pixel_grid
 from rcae_lite.model.losses import gradient
 from rcae_lite.training.draws import choose, log_uniform, uniform
 
@@ -19,21 +19,12 @@ __all__ = [
     "emphasis",
     "foreground",
     "is_grey",
-    "pixel_grid",
     "smooth_noise",
     "soften",
     "texture",
 ]
 
 BLURS = 3  # at most; each spreads an edge by a pixel to either side
-
-
-def pixel_grid(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixel centres y and x as fractions of the sides, in (0, 1); shapes (H, 1) and (1, W)."""
-    height, width = like.shape[-2:]
-    y = (torch.arange(height, device=like.device) + 0.5) / height
-    x = (torch.arange(width, device=like.device) + 0.5) / width
-    return y.unsqueeze(1), x.unsqueeze(0)
 
 
 def is_grey(images: Tensor) -> Tensor:
