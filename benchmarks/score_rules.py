@@ -20,7 +20,7 @@ from rcae_lite.evaluation.protocol import native_pairs
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.storage.provenance import code_version
 
-LIBRARY = "CRD + both (the library's)"
+LIBRARY = "CRD + z-scores (the library's)"
 HIGHEST = (16, 64)  # how many pixels are averaged
 SIGMAS = (1, 2, 4, 6)  # pixels
 
@@ -31,30 +31,27 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     with torch.inference_mode():
         for part in images.split(4):
             trajectory = detector.trajectory(part)
-            inputs = trajectory.images, trajectory.enhanced
-            z_scores.append(detector.crd.z_scores(*inputs))
-            logits.append(detector.crd(*inputs).squeeze(1))
+            z_scores.append(detector.crd.z_scores(part)[:, 0])
+            logits.append(detector.crd(trajectory.images, trajectory.enhanced).squeeze(1))
             residual.append(trajectory.residuals)
     logit, z_score, residuals = torch.cat(logits), torch.cat(z_scores), torch.cat(residual)
-    depth, colour = z_score[:, :-1].mean(dim=1), z_score[:, -1]
     weight = detector.config.crd.z_score_weight
     rules = {
         f"residual of depth {n + 1}": smooth(residuals[:, n]) for n in range(residuals.shape[1])
     }
-    surprise = F.softplus(logit + 0.25 * weight * depth + 0.75 * weight * colour)
+    surprise = F.softplus(logit + weight * z_score)
     rules |= {
-        f"CRD + both, one Gaussian, sigma {sigma}": gaussian_blur(surprise, 6 * sigma + 1, sigma)
+        f"CRD + z-scores, one Gaussian, sigma {sigma}": gaussian_blur(
+            surprise, 6 * sigma + 1, sigma
+        )
         for sigma in SIGMAS
     }
     return rules | {
-        "z-scores of the enhanced residual alone": smooth(depth),
-        "z-scores of the colour alone": smooth(colour),
+        "z-scores alone": smooth(z_score),
         "CRD logits, not smoothed": logit,
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),
         "CRD surprise, smoothed": smooth(F.softplus(logit)),
-        "CRD + z-scores of the residual": smooth(F.softplus(logit + 0.25 * weight * depth)),
-        "CRD + z-scores of the colour": smooth(F.softplus(logit + 0.75 * weight * colour)),
         LIBRARY: detector.predict(images).anomaly_map,
     }
 

@@ -114,7 +114,7 @@ kernel[:, 0, 0], kernel[:, 0, 1] = -1, 1  # one kernel per colour, 2 steps deep,
 difference = F.conv3d(volume, kernel, groups=3)  # (1, 3, N - 1, H, W)
 torch.testing.assert_close(difference.abs().mean(dim=1), trajectory.changes.cpu())
 seen = trajectory.images, trajectory.enhanced
-joined = detector.crd.assemble_input(*seen, detector.crd.z_scores(*seen))
+joined = detector.crd.assemble_input(*seen, detector.crd.z_scores(images[which : which + 1]))
 print(f"sequence {tuple(volume.shape)}, what CRD sees {tuple(joined.shape)}")
 print(f"CRD: {detector.parameters()['crd']:,} parameters")
 
@@ -127,8 +127,8 @@ print(f"CRD: {detector.parameters()['crd']:,} parameters")
 # ![The image beside every enhanced reconstruction, the two kernels, and four levels with skips that
 # end in logits and a map](img/crd.svg)
 #
-# *What CRD sees, and what it does with it. Two more channels of ours are left out, the position
-# statistics: how far residual and colour are off what is normal at each place.*
+# *What CRD sees, and what it does with it. One more channel of ours is left out, the position
+# statistics: how far the colour is off what is normal at its place.*
 #
 # Here is all of it.
 
@@ -468,14 +468,17 @@ figure
 # of a defect beforehand, only a reader of the whole sequence can follow, if its training anomalies
 # taught it to.
 #
-# The kit's detector adds one thing to the paper's: how unusual each residual, and the colour, is
-# *at its place* compared with the normal training images. CRD sees both as inputs, and once it is
-# trained they are added to its logits, a quarter residual and three quarters colour. A place is one
-# of the part, not of the image: a part that lies a few pixels off, or a little turned, is brought
-# back first (`rcae_lite.model.registration`). What would you expect it to do for parts that lie
-# still, and for parts in any rotation? The kit asks the training images: where they have little
-# structure in the same place even then, these z-scores are 0 (`common_structure` in
-# `rcae_lite.model.normal_statistics`), and the report says so.
+# The kit's detector adds one thing to the paper's: how unusual the colour is *at its place*
+# compared with the normal training images. A place is one of the part, not of the image: a part
+# that lies a few pixels off, or a little turned, is brought back first
+# (`rcae_lite.model.registration`). What normal images may show there is their *eigenimages*: the
+# mean of the registered images and their principal components, in which light that falls from
+# elsewhere and a part that is a little wider find room. An image's projection on them is the
+# reconstruction of a linear autoencoder; what is off it, in spreads, is an input of CRD, and once
+# CRD is trained it is added to its logits. What would you expect it to do for parts that lie still,
+# and for parts in any rotation? The kit asks the training images: where they have little structure
+# in the same place even then (`common_structure` in `rcae_lite.model.normal_statistics`), images
+# are taken as they lie, and the report says so.
 
 # %% [markdown]
 # ## 6. Who did the work?

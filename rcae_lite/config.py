@@ -196,8 +196,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
     z_score_weight : float
-        Weight of per-position z-scores of residual and colour: inputs of CRD, added to its logits
-        after training (ours; 0 disables both).
+        Weight of the z-scores of `rcae_lite.model.normal_statistics`: an input of CRD, added to
+        its logits after training (ours; 0 disables both).
     map_loss : {"bce_dice", "l2"}
         Loss of CRD: ours, or the paper's map and map-gradient L2.
     crop : int
@@ -211,7 +211,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depths: tuple[int, ...] = ()  # `Config` checks them against N
     families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
-    z_score_weight: Strength = 8.0
+    z_score_weight: Strength = 16.0
     map_loss: Literal["bce_dice", "l2"] = "bce_dice"
     crop: Annotated[int, Meta(ge=0, le=8192, multiple_of=16)] = 0
     pool_chunk: Positive = 64

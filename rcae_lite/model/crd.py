@@ -98,7 +98,7 @@ class CrossRecursionDetector(nn.Module):
     residual_input : bool
         Whether the absolute residual ``|I_D^n - I|`` is given beside I and I_D^n. **Ours**.
     statistics_size : int
-        Working size of `NormalStatistics`, whose z-scores are two more channels; 0 for none.
+        Working size of `NormalStatistics`, whose z-scores are one more channel; 0 for none.
         **Ours**.
     """
 
@@ -117,8 +117,8 @@ class CrossRecursionDetector(nn.Module):
         self.residual_input = residual_input
         widths = [width, 2 * width, 4 * width, 4 * width]
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.statistics = NormalStatistics(steps, statistics_size) if statistics_size else None
-        channels = 6 + 3 * residual_input + 2 * (statistics_size > 0)
+        self.statistics = NormalStatistics(statistics_size) if statistics_size else None
+        channels = 6 + 3 * residual_input + (statistics_size > 0)
         self.stem = _WithinSteps(channels, width, 4, stride=2, padding=1)
         self.first = _Block(width, width)
         self.down = nn.ModuleList(_Block(before, after) for before, after in pairs)
@@ -126,9 +126,9 @@ class CrossRecursionDetector(nn.Module):
         self.collapse = _AcrossSteps(width, 2 * width, (steps, 1))
         self.head = _WithinSteps(2 * width, 4, 3, padding=1)
 
-    def z_scores(self, images: Tensor, enhanced: Tensor) -> Tensor:
-        """Return those of `NormalStatistics`, (B, N + 1, H, W); without it (B, 0, H, W)."""
-        return images[:, :0] if self.statistics is None else self.statistics(images, enhanced)
+    def z_scores(self, images: Tensor, *, fold: int | None = None) -> Tensor:
+        """Return those of `NormalStatistics`, (B, 1, H, W); without it (B, 0, H, W)."""
+        return images[:, :0] if self.statistics is None else self.statistics(images, fold=fold)
 
     def assemble_input(self, images: Tensor, enhanced: Tensor, z_scores: Tensor) -> Tensor:
         """Join the image to every enhanced reconstruction.
@@ -145,16 +145,13 @@ class CrossRecursionDetector(nn.Module):
         Returns
         -------
         Tensor
-            (B, C, N, H, W): I, I_D^n and, where they are on, ``|I_D^n - I|`` and the z-scores of
-            this depth's residual and of the colour.
+            (B, C, N, H, W): I, I_D^n and, where they are on, ``|I_D^n - I|`` and the z-scores.
         """
         repeated = images.unsqueeze(2).expand_as(enhanced)  # (B, 3, N, H, W)
         parts = [repeated - 0.5, enhanced - 0.5]
         if self.residual_input:
             parts.append((enhanced - repeated).abs())
-        if self.statistics is not None:
-            residual, colour = z_scores[:, None, :-1], z_scores[:, None, -1:]
-            parts += [residual, colour.expand_as(residual)]  # (B, 1, N, H, W) each
+        parts.append(z_scores.unsqueeze(2).expand(-1, -1, enhanced.shape[2], -1, -1))
         return torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
@@ -178,7 +175,7 @@ class CrossRecursionDetector(nn.Module):
             If a side is not divisible by 16.
         """
         check_divisible(images, self.LEVELS)
-        inputs = self.assemble_input(images, enhanced, self.z_scores(images, enhanced))
+        inputs = self.assemble_input(images, enhanced, self.z_scores(images))
         return self.predict_logits(inputs)
 
     def predict_logits(self, inputs: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +12,7 @@ from rcae_lite.model.registration import Registration, inverse, warp
 
 __all__ = ["NormalStatistics", "common_structure", "match_exposure"]
 
-COMMON = 0.55  # structure in common from which place says something; see `common_structure`
+COMMON = 0.55  # structure from which images have a frame in common; see `common_structure`
 
 
 def common_structure(images: Tensor) -> float:
@@ -40,86 +38,86 @@ def common_structure(images: Tensor) -> float:
 
 
 class NormalStatistics(nn.Module):
-    """What normal images look like at each place, and what residual is normal there (**ours**).
+    """What normal images look like at each place of the part (**ours**): their eigenimages.
 
-    A part has edges and highlights which never reconstruct well; the same residual elsewhere is a
-    defect. And a colour that is normal in one place is a defect in another, however well it
-    reconstructs. *Place* means that of the part: each image is registered first, see
-    `rcae_lite.model.registration`, and brought to the same exposure. Where images have no frame in
-    common, as in most textures, all z-scores are 0: `fit` decides by the `common_structure` of
-    registered images, first with parts that lie still, then with parts that turn.
+    A colour that is normal in one place is a defect in another, however well it reconstructs.
+    *Place* means that of the part: each image is registered first, see
+    `rcae_lite.model.registration`, and brought to the same exposure. What is left to vary, light
+    that falls from elsewhere, a part that is a little wider, is in the eigenimages of the normal
+    ones (Turk and Pentland, *Eigenfaces for recognition*, 1991): the mean and the principal
+    components of the registered images. An image is off where it differs from its projection on
+    them. Where images have no frame in common, as in most textures, they are taken as they lie:
+    `fit` decides by the `common_structure` of registered images, first with parts that lie still,
+    then with parts that turn.
 
     Parameters
     ----------
-    steps : int
-        N, recursion steps.
     size : int
-        Height and width of the images that the statistics are taken from.
+        Height and width of the images that the statistics are taken from, an even number.
     """
 
+    MODES = 64  # eigenimages at most, and no more than half of the images
+    MOST = 512  # images that they are made of
+    FOLDS = 4  # of the images; the spread is that of a fold against the eigenimages of the others
+
     mean: Tensor
+    modes: Tensor
     spread: Tensor
     structure: Tensor
 
-    def __init__(self, steps: int, size: int) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        # (N + 3, H, W): the residual at each depth, then the three colours.
-        self.register_buffer("mean", torch.zeros(steps + 3, size, size))
-        self.register_buffer("spread", torch.ones(steps + 3, size, size))
+        self.register_buffer("mean", torch.zeros(3, size, size))
+        modes = torch.zeros(self.MODES, 3, size // 2, size // 2, dtype=torch.float16)
+        self.register_buffer("modes", modes)
+        self.register_buffer("spread", torch.ones(3, size, size))
         self.register_buffer("structure", torch.ones(()))  # in common to the training images
         self.registration = Registration(size)
+        self.without: list[Tensor] = []  # the eigenimages made without each fold, after `fit`
 
     @property
-    def used(self) -> Tensor:
+    def aligned(self) -> Tensor:
         """Whether the images have a frame in common: () bool."""
         return self.structure >= COMMON
 
     @property
     def found(self) -> str:
-        """How parts lie, and whether that is used, in words."""
-        if not self.used:
-            return "not used, parts lie in any place"
-        return f"added, parts {'turned to one pose' if self.registration.turning else 'lie still'}"
+        """How parts lie, in words."""
+        if not self.aligned:
+            return "no pose in common, images as they lie"
+        return "parts turned to one pose" if self.registration.turning else "parts lie still"
 
-    @staticmethod
-    def _observe(images: Tensor, enhanced: Tensor, normal: Tensor) -> Tensor:
-        """Join ``|I_D^n - I|`` to the colours at the exposure of what is normal (B, 3, H, W).
-
-        Everything is a mean over 3x3 pixels; (B, N + 3, H, W).
-        """
-        residual = (enhanced - images.unsqueeze(2)).abs().mean(dim=1)  # (B, N, H, W)
-        return torch.cat([local_mean(residual), match_exposure(local_mean(images), normal)], dim=1)
-
-    def fit(self, normals: Tensor, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, normals: Tensor, varied: Tensor) -> None:
         """Take the statistics.
 
         Parameters
         ----------
         normals : Tensor
             Normal images, (n, 3, H, W) in [0, 1].
-        batches : iterable of (Tensor, Tensor)
-            The same (B, 3, H, W), or varied, and their enhanced trajectories (B, 3, N, H, W).
+        varied : Tensor
+            The same in another light and place, (n, 3, H, W).
         """
         for turning in (False, True):
             self.registration.fit(normals, turning=turning)
-            normal = self._mean_registered(normals)
-            if self.used:
+            self.mean.copy_(self._mean_registered(normals))
+            if self.aligned:
                 break
-        count, total, squares = 0, torch.zeros_like(self.mean), torch.zeros_like(self.mean)
-        for images, enhanced in batches:
-            pose = self.registration(images)
-            expected = warp(normal.expand_as(images), inverse(pose))
-            seen = warp(self._observe(images, enhanced, expected), pose)
-            count += len(seen)
-            total += seen.sum(dim=0)
-            squares += seen.square().sum(dim=0)
-        mean = total / count
-        spread = (squares / count - mean.square()).clamp_min(0).sqrt()
-        # Residuals wander by a few pixels, so their mean is smoothed; colours have sharp edges.
-        self.mean.copy_(torch.cat([local_mean(mean[:-3], 5), mean[-3:]]))
-        # Add 30% of the mean spread, so a pixel that hardly varied in training does not dominate.
+        else:
+            self.mean.copy_(local_mean(normals.mean(dim=0)))
+        every = -(-len(normals) // self.MOST)
+        images = torch.cat([normals[::every], varied[::every]])
+        fold = self.folds(len(normals))[::every].repeat(2)
+        seen = torch.cat([self._shrunk(self._registered(part)[0]) for part in images.split(16)])
+        self.without = [self._principal(seen[fold != number]) for number in fold.unique()]
+        self.modes.copy_(self._principal(seen))
+        squares = torch.zeros_like(self.mean)
+        for number, modes in enumerate(self.without):
+            for part in images[fold == number].split(16):
+                squares += self._off(self._registered(part)[0], modes).square().sum(dim=0)
+        spread = (squares / len(images)).sqrt()
+        # Add 60% of the mean spread, so a pixel that hardly varied in training does not dominate.
         self.spread.copy_(
-            local_mean(spread, 5) + 0.3 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4
+            local_mean(spread, 5) + 0.6 * spread.mean(dim=(1, 2), keepdim=True) + 1e-4
         )
 
     def _mean_registered(self, normals: Tensor) -> Tensor:
@@ -132,31 +130,65 @@ class NormalStatistics(nn.Module):
         self.structure.fill_(common_structure(torch.cat(small)))
         return local_mean(total / len(normals))
 
-    def forward(self, images: Tensor, enhanced: Tensor) -> Tensor:
-        """How many spreads each residual, and the colour, is off; scaled to about [-1, 3].
+    def _registered(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) in the part's frame, at its exposure, and poses (B, 4)."""
+        pose = self.aligned * self.registration(images)
+        normal = warp(self.mean.expand_as(images), inverse(pose))
+        return warp(match_exposure(local_mean(images), normal), pose), pose
+
+    def _shrunk(self, registered: Tensor) -> Tensor:
+        """Return what is off the mean, at half the size: (B, 3, S, S) to (B, 3 * S * S / 4)."""
+        return F.avg_pool2d(registered - self.mean, 2).flatten(1)
+
+    def _principal(self, seen: Tensor) -> Tensor:
+        """Return the principal components of `_shrunk` images (n, D), in the shape of ``modes``."""
+        centred = seen - seen.mean(dim=0)
+        count = min(self.MODES, max(1, len(seen) // 4))  # each image is there twice
+        _, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())  # n is far below D
+        modes = vectors[:, len(seen) - count :].T.to(seen) @ centred
+        length = modes.norm(dim=1, keepdim=True)
+        modes = torch.where(length > 1e-3 * length.max(), modes / length, 0)  # no rounding errors
+        kept = torch.zeros_like(self.modes)
+        kept[:count] = modes.unflatten(1, self.modes.shape[1:])
+        return kept
+
+    def _off(self, registered: Tensor, modes: Tensor) -> Tensor:
+        """Return how far images are off their projection on the eigenimages: (B, 3, S, S)."""
+        flat = modes.flatten(1).float()  # (K, D)
+        explained = (self._shrunk(registered) @ flat.T @ flat).unflatten(1, modes.shape[1:])
+        explained = F.interpolate(explained, scale_factor=2.0, mode="bilinear")
+        return registered - self.mean - explained
+
+    def folds(self, count: int) -> Tensor:
+        """Return the fold of each of the images that `fit` was given, (count,) int64."""
+        every = -(-count // self.MOST)
+        return torch.arange(count) // every % min(self.FOLDS, count)
+
+    def forward(self, images: Tensor, *, fold: int | None = None) -> Tensor:
+        """How many spreads an image is off what is normal at each place, times 0.3, at most 3.
 
         Parameters
         ----------
-        images, enhanced : Tensor
-            (B, 3, H, W) and (B, 3, N, H, W).
+        images : Tensor
+            (B, 3, H, W) in [0, 1].
+        fold : int, optional
+            That of the images, if `fit` saw them: only against the eigenimages of the others are
+            they as unusual as new images.
 
         Returns
         -------
         Tensor
-            (B, N + 1, H, W): the residual at each depth (below 0 where it is smaller than normal),
-            then the colour (the mean over the three of them, never below 0). All 0 unless
-            `used`.
+            (B, 1, H, W): that colour which is off most; 0 beyond the frame of the part.
         """
-        from_part = inverse(self.registration(images))
-        known = torch.cat([self.mean, self.spread])[None]  # (1, 2N + 6, H, W)
-        known = F.interpolate(known, images.shape[-2:], mode="bilinear", align_corners=False)
-        known = warp(known.expand(images.shape[0], -1, -1, -1), from_part)
-        mean, spread = known.chunk(2, dim=1)  # (B, N + 3, H, W) each
-        seen = self._observe(images, enhanced, mean[:, -3:])
-        z_scores = (0.3 * (seen - mean) / spread).clamp(-1, 3)  # (B, N + 3, H, W)
-        colour = z_scores[:, -3:].abs().mean(dim=1, keepdim=True)
-        in_frame = warp(torch.ones_like(colour), from_part, beyond="zeros")  # (B, 1, H, W)
-        return self.used * in_frame * torch.cat([z_scores[:, :-3], colour], dim=1)
+        modes = self.without[fold] if fold is not None and self.without else self.modes
+        size = self.mean.shape[-2:]
+        registered, pose = self._registered(
+            F.interpolate(images, size, mode="bilinear", align_corners=False)
+        )
+        z_scores = (0.3 * self._off(registered, modes) / self.spread).abs().clamp_max(3)
+        z_scores = z_scores.amax(dim=1, keepdim=True)
+        z_scores = warp(z_scores, inverse(pose), beyond="zeros")
+        return F.interpolate(z_scores, images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def match_exposure(images: Tensor, reference: Tensor, *, rounds: int = 4) -> Tensor:

@@ -9,7 +9,7 @@ the optimiser minimises.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -32,6 +32,7 @@ from rcae_lite.training.trajectory_pool import CRDExamples, TrajectoryPool, conc
 
 __all__ = ["STAGES", "CRDStage", "DPNStage", "RcAEStage", "SinglePassStage", "TrainingStage"]
 
+BLIND = 0.5  # share of the crops without z-scores, lest CRD learns to repeat what they say
 FROZEN_BATCH = 4  # images that go through frozen networks at a time: little memory, no less speed
 
 
@@ -64,9 +65,22 @@ class TrainingStage(ABC):
     def batch(self, step: int) -> Batch:
         """Draw the batch of an optimiser step; called once per step, in order."""
 
-    def draw(self, count: int, generator: torch.Generator, *, halved: bool = False) -> Tensor:
-        """Draw normal images with benign augmentation, (count, 3, H, W) in [0, 1], or halved."""
-        chosen = torch.randint(len(self.images), (count,), generator=generator)
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        *,
+        halved: bool = False,
+        among: Tensor | None = None,
+    ) -> Tensor:
+        """Draw normal images with benign augmentation, (count, 3, H, W) in [0, 1], or halved.
+
+        ``among`` holds the numbers of the images to draw from, all by default.
+        """
+        chosen = torch.randint(
+            len(self.images if among is None else among), (count,), generator=generator
+        )
+        chosen = chosen if among is None else among[chosen]
         normal = self.images[chosen.to(self.images.device)].float() / 255
         normal = F.avg_pool2d(normal, 2) if halved else normal
         normal = augment(normal, generator, strength=self.config.augmentation)
@@ -192,13 +206,15 @@ class CRDStage(TrainingStage):
         self.crd: CrossRecursionDetector = networks["crd"]  # type: ignore[assignment]
         self.pool = TrajectoryPool(self.make_chunk, crd.pool_chunks, crd.pool_every)
         if self.crd.statistics is not None:
-            self.crd.statistics.fit(images.float() / 255, self.normal_trajectories())
+            self.crd.statistics.fit(images.float() / 255, self.varied())
 
     def batch(self, step: int) -> Batch:
         """Draw crops of pseudo-anomalous images, their trajectories and masks from the pool."""
         crd = self.config.crd
         generator = generator_for(self.seed, self.name, step)
         drawn = self.pool.batch(step, crd.batch_size, crd.crop, generator)
+        blind = torch.rand(len(drawn.masks), 1, 1, 1, generator=generator) < BLIND
+        drawn = drawn._replace(z_scores=drawn.z_scores * ~blind.to(drawn.z_scores.device))
         return Batch(drawn._asdict(), self.loss)
 
     def loss(self, images: Tensor, enhanced: Tensor, z_scores: Tensor, masks: Tensor) -> Tensor:
@@ -215,27 +231,31 @@ class CRDStage(TrainingStage):
         """Perturb normal images and follow them through RcAE and DPN, as the number says."""
         crd = self.config.crd
         generator = generator_for(self.seed, "pool", number)
-        normal = self.draw(crd.pool_chunk, generator)
+        fold, among = None, None
+        if self.crd.statistics is not None:  # as unusual as images that the statistics never saw
+            folds = self.crd.statistics.folds(len(self.images))
+            fold = number % (int(folds.max()) + 1)
+            among = (folds == fold).nonzero()[:, 0]
+        normal = self.draw(crd.pool_chunk, generator, among=among)
         if crd.families:
             perturbed, masks = add_pseudo_anomalies(normal, generator, families=crd.families)
         else:  # as in the paper
             perturbed, masks = perturb(normal, generator)
         parts = zip(perturbed.split(FROZEN_BATCH), masks.split(FROZEN_BATCH), strict=True)
-        return concatenate([self.follow(*part) for part in parts])
+        return concatenate([self.follow(*part, fold=fold) for part in parts])
 
-    def follow(self, images: Tensor, masks: Tensor) -> CRDExamples:
+    def follow(self, images: Tensor, masks: Tensor, *, fold: int | None) -> CRDExamples:
         """Return what the pool keeps of a few images, in half precision to save memory."""
         enhanced = self.enhanced(images)
-        kept = images, enhanced, self.crd.z_scores(images, enhanced), masks
+        kept = images, enhanced, self.crd.z_scores(images, fold=fold), masks
         return CRDExamples(*(field.half() for field in kept))
 
     @torch.no_grad()
-    def normal_trajectories(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every training image once, with benign augmentation, and its enhanced trajectory."""
-        for number, part in enumerate(self.images.split(FROZEN_BATCH)):
-            generator = generator_for(self.seed, "normality", number)
-            images = augment(part.float() / 255, generator, strength=self.config.augmentation)
-            yield images, self.enhanced(images)
+    def varied(self) -> Tensor:
+        """Every training image once, with benign augmentation: (n, 3, H, W)."""
+        generator = generator_for(self.seed, "normality", 0)
+        images = self.images.float() / 255
+        return augment(images, generator, strength=self.config.augmentation)
 
     def enhanced(self, images: Tensor) -> Tensor:
         """Return what CRD sees of images: (B, 3, N, H, W), or fewer depths than N."""

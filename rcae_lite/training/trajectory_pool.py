@@ -28,7 +28,7 @@ class CRDExamples(NamedTuple):
     enhanced : Tensor
         I_D^n, (B, 3, N, H, W).
     z_scores : Tensor
-        From `rcae_lite.model.crd.CrossRecursionDetector.z_scores`, (B, N + 1 or 0, H, W).
+        From `rcae_lite.model.crd.CrossRecursionDetector.z_scores`, (B, 1 or 0, H, W).
     masks : Tensor
         M_P, (B, 1, H, W) in {0, 1}.
     """

@@ -94,12 +94,12 @@ def test_detection_is_raw_for_metrics_and_bounded_for_display(tiny_category, kin
 
 
 def test_the_score_rule_says_whether_position_counts(tiny_detector, tmp_path):
-    assert "position statistics: added, parts lie still (0.9" in tiny_detector.score_rule
+    assert "position statistics: parts lie still (0.9" in tiny_detector.score_rule
     tiny_detector.save(tmp_path)
     turned = RcAEDetector.load(tmp_path, device="cpu")
     assert turned.score_rule == tiny_detector.score_rule
     turned.crd.statistics.structure.fill_(0.1)
-    assert "position statistics: not used, parts lie in any place (0.10)" in turned.score_rule
+    assert "position statistics: no pose in common, images as they lie (0.10)" in turned.score_rule
 
 
 def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category, tiny_detector):
@@ -108,10 +108,10 @@ def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category
     crd = tiny_detector.crd
     with torch.inference_mode():
         logits = crd(sample, trajectory.enhanced).squeeze(1)
-        z_scores = crd.statistics(sample, trajectory.enhanced)
-        logits = logits + 2.0 * z_scores[:, :-1].mean(dim=1) + 6.0 * z_scores[:, -1]
+        logits = logits + 16.0 * crd.statistics(sample)[:, 0]
     detection = tiny_detector.predict(sample)
-    expected = smooth(-torch.log(1 - logits.double().sigmoid())).float()
+    surprise = -torch.nn.functional.logsigmoid(-logits.double())  # -log(1 - M_A)
+    expected = smooth(surprise).float()
     torch.testing.assert_close(detection.anomaly_map, expected, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(
         detection.probability, 1 - torch.exp(-expected), atol=1e-4, rtol=1e-4
@@ -139,10 +139,10 @@ def test_a_crd_that_sees_the_image_alone_does_not_hang_on_rcae(
     config = tiny_config(crd={"depths": depths})
     detector = RcAEDetector(config, 0, "cpu").fit(tiny_category.train, callbacks=[])
     sample = tiny_category.test.images()[:2] / 255
-    before = detector.predict(sample).score
+    before = detector.predict(sample).anomaly_map
     for weight in detector.rcae.parameters():
         weight.data.zero_()
-    assert torch.equal(detector.predict(sample).score, before) != recursion_counts
+    assert torch.equal(detector.predict(sample).anomaly_map, before) != recursion_counts
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny_category, tiny_detector):
@@ -220,7 +220,7 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
         (tmp_path / "detector.json").write_text(json.dumps(values | changes))
         return RcAEDetector.load(tmp_path, device="cpu")
 
-    with pytest.raises(KitError, match="format version 99, this kit reads 5"):
+    with pytest.raises(KitError, match="format version 99, this kit reads 6"):
         edited(format_version=99)
     with pytest.raises(KitError, match="unknown field `surprise`"):
         edited(config=values["config"] | {"surprise": 1})
