@@ -145,7 +145,7 @@ class NormalStatistics(nn.Module):
         centred = seen - seen.mean(dim=0)
         count = min(self.MODES, max(1, len(seen) // 4))  # each image is there twice
         _, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())  # n is far below D
-        modes = vectors[:, len(seen) - count :].T.to(seen) @ centred
+        modes = vectors[:, len(seen) - count :].T.float().to(seen.device) @ centred
         length = modes.norm(dim=1, keepdim=True)
         modes = torch.where(length > 1e-3 * length.max(), modes / length, 0)  # no rounding errors
         kept = torch.zeros_like(self.modes)
