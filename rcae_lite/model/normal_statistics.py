@@ -68,8 +68,8 @@ class NormalStatistics(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(3, size, size))
-        modes = torch.zeros(self.MODES, 3, size // 2, size // 2, dtype=torch.float16)
-        self.register_buffer("modes", modes)
+        modes = torch.zeros(self.MODES, 3, size // 2, size // 2, dtype=torch.int8)
+        self.register_buffer("modes", modes)  # directions, of any length
         self.register_buffer("spread", torch.ones(3, size, size))
         self.register_buffer("structure", torch.ones(()))  # in common to the training images
         self.registration = Registration(size)
@@ -146,15 +146,15 @@ class NormalStatistics(nn.Module):
         count = min(self.MODES, max(1, len(seen) // 4))  # each image is there twice
         _, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())  # n is far below D
         modes = vectors[:, len(seen) - count :].T.float().to(seen.device) @ centred
-        length = modes.norm(dim=1, keepdim=True)
-        modes = torch.where(length > 1e-3 * length.max(), modes / length, 0)  # no rounding errors
+        highest = modes.abs().amax(dim=1, keepdim=True)
+        modes = torch.where(highest > 1e-3 * highest.max(), modes / highest, 0)  # or it is rounding
         kept = torch.zeros_like(self.modes)
-        kept[:count] = modes.unflatten(1, self.modes.shape[1:])
+        kept[:count] = (127 * modes).round().unflatten(1, self.modes.shape[1:])
         return kept
 
     def _off(self, registered: Tensor, modes: Tensor) -> Tensor:
         """Return how far images are off their projection on the eigenimages: (B, 3, S, S)."""
-        flat = modes.flatten(1).float()  # (K, D)
+        flat = F.normalize(modes.flatten(1).float(), dim=1)  # (K, D)
         explained = (self._shrunk(registered) @ flat.T @ flat).unflatten(1, modes.shape[1:])
         explained = F.interpolate(explained, scale_factor=2.0, mode="bilinear")
         return registered - self.mean - explained
