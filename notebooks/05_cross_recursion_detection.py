@@ -486,8 +486,9 @@ figure
 # One ladder for all of it, on the same test images. First, three controls without recursion: how
 # many standard deviations a pixel is off the *mean image*, the residual of the *single pass*, the
 # residual of *resizing* without any network. Then the method: the plain residual of RcAE at each
-# depth, the residual after DPN, CRD, and the position statistics. Each rung comes with its
-# interval, each addition also with the paired interval of its gain.
+# depth, the residual after DPN, CRD blind to the position statistics (as in half of its training
+# crops), and CRD with them. Each rung comes with its interval, each addition also with the paired
+# interval of its gain.
 #
 # **Predict:** which part adds most to the residual of RcAE at depth N?
 

@@ -87,9 +87,9 @@ class RcAEDetector(Detector):
         assert trajectory.enhanced is not None
         images = trajectory.images
         inputs = images, steps_seen(images, trajectory.enhanced, self.config.crd.depths)
-        z_scores = self.crd.z_scores(images)
+        z_scores = self.crd.z_scores(images) * statistics  # CRD was blind to them half of the time
         logits = self.crd.predict_logits(self.crd.assemble_input(*inputs, z_scores)).squeeze(1)
-        if statistics and self.crd.statistics is not None:
+        if self.crd.statistics is not None:
             # Added after the training: in it, pseudo-anomalies would teach CRD to distrust them.
             logits = logits + self.config.crd.z_score_weight * z_scores[:, 0]
         return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is

@@ -146,8 +146,8 @@ def ladder(
 ) -> Ladder:
     """Score the test images by the controls, then by the method, one part after the other.
 
-    CRD is one network, trained with the position statistics among its inputs; its rung leaves out
-    what they add to its logits afterwards.
+    CRD is one network; in half of its training crops it had the position statistics among its
+    inputs, in the others 0. Its rung has it without them.
 
     Parameters
     ----------
