@@ -66,7 +66,7 @@ def test_the_bound_holds_on_scores_of_real_images(realdata, rates):
     held_out = detector.calibration_scores
     scores = [*held_out, *detector.predict(good.images() / 255).score.tolist()]
     assert len(scores) == 39
-    found = rates(scores, 19, None, 200)
+    found = rates(scores, 19, None, 2000)  # of 39 images: 200 splits stray by 3 errors at times
     assert found["mean_achieved"] <= found["bound"] + 3 * found["standard_error"]
 
 
