@@ -142,6 +142,8 @@ class NormalStatistics(nn.Module):
 
     def _principal(self, seen: Tensor) -> Tensor:
         """Return the principal components of `_shrunk` images (n, D), in the shape of ``modes``."""
+        if not len(seen):  # the only image is the one that is left out
+            return torch.zeros_like(self.modes)
         centred = seen - seen.mean(dim=0)
         count = min(self.MODES, max(1, len(seen) // 4))  # each image is there twice
         _, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())  # n is far below D

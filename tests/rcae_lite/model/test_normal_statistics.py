@@ -149,3 +149,13 @@ def test_of_very_many_images_some_are_taken_and_all_have_a_fold():
     statistics = NormalStatistics(16)
     folds = statistics.folds(1100)  # every third is taken
     assert folds[::3].bincount().tolist() == [92, 92, 92, 91] and folds.shape == (1100,)
+
+
+def test_one_image_has_no_eigenimages_but_a_mean():
+    torch.manual_seed(0)
+    image = plate()[None]
+    statistics = fitted(image)
+    assert not statistics.without[0].any() and statistics(image).isfinite().all()
+    stained = image.clone()
+    stained[:, :, 60:68, 60:68] += 0.3
+    assert statistics(stained)[..., 62:66, 62:66].mean() > 2 * statistics(image).mean()
