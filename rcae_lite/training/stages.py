@@ -75,13 +75,11 @@ class TrainingStage(ABC):
     ) -> Tensor:
         """Draw normal images with benign augmentation, (count, 3, H, W) in [0, 1], or halved.
 
-        ``among`` holds the numbers of the images to draw from, all by default.
+        ``among`` says of each image whether it may be drawn, (n,) bool; all by default.
         """
-        chosen = torch.randint(
-            len(self.images if among is None else among), (count,), generator=generator
-        )
-        chosen = chosen if among is None else among[chosen]
-        normal = self.images[chosen.to(self.images.device)].float() / 255
+        images = self.images if among is None else self.images[among]
+        chosen = torch.randint(len(images), (count,), generator=generator)
+        normal = images[chosen.to(images.device)].float() / 255
         normal = F.avg_pool2d(normal, 2) if halved else normal
         normal = augment(normal, generator, strength=self.config.augmentation)
         return normal.contiguous(memory_format=torch.channels_last)
@@ -235,7 +233,7 @@ class CRDStage(TrainingStage):
         if self.crd.statistics is not None:  # as unusual as images that the statistics never saw
             folds = self.crd.statistics.folds(len(self.images))
             fold = number % (int(folds.max()) + 1)
-            among = (folds == fold).nonzero()[:, 0]
+            among = folds == fold
         normal = self.draw(crd.pool_chunk, generator, among=among)
         if crd.families:
             perturbed, masks = add_pseudo_anomalies(normal, generator, families=crd.families)
