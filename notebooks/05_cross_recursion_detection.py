@@ -483,12 +483,12 @@ figure
 # %% [markdown]
 # ## 6. Who did the work?
 #
-# One ladder for all of it, on the same test images. First, three controls without recursion: how
-# many standard deviations a pixel is off the *mean image*, the residual of the *single pass*, the
-# residual of *resizing* without any network. Then the method: the plain residual of RcAE at each
-# depth, the residual after DPN, CRD blind to the position statistics (as in half of its training
-# crops), and CRD with them. Each rung comes with its interval, each addition also with the paired
-# interval of its gain.
+# One ladder for all of it, on the same test images. First, four controls without recursion: how
+# many standard deviations a pixel is off the *mean image*; the *eigenimages* of section 5 on their
+# own; the residual of the *single pass*; the residual of *resizing* without any network. Then the
+# method: the plain residual of RcAE at each depth, the residual after DPN, CRD blind to the
+# position statistics (as in half of its training crops), and CRD with them. Each rung comes with
+# its interval, each addition also with the paired interval of its gain.
 #
 # **Predict:** which part adds most to the residual of RcAE at depth N?
 
@@ -514,7 +514,7 @@ plots.ladder(rungs) if rungs else "without both kinds of test images there is no
 if rungs:
     gains = {rung.name: rung.gain for rung in rungs if rung.gain}
     predict.reveal("most", max(gains, key=lambda name: gains[name].value))
-    best = max((rung.auroc.value, rung.name) for rung in rungs[:3])
+    best = max((rung.auroc.value, rung.name) for rung in rungs[:4])
     deepest = [rung for rung in rungs if rung.name.startswith("RcAE")][-1]
     print(
         f"the best control, {best[1]}, has {best[0]:.3f}; RcAE alone has {deepest.auroc.value:.3f}"
@@ -524,7 +524,9 @@ if rungs:
 # **Interpret:** is the recursion's own residual above the controls, or is it what CRD makes of the
 # sequence? CRD was trained on painted anomalies, which none of the rungs before it has seen; so its
 # gain is that of the trajectory *and* of a supervised task. Section 4, with the image alone against
-# all steps, asks for the first of the two.
+# all steps, asks for the first of the two. And how far are the eigenimages from the last rung? They
+# know nothing but the training images' principal components: where they come close, the networks
+# add little here, whatever they add to RcAE.
 
 # %% [markdown]
 # ## What the paper says, what we measured here

@@ -20,9 +20,10 @@ from rcae_lite.evaluation.metrics import auroc_resamples, image_auroc
 from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.model.outputs import Trajectory
 
-__all__ = ["ADDED", "SOURCES", "Ladder", "Parts", "Rung", "ladder", "mean_image_maps"]
+__all__ = ["ADDED", "FLAT", "SOURCES", "Ladder", "Parts", "Rung", "ladder", "mean_image_maps"]
 
-SOURCES = ("mean image", "single pass", "resizing", "RcAE")
+FLAT = ("mean image", "eigenimages", "single pass")  # sources without a depth
+SOURCES = (*FLAT, "resizing", "RcAE")
 ADDED = {"dpn": "DPN", "crd": "CRD", "statistics": "position statistics"}  # in this order
 SHOWN = (2, 10)  # normal and defective images, at most, whose maps are kept
 
@@ -163,8 +164,9 @@ def ladder(
     Returns
     -------
     Ladder
-        The mean image, the single pass, resizing without a network; RcAE at each depth; DPN, CRD,
-        and position statistics where the detector has them.
+        The mean image, eigenimages (the position statistics alone), the single pass, resizing
+        without a network; RcAE at each depth; DPN, CRD, and position statistics. Without
+        statistics in the detector, neither eigenimages nor the last.
 
     Raises
     ------
@@ -224,13 +226,16 @@ def _maps_of(
     resized = Trajectory(images, resize_trajectory(images, depth)).residuals  # (B, N, H, W)
     enhanced = Trajectory(found.images, found.enhanced).residuals
     steps = [(n + 1, n) for n in range(depth)]
-    maps = {Parts("single pass"): single_pass.trajectory(images).residuals[:, -1]}
+    maps = {}
+    if (statistics := detector.crd.statistics) is not None:
+        maps[Parts("eigenimages")] = statistics(found.images)[:, 0]
+    maps[Parts("single pass")] = single_pass.trajectory(images).residuals[:, -1]
     maps |= {Parts("resizing", n): resized[:, at] for n, at in steps}
     maps |= {Parts("RcAE", n): found.residuals[:, at] for n, at in steps}
     maps |= {Parts("RcAE", n, dpn=True): enhanced[:, at] for n, at in steps}
     whole = Parts("RcAE", depth, dpn=True, crd=True)
     maps[whole] = detector.surprise(found, statistics=False)
-    if detector.crd.statistics is not None:
+    if statistics is not None:
         maps[whole._replace(statistics=True)] = detector.surprise(found)
     return maps
 

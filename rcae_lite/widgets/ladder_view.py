@@ -14,7 +14,7 @@ from PIL import Image
 
 from data_utils import KitError
 from rcae_lite.evaluation.bootstrap import Interval
-from rcae_lite.study.ladder import ADDED, SOURCES, Ladder
+from rcae_lite.study.ladder import ADDED, Ladder
 from rcae_lite.widgets.state.ladder import LadderState
 
 __all__ = ["ComponentLadder"]
@@ -68,7 +68,7 @@ class ComponentLadder(VBox):
             for defect, path in zip(images.defects, images.paths, strict=True)
         ]
         controls = {
-            "source": ToggleButtons(options=SOURCES, layout={"width": "max-content"}),
+            "source": ToggleButtons(options=choices["source"], layout={"width": "max-content"}),
             "depth": IntSlider(min=1, max=choices["depth"][-1], description="depth n", style=style),
         }
         for name, text in ADDED.items():

@@ -11,7 +11,7 @@ from data_utils import KitError
 from rcae_lite.evaluation.bootstrap import Interval
 from rcae_lite.evaluation.scoring import map_limits
 from rcae_lite.plotting import overlay
-from rcae_lite.study.ladder import ADDED, SOURCES, Ladder, Parts, Rung
+from rcae_lite.study.ladder import ADDED, FLAT, SOURCES, Ladder, Parts, Rung
 
 __all__ = ["LadderState"]
 
@@ -46,6 +46,7 @@ class LadderState:
             "reference": Parts("single pass"),
             "image": int(ladder.images.labels.argmax()),
         }
+        self._sources = {parts.source for parts in ladder.measured}
         self._has_statistics = any(parts.statistics for parts in ladder.measured)
 
     # -- what is on ------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ class LadderState:
         """What each control can be set to."""
         switches: dict[str, list[Any]] = {name: [False, True] for name in ADDED}
         return switches | {
-            "source": list(SOURCES),
+            "source": [name for name in SOURCES if name in self._sources],
             "depth": list(range(1, self.ladder.depth + 1)),
             "reference": list(self.ladder.measured),
             "image": list(range(len(self.ladder.images))),
@@ -67,7 +68,7 @@ class LadderState:
         recursive = now["source"] == "RcAE"
         reasons = [
             ("source", now["dpn"], "DPN was trained on RcAE's reconstructions: untick it first"),
-            ("depth", now["source"] in SOURCES[:2], f"the {now['source']} has no depth"),
+            ("depth", now["source"] in FLAT, "only resizing and RcAE have a depth"),
             ("depth", now["crd"], f"CRD reads the whole sequence up to n = {deepest}"),
             ("dpn", not recursive, "DPN was trained on RcAE's reconstructions: choose RcAE first"),
             ("dpn", now["crd"], "CRD was trained on what DPN gives: untick CRD first"),
@@ -101,7 +102,7 @@ class LadderState:
     def current(self) -> Rung:
         """What the ticked parts give together."""
         now = self.values
-        depth = 0 if now["source"] in SOURCES[:2] else now["depth"]
+        depth = 0 if now["source"] in FLAT else now["depth"]
         parts = Parts(now["source"], depth, *(now[name] for name in ADDED))
         return self.ladder.measured[parts]
 

@@ -8,6 +8,7 @@ import torch
 from data_utils import KitError
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.evaluation.metrics import image_auroc
+from rcae_lite.evaluation.scoring import smooth
 from rcae_lite.study import plots
 from rcae_lite.study.ladder import ladder, mean_image_maps
 from tests.rcae_lite.conftest import tiny_config
@@ -22,14 +23,16 @@ def rungs(tiny_detector, tiny_baseline, tiny_category):
 def test_the_rungs_are_what_the_detectors_give(rungs, tiny_detector, tiny_baseline, tiny_category):
     test, images = tiny_category.test, tiny_category.test.images() / 255
     depth = tiny_detector.config.rcae.depth
-    names = ["mean image", "single pass", f"resizing, n = {depth}"]
+    names = ["mean image", "eigenimages", "single pass", f"resizing, n = {depth}"]
     names += [*(f"RcAE, n = {n + 1}" for n in range(depth))]
-    assert list(rungs)[: 3 + depth + 2] == [*names, "+ DPN", "+ CRD"]
+    assert list(rungs)[: 4 + depth + 2] == [*names, "+ DPN", "+ CRD"]
     evaluation = tiny_detector.evaluate(test)
     for n, auroc in enumerate(evaluation.residual_auroc_by_depth, start=1):
         assert rungs[f"RcAE, n = {n}"].auroc.value == pytest.approx(auroc)
     last = rungs[list(rungs)[-1]]
     np.testing.assert_allclose(last.scores, tiny_detector.predict(images).score, rtol=1e-4)
+    alone = smooth(tiny_detector.crd.z_scores(images)[:, 0]).flatten(1).amax(dim=1)
+    np.testing.assert_allclose(rungs["eigenimages"].scores, alone, rtol=1e-4)
     simple = tiny_baseline.predict(images).score
     np.testing.assert_allclose(rungs["single pass"].scores, simple, rtol=1e-4)
     for rung in rungs.values():

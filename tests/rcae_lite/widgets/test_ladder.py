@@ -82,7 +82,7 @@ def test_exactly_what_was_measured_can_be_put_together(state):
         ({}, "crd", "tick DPN first"),
         ({}, "statistics", "tick CRD first"),
         ({"source": "resizing"}, "dpn", "choose RcAE first"),
-        ({"source": "mean image"}, "depth", "the mean image has no depth"),
+        ({"source": "mean image"}, "depth", "only resizing and RcAE have a depth"),
         ({"dpn": True}, "source", "untick it first"),
         ({"depth": 2, "dpn": True}, "crd", "up to n = 3"),
         ({"dpn": True, "crd": True}, "depth", "whole sequence up to n = 3"),
@@ -103,6 +103,7 @@ def test_a_detector_without_statistics_says_so(tiny_category):
     config = tiny_config(**{"crd.z_score_weight": 0.0})
     plain, single = (kind(config, 0, "cpu") for kind in (RcAEDetector, SinglePassDetector))
     state = LadderState(ladder(plain, single, tiny_category.train, tiny_category.test))
+    assert "eigenimages" not in state.choices["source"]
     state.set("dpn", True)
     state.set("crd", True)
     assert state.closed()["statistics"] == "this detector was made without them"
