@@ -27,19 +27,18 @@ SIGMAS = (1, 2, 4, 6)  # pixels
 
 def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return (n, H, W) maps for each rule; images (n, 3, H, W) in [0, 1]."""
-    logits, z_scores, residual = [], [], []
+    surprises, logits, z_scores, residual = [], [], [], []
     with torch.inference_mode():
         for part in images.split(4):
             trajectory = detector.trajectory(part)
+            surprises.append(detector.surprise(trajectory))
             z_scores.append(detector.crd.z_scores(part)[:, 0])
             logits.append(detector.crd(trajectory.images, trajectory.enhanced).squeeze(1))
             residual.append(trajectory.residuals)
-    logit, z_score, residuals = torch.cat(logits), torch.cat(z_scores), torch.cat(residual)
-    weight = detector.config.crd.z_score_weight
+    surprise, logit, z_score, residuals = map(torch.cat, (surprises, logits, z_scores, residual))
     rules = {
         f"residual of depth {n + 1}": smooth(residuals[:, n]) for n in range(residuals.shape[1])
     }
-    surprise = F.softplus(logit + weight * z_score)
     rules |= {
         f"CRD + z-scores, one Gaussian, sigma {sigma}": gaussian_blur(
             surprise, 6 * sigma + 1, sigma
@@ -52,7 +51,7 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),
         "CRD surprise, smoothed": smooth(F.softplus(logit)),
-        LIBRARY: detector.predict(images).anomaly_map,
+        LIBRARY: smooth(surprise),
     }
 
 
