@@ -198,6 +198,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     z_score_weight : float
         Weight of the z-scores of `rcae_lite.model.normal_statistics`: an input of CRD, added to
         its logits after training (ours; 0 disables both).
+    half_size_eigenimages : bool
+        Keep what they are made of at half the size: a quarter of the memory (ours).
     map_loss : {"bce_dice", "l2"}
         Loss of CRD: ours, or the paper's map and map-gradient L2.
     crop : int
@@ -212,6 +214,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
     z_score_weight: Strength = 16.0
+    half_size_eigenimages: bool = True
     map_loss: Literal["bce_dice", "l2"] = "bce_dice"
     crop: Annotated[int, Meta(ge=0, le=8192, multiple_of=16)] = 0
     pool_chunk: Positive = 64
@@ -344,7 +347,7 @@ _LITE = Config(
     single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
     rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
     dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, part_weight=1.0, **_FAST),
-    crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
+    crd=CRDConfig(steps=1600, families=FAMILIES, half_size_eigenimages=False, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
 
@@ -355,7 +358,7 @@ PRESETS: dict[str, Config] = {
         single_pass=SinglePassConfig(steps=400, **_FAST),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
         dpn=replace(_LITE.dpn, steps=300),
-        crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
+        crd=replace(_LITE.crd, steps=800, half_size_eigenimages=True, pool_chunk=32, pool_every=50),
     ),
     "lite": _LITE,
     "standard": replace(
@@ -365,7 +368,14 @@ PRESETS: dict[str, Config] = {
         single_pass=SinglePassConfig(steps=10000, **_FAST),
         rcae=replace(_LITE.rcae, depth=4, steps=12000, half_size_steps=6000),
         dpn=replace(_LITE.dpn, steps=3000),
-        crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
+        crd=replace(
+            _LITE.crd,
+            steps=8000,
+            batch_size=32,
+            half_size_eigenimages=True,
+            crop=128,
+            pool_chunks=16,
+        ),
     ),
     # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), whether
     # layers are normalised (in groups), how the share of perturbed blocks is drawn (uniformly), and

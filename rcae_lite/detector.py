@@ -50,6 +50,7 @@ class RcAEDetector(Detector):
                 width=crd.width,
                 residual_input=crd.residual_input,
                 statistics_size=config.size if crd.z_score_weight else 0,
+                half_size_eigenimages=crd.half_size_eigenimages,
             ),
         }
 

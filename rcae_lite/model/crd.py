@@ -100,6 +100,8 @@ class CrossRecursionDetector(nn.Module):
     statistics_size : int
         Working size of `NormalStatistics`, whose z-scores are one more channel; 0 for none.
         **Ours**.
+    half_size_eigenimages : bool
+        Whether their eigenimages have half that size.
     """
 
     LEVELS = 4
@@ -111,13 +113,16 @@ class CrossRecursionDetector(nn.Module):
         width: int = 16,
         residual_input: bool = True,
         statistics_size: int = 0,
+        half_size_eigenimages: bool = False,
     ) -> None:
         super().__init__()
         self.steps = steps
         self.residual_input = residual_input
         widths = [width, 2 * width, 4 * width, 4 * width]
         pairs = list(zip(widths, widths[1:], strict=False))
-        self.statistics = NormalStatistics(statistics_size) if statistics_size else None
+        self.statistics = None
+        if statistics_size:
+            self.statistics = NormalStatistics(statistics_size, half_size=half_size_eigenimages)
         channels = 6 + 3 * residual_input + (statistics_size > 0)
         self.stem = _WithinSteps(channels, width, 4, stride=2, padding=1)
         self.first = _Block(width, width)

@@ -54,6 +54,9 @@ class NormalStatistics(nn.Module):
     ----------
     size : int
         Height and width of the images that the statistics are taken from, an even number.
+    half_size : bool
+        Keep the eigenimages at half that size: a quarter of the memory. Where parts turn, edges
+        want all of it.
     """
 
     MODES = 64  # eigenimages at most, and no more than half of the images
@@ -65,10 +68,12 @@ class NormalStatistics(nn.Module):
     spread: Tensor
     structure: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, half_size: bool = False) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(3, size, size))
-        modes = torch.zeros(self.MODES, 3, size // 2, size // 2, dtype=torch.int8)
+        self.shrink = 2 if half_size else 1
+        side = size // self.shrink
+        modes = torch.zeros(self.MODES, 3, side, side, dtype=torch.int8)
         self.register_buffer("modes", modes)  # directions, of any length
         self.register_buffer("spread", torch.ones(3, size, size))
         self.register_buffer("structure", torch.ones(()))  # in common to the training images
@@ -137,8 +142,8 @@ class NormalStatistics(nn.Module):
         return warp(match_exposure(local_mean(images), normal), pose), pose
 
     def _shrunk(self, registered: Tensor) -> Tensor:
-        """Return what is off the mean, at half the size: (B, 3, S, S) to (B, 3 * S * S / 4)."""
-        return F.avg_pool2d(registered - self.mean, 2).flatten(1)
+        """Return what is off the mean, at the size of ``modes``: (B, 3, S, S) to (B, D)."""
+        return F.avg_pool2d(registered - self.mean, self.shrink).flatten(1)
 
     def _principal(self, seen: Tensor) -> Tensor:
         """Return the principal components of `_shrunk` images (n, D), in the shape of ``modes``."""
@@ -158,7 +163,8 @@ class NormalStatistics(nn.Module):
         """Return how far images are off their projection on the eigenimages: (B, 3, S, S)."""
         flat = F.normalize(modes.flatten(1).float(), dim=1)  # (K, D)
         explained = (self._shrunk(registered) @ flat.T @ flat).unflatten(1, modes.shape[1:])
-        explained = F.interpolate(explained, scale_factor=2.0, mode="bilinear")
+        if self.shrink > 1:
+            explained = F.interpolate(explained, scale_factor=2.0, mode="bilinear")
         return registered - self.mean - explained
 
     def folds(self, count: int) -> Tensor:

@@ -24,8 +24,8 @@ def shifted(image: torch.Tensor, count: int, reach: int) -> torch.Tensor:
     return torch.stack([image.roll(tuple(move.tolist()), (1, 2)) for move in moves])
 
 
-def fitted(images: torch.Tensor) -> NormalStatistics:
-    statistics = NormalStatistics(images.shape[-1])
+def fitted(images: torch.Tensor, *, half_size: bool = True) -> NormalStatistics:
+    statistics = NormalStatistics(images.shape[-1], half_size=half_size)
     statistics.fit(images, noisy(images))
     return statistics
 
@@ -87,11 +87,12 @@ def test_z_scores_are_deviations_in_spreads_of_images_that_were_not_seen():
     assert statistics(torch.rand(1, 3, 32, 48)).shape == (1, 1, 32, 48)
 
 
+@pytest.mark.parametrize("half_size", [True, False])
 @pytest.mark.parametrize("change", [0.5, -0.5])
-def test_a_colour_out_of_place_is_unusual_and_exposure_is_not(change):
+def test_a_colour_out_of_place_is_unusual_and_exposure_is_not(change, half_size):
     torch.manual_seed(0)
     images = noisy(plate().expand(60, -1, -1, -1))
-    statistics = fitted(images[:40])
+    statistics = fitted(images[:40], half_size=half_size)
     usual = statistics(images[40:]).mean()
     stained = images[40:].clone()
     stained[:, 0, 60:68, 60:68] += change
@@ -100,7 +101,8 @@ def test_a_colour_out_of_place_is_unusual_and_exposure_is_not(change):
     assert statistics(noisy(noisy(0.8 * images[40:]))).mean() > 1.3 * usual
 
 
-def test_light_that_varied_among_normal_images_is_explained_and_a_defect_is_not():
+@pytest.mark.parametrize("half_size", [True, False])
+def test_light_that_varied_among_normal_images_is_explained_and_a_defect_is_not(half_size):
     """A lamp from the left and one from the right, in new proportions."""
     torch.manual_seed(0)
     part, x = plate(), torch.linspace(-1, 1, 128)
@@ -110,8 +112,8 @@ def test_light_that_varied_among_normal_images_is_explained_and_a_defect_is_not(
         light = 1 + (torch.rand(count, 2) @ lamps)[:, None, None]  # (count, 1, 1, W)
         return noisy(part * light)
 
-    statistics = fitted(lit(40))
-    plain = fitted(noisy(part.expand(40, -1, -1, -1)))
+    statistics = fitted(lit(40), half_size=half_size)
+    plain = fitted(noisy(part.expand(40, -1, -1, -1)), half_size=half_size)
     images = lit(10)
     assert plain(images).mean() > 2 * statistics(images).mean()
     stained = images.clone()
@@ -135,14 +137,32 @@ def test_a_handful_of_images_will_do(count):
     assert 0 < statistics(noisy(plate()[None])).mean() < 3
 
 
-def test_images_that_the_statistics_saw_are_as_unusual_as_new_ones_against_the_other_folds():
+@pytest.mark.parametrize("half_size", [True, False])
+def test_images_that_the_statistics_saw_are_as_unusual_as_new_ones_against_the_other_folds(
+    half_size,
+):
     torch.manual_seed(0)
     images = noisy(plate().expand(60, -1, -1, -1))
-    statistics = fitted(images[:40])
+    statistics = fitted(images[:40], half_size=half_size)
     folds = statistics.folds(40)
     seen = torch.cat([statistics(images[:40][folds == f], fold=f) for f in range(4)])
     assert statistics(images[:40]).mean() < 0.93 * seen.mean()
     assert seen.mean() == pytest.approx(float(statistics(images[40:]).mean()), rel=0.05)
+
+
+def test_fine_detail_that_varies_wants_eigenimages_at_full_size():
+    torch.manual_seed(0)
+    thread = torch.zeros(3, 128, 128)
+    thread[:, 30:90, 30:90] = torch.tensor([0.2, 0.2, -0.2, -0.2]).repeat(15)
+    images = noisy(plate() + torch.rand(60, 1, 1, 1) * thread)
+    stained = images[40:].clone()
+    stained[:, :, 60:64, 60:64] += 0.1
+    ratios = []
+    for half_size in (True, False):
+        statistics = fitted(images[:40], half_size=half_size)
+        usual = statistics(images[40:]).flatten().quantile(0.999)
+        ratios.append(statistics(stained)[..., 61:63, 61:63].mean() / usual)
+    assert ratios[1] > 1.2 * ratios[0]
 
 
 def test_of_very_many_images_some_are_taken_and_all_have_a_fold():

@@ -32,6 +32,7 @@ OTHER = {
         "families": ("random_lines",),
         "residual_input": False,
         "z_score_weight": 0.0,
+        "half_size_eigenimages": False,
         "map_loss": "l2",
         "crop": 32,
         "pool_chunk": 3,
