@@ -161,8 +161,9 @@ class NormalStatistics(nn.Module):
 
     def _off(self, registered: Tensor, modes: Tensor) -> Tensor:
         """Return how far images are off their projection on the eigenimages: (B, 3, S, S)."""
-        flat = F.normalize(modes.flatten(1).float(), dim=1)  # (K, D)
-        explained = (self._shrunk(registered) @ flat.T @ flat).unflatten(1, modes.shape[1:])
+        flat = modes.flatten(1).float()  # (K, D), at right angles
+        shares = self._shrunk(registered) @ flat.T / flat.square().sum(dim=1).clamp_min(1)  # (B, K)
+        explained = (shares @ flat).unflatten(1, modes.shape[1:])
         if self.shrink > 1:
             explained = F.interpolate(explained, scale_factor=2.0, mode="bilinear")
         return registered - self.mean - explained
