@@ -59,7 +59,7 @@ class NormalStatistics(nn.Module):
         want all of it.
     """
 
-    MODES = 64  # eigenimages at most, and no more than half of the images
+    MODES = 64  # eigenimages at most, and no more than there are images
     MOST = 512  # images that they are made of
     FOLDS = 4  # of the images; the spread is that of a fold against the eigenimages of the others
 
@@ -150,7 +150,7 @@ class NormalStatistics(nn.Module):
         if not len(seen):  # the only image is the one that is left out
             return torch.zeros_like(self.modes)
         centred = seen - seen.mean(dim=0)
-        count = min(self.MODES, max(1, len(seen) // 4))  # each image is there twice
+        count = min(self.MODES, len(seen) // 2)  # each image is there twice
         _, vectors = torch.linalg.eigh((centred @ centred.T).cpu().double())  # n is far below D
         modes = vectors[:, len(seen) - count :].T.float().to(seen.device) @ centred
         highest = modes.abs().amax(dim=1, keepdim=True)

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 # Raise a stage's, and those of the stages after it, when its options come to mean other weights.
-KEY_VERSIONS = {"single_pass": 4, "rcae": 4, "dpn": 4, "crd": 6}
+KEY_VERSIONS = {"single_pass": 4, "rcae": 4, "dpn": 4, "crd": 7}
 SECONDS_BETWEEN = 20.0  # of two checkpoints
 
 Parts = Annotated[int, Meta(ge=1, le=1 << 20)]

@@ -83,7 +83,6 @@ def test_z_scores_are_deviations_in_spreads_of_images_that_were_not_seen():
     seen = statistics(images[40:])
     assert seen.shape == (20, 1, 128, 128)
     assert 0.1 < seen.mean() / 0.3 < 1  # the largest of three, over 1.6 times the mean spread
-    assert statistics(images[:40]).mean() == pytest.approx(float(seen.mean()), rel=0.2)
     assert statistics(torch.rand(1, 3, 32, 48)).shape == (1, 1, 32, 48)
 
 
@@ -133,6 +132,7 @@ def test_identical_images_have_no_eigenimages_and_no_rounding_errors_for_them():
 def test_a_handful_of_images_will_do(count):
     torch.manual_seed(0)
     statistics = fitted(noisy(plate().expand(count, -1, -1, -1)))
+    assert int(statistics.modes.flatten(1).any(dim=1).sum()) == count  # as many as images
     assert bool(statistics.aligned) and len(statistics.without) == min(count, 4)
     assert 0 < statistics(noisy(plate()[None])).mean() < 3
 
