@@ -347,7 +347,7 @@ _LITE = Config(
     single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
     rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
     dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, part_weight=1.0, **_FAST),
-    crd=CRDConfig(steps=1600, families=FAMILIES, half_size_eigenimages=False, crop=64, **_FAST),
+    crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
 )
 _PAPER: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-4, "schedule": "constant"}
 
@@ -358,9 +358,9 @@ PRESETS: dict[str, Config] = {
         single_pass=SinglePassConfig(steps=400, **_FAST),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
         dpn=replace(_LITE.dpn, steps=300),
-        crd=replace(_LITE.crd, steps=800, half_size_eigenimages=True, pool_chunk=32, pool_every=50),
+        crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
     ),
-    "lite": _LITE,
+    "lite": replace(_LITE, crd=replace(_LITE.crd, half_size_eigenimages=False)),
     "standard": replace(
         _LITE,
         preset="standard",
@@ -368,14 +368,7 @@ PRESETS: dict[str, Config] = {
         single_pass=SinglePassConfig(steps=10000, **_FAST),
         rcae=replace(_LITE.rcae, depth=4, steps=12000, half_size_steps=6000),
         dpn=replace(_LITE.dpn, steps=3000),
-        crd=replace(
-            _LITE.crd,
-            steps=8000,
-            batch_size=32,
-            half_size_eigenimages=True,
-            crop=128,
-            pool_chunks=16,
-        ),
+        crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
     ),
     # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), whether
     # layers are normalised (in groups), how the share of perturbed blocks is drawn (uniformly), and
