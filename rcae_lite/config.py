@@ -196,8 +196,8 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     residual_input : bool
         Give ``|I_D^n - I|`` to CRD (ours).
     z_score_weight : float
-        Weight of the z-scores of `rcae_lite.model.normal_statistics`: an input of CRD, added to
-        its logits after training (ours; 0 disables both).
+        Weight of the squared z-scores of `rcae_lite.model.normal_statistics`, added to CRD's
+        logits after training; the z-scores are an input of CRD, too (ours; 0 disables both).
     half_size_eigenimages : bool
         Keep what they are made of at half the size: a quarter of the memory (ours).
     map_loss : {"bce_dice", "l2"}
@@ -213,7 +213,7 @@ class CRDConfig(Stage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depths: tuple[int, ...] = ()  # `Config` checks them against N
     families: tuple[str, ...] = FAMILIES
     residual_input: bool = True
-    z_score_weight: Strength = 16.0
+    z_score_weight: Strength = 24.0
     half_size_eigenimages: bool = True
     map_loss: Literal["bce_dice", "l2"] = "bce_dice"
     crop: Annotated[int, Meta(ge=0, le=8192, multiple_of=16)] = 0

@@ -91,8 +91,9 @@ class RcAEDetector(Detector):
         z_scores = self.crd.z_scores(images) * statistics  # CRD was blind to them half of the time
         logits = self.crd.predict_logits(self.crd.assemble_input(*inputs, z_scores)).squeeze(1)
         if self.crd.statistics is not None:
-            # Added after the training: in it, pseudo-anomalies would teach CRD to distrust them.
-            logits = logits + self.config.crd.z_score_weight * z_scores[:, 0]
+            # Squared, as in the logarithm of a Gaussian. Added after the training: in it,
+            # pseudo-anomalies would teach CRD to distrust them.
+            logits = logits + self.config.crd.z_score_weight * z_scores[:, 0].square()
         return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is
 
     def _probability(self, raw: Tensor) -> Tensor:

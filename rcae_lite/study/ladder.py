@@ -228,7 +228,7 @@ def _maps_of(
     steps = [(n + 1, n) for n in range(depth)]
     maps = {}
     if (statistics := detector.crd.statistics) is not None:
-        maps[Parts("eigenimages")] = statistics(found.images)[:, 0]
+        maps[Parts("eigenimages")] = statistics(found.images)[:, 0].square()
     maps[Parts("single pass")] = single_pass.trajectory(images).residuals[:, -1]
     maps |= {Parts("resizing", n): resized[:, at] for n, at in steps}
     maps |= {Parts("RcAE", n): found.residuals[:, at] for n, at in steps}

@@ -107,7 +107,7 @@ class Snapshot(Record, frozen=True, kw_only=True):
     """
 
     kind = "rcae-lite-detector"
-    format_version = 6
+    format_version = 7
 
     detector: Literal["single_pass", "rcae", "rcae_dpn", "full"]
     config: Config

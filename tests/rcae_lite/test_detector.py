@@ -108,7 +108,7 @@ def test_the_raw_map_is_the_smoothed_surprise_of_crd_and_normality(tiny_category
     crd = tiny_detector.crd
     with torch.inference_mode():
         logits = crd(sample, trajectory.enhanced).squeeze(1)
-        logits = logits + 16.0 * crd.statistics(sample)[:, 0]
+        logits = logits + 24.0 * crd.statistics(sample)[:, 0] ** 2
     detection = tiny_detector.predict(sample)
     surprise = -torch.nn.functional.logsigmoid(-logits.double())  # -log(1 - M_A)
     expected = smooth(surprise).float()
@@ -220,7 +220,7 @@ def test_load_refuses_what_it_cannot_trust(tiny_detector, tmp_path):
         (tmp_path / "detector.json").write_text(json.dumps(values | changes))
         return RcAEDetector.load(tmp_path, device="cpu")
 
-    with pytest.raises(KitError, match="format version 99, this kit reads 6"):
+    with pytest.raises(KitError, match="format version 99, this kit reads 7"):
         edited(format_version=99)
     with pytest.raises(KitError, match="unknown field `surprise`"):
         edited(config=values["config"] | {"surprise": 1})
