@@ -31,8 +31,8 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
     with torch.inference_mode():
         for part in images.split(4):
             trajectory = detector.trajectory(part)
-            surprises.append(detector.surprise(trajectory))
-            z_scores.append(detector.crd.z_scores(part)[:, 0])
+            z_scores.append(detector.crd.z_scores(part))
+            surprises.append(detector.surprise(trajectory, z_scores[-1]))
             logits.append(detector.crd(trajectory.images, trajectory.enhanced).squeeze(1))
             residual.append(trajectory.residuals)
     surprise, logit, z_score, residuals = map(torch.cat, (surprises, logits, z_scores, residual))
@@ -46,7 +46,7 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
         for sigma in SIGMAS
     }
     return rules | {
-        "z-scores alone": smooth(z_score.square()),
+        "z-scores alone": smooth(z_score[:, 0].square()),
         "CRD logits, not smoothed": logit,
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),

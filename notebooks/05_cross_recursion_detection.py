@@ -475,11 +475,10 @@ figure
 # mean of the registered images and their principal components, in which light that falls from
 # elsewhere and a part that is a little wider find room. An image's projection on them is the
 # reconstruction of a linear autoencoder; what is off it, in spreads, is an input of CRD, and once
-# CRD is trained its square is added to the logits, because the logarithm of a Gaussian is quadratic.
-# What would you expect it to do for parts that lie still, and for parts in any rotation? The kit
-# asks the training images: where they have little structure in the same place even then
-# (`common_structure` in `rcae_lite.model.normal_statistics`), images are taken as they lie, and the
-# report says so.
+# CRD is trained its square is added to the logits: a Gaussian's logarithm is quadratic. What would
+# you expect it to do for parts that lie still, and for parts in any rotation? The kit asks the
+# training images: where they have little structure in the same place even then (`common_structure`
+# in `rcae_lite.model.normal_statistics`), images are taken as they lie, and the report says so.
 
 # %% [markdown]
 # ## 6. Who did the work?

@@ -81,20 +81,32 @@ class RcAEDetector(Detector):
         return Trajectory(images, reconstructions, self.dpn.enhance(images, reconstructions))
 
     def _raw_map(self, trajectory: Trajectory) -> Tensor:
-        return self.surprise(trajectory)
+        return self.surprise(trajectory, self.crd.z_scores(trajectory.images))
 
-    def surprise(self, trajectory: Trajectory, *, statistics: bool = True) -> Tensor:
-        """Return -log(1 - M_A), (B, H, W), not smoothed, with or without position statistics."""
+    def surprise(self, trajectory: Trajectory, z_scores: Tensor) -> Tensor:
+        """Return how surprising each pixel is: -log(1 - M_A), not smoothed.
+
+        Parameters
+        ----------
+        trajectory : Trajectory
+            Of this detector.
+        z_scores : Tensor
+            (B, 1, H, W) from `CrossRecursionDetector.z_scores`, or zeros: CRD was blind to them in
+            half of its training.
+
+        Returns
+        -------
+        Tensor
+            (B, H, W), from 0 up.
+        """
         assert trajectory.enhanced is not None
         images = trajectory.images
-        inputs = images, steps_seen(images, trajectory.enhanced, self.config.crd.depths)
-        z_scores = self.crd.z_scores(images) * statistics  # CRD was blind to them half of the time
-        logits = self.crd.predict_logits(self.crd.assemble_input(*inputs, z_scores)).squeeze(1)
-        if self.crd.statistics is not None:
-            # Squared, as in the logarithm of a Gaussian. Added after the training: in it,
-            # pseudo-anomalies would teach CRD to distrust them.
-            logits = logits + self.config.crd.z_score_weight * z_scores[:, 0].square()
-        return F.softplus(logits)  # -log(1 - M_A): how surprising the pixel is
+        enhanced = steps_seen(images, trajectory.enhanced, self.config.crd.depths)
+        logits = self.crd.predict_logits(self.crd.assemble_input(images, enhanced, z_scores))
+        # Squared, as in the logarithm of a Gaussian. Added after the training: in it,
+        # pseudo-anomalies would teach CRD to distrust them.
+        evidence = self.config.crd.z_score_weight * z_scores.square().sum(dim=1)
+        return F.softplus(logits.squeeze(1) + evidence)
 
     def _probability(self, raw: Tensor) -> Tensor:
         return -torch.expm1(-raw)  # undoes the surprise, not the smoothing

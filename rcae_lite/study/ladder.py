@@ -227,16 +227,17 @@ def _maps_of(
     enhanced = Trajectory(found.images, found.enhanced).residuals
     steps = [(n + 1, n) for n in range(depth)]
     maps = {}
-    if (statistics := detector.crd.statistics) is not None:
-        maps[Parts("eigenimages")] = statistics(found.images)[:, 0].square()
+    z_scores = detector.crd.z_scores(found.images)
+    if detector.crd.statistics is not None:
+        maps[Parts("eigenimages")] = z_scores[:, 0].square()
     maps[Parts("single pass")] = single_pass.trajectory(images).residuals[:, -1]
     maps |= {Parts("resizing", n): resized[:, at] for n, at in steps}
     maps |= {Parts("RcAE", n): found.residuals[:, at] for n, at in steps}
     maps |= {Parts("RcAE", n, dpn=True): enhanced[:, at] for n, at in steps}
     whole = Parts("RcAE", depth, dpn=True, crd=True)
-    maps[whole] = detector.surprise(found, statistics=False)
-    if statistics is not None:
-        maps[whole._replace(statistics=True)] = detector.surprise(found)
+    maps[whole] = detector.surprise(found, torch.zeros_like(z_scores))
+    if detector.crd.statistics is not None:
+        maps[whole._replace(statistics=True)] = detector.surprise(found, z_scores)
     return maps
 
 
