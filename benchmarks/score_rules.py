@@ -46,7 +46,7 @@ def maps_by_rule(detector, images: torch.Tensor) -> dict[str, torch.Tensor]:
         for sigma in SIGMAS
     }
     return rules | {
-        "z-scores alone": smooth(z_score[:, 0].square()),
+        "squared z-scores alone": smooth(z_score[:, 0].square()),
         "CRD logits, not smoothed": logit,
         "CRD logits, smoothed": smooth(logit),
         "CRD probability, smoothed": smooth(logit.sigmoid()),
