@@ -27,7 +27,7 @@
 # - measure how much of a defect is left after each round,
 # - see which images it calls defective, and how far to trust it.
 #
-# *Measured on one core of a CPU: 2 minutes, 2.3 GB.*
+# *Measured on one core of a CPU: 1 minute, 2.4 GB.*
 
 # %%
 import numpy as np

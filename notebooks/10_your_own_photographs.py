@@ -22,7 +22,7 @@
 # - train, set a threshold with a guarantee, and know what an alarm is worth,
 # - score new photographs, and export the detector.
 #
-# *Measured on a 2-core CPU: 5.5 minutes, 1.5 GB.*
+# *Measured on one core of a CPU: 8.5 minutes, 1.5 GB.*
 
 # %%
 import csv
