@@ -280,7 +280,7 @@ predict.choice("order", ["yes", "no"])
 # %%
 with parallel_config(n_jobs=JOBS):
     steps = ablate("steps", category.root, [category.name], **(budget | {"seeds": (0,)}))
-last, *_, every = [row for row in steps.rows if row.paper]
+last, *_, every = [row for row in steps.rows if row.paper[0]]
 assert (last.paper[0], every.paper[0]) == (95.7, 98.9)
 print(steps.markdown())
 
