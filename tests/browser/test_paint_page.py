@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from data_utils import KitError, open_category
+from rcae_lite.commands.export import TOLERANCE
 from rcae_lite.training.pseudo_anomalies import VISIBLE
 from rcae_lite.widgets import paint
 from rcae_lite.widgets.state.frames import to_bytes
@@ -76,8 +77,9 @@ def test_a_stroke_is_answered_as_pytorch_answers_it(tab, page, tiny_detector, ti
     picture = torch.tensor(painted).permute(2, 0, 1).unsqueeze(0) / 255
     detection = tiny_detector.predict(picture)
     anomaly_map = read("map", np.float32).reshape(SIDE, SIDE)
-    np.testing.assert_allclose(anomaly_map, detection.anomaly_map[0].numpy(), atol=1e-3)
-    assert seen["score"] == pytest.approx(float(detection.score), abs=1e-3)
+    same = {"atol": TOLERANCE, "rtol": TOLERANCE}  # as `rcae export` promises
+    np.testing.assert_allclose(anomaly_map, detection.anomaly_map[0].numpy(), **same)
+    np.testing.assert_allclose(seen["score"], float(detection.score), **same)
 
     state = PainterState(tiny_detector, tiny_category.train[0].image)
     state.paint(painted)

@@ -268,7 +268,7 @@ def test_what_was_saved_is_a_test_set_for_rcae_evaluate(
     evaluation = evaluate_run(tmp_path / "detector", data=painter.folder)
     painted = [image for image in evaluation.images if image.label]
     assert [Path(image.path).name for image in painted] == [f"{n:03}.png" for n in range(4)]
-    assert painted[-1].score == pytest.approx(float(other.frames.scores[0]), abs=1e-4)
+    assert painted[-1].score == pytest.approx(float(other.frames.scores[0]), rel=1e-5)
 
 
 def strokes(painter, *sizes: int, strength: int = 120) -> list[np.ndarray]:
