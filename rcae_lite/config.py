@@ -341,10 +341,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _STAGES = ("single_pass", "rcae", "dpn", "crd")
 # Batches of 8: as good as more images in fewer steps, in less time (results/*-search.md).
 _FAST: dict[str, Any] = {"batch_size": 8, "learning_rate": 2e-3, "clip": 1.0}
+_SINGLE_PASS = _FAST | {"learning_rate": 4e-3}  # the best of three, results/learning_rate.md
 _LITE = Config(
     preset="lite",
     size=128,
-    single_pass=SinglePassConfig(steps=1000, **_FAST),  # as long as stage 1, about
+    single_pass=SinglePassConfig(steps=1000, **_SINGLE_PASS),  # as long as stage 1, about
     rcae=RcAEConfig(steps=2300, half_size_steps=1800, **_FAST),
     dpn=DPNConfig(steps=500, perturbed=0.75, mask_weight=3.0, part_weight=1.0, **_FAST),
     crd=CRDConfig(steps=1600, families=FAMILIES, crop=64, **_FAST),
@@ -355,7 +356,7 @@ PRESETS: dict[str, Config] = {
     "demo": replace(
         _LITE,
         preset="demo",
-        single_pass=SinglePassConfig(steps=400, **_FAST),
+        single_pass=SinglePassConfig(steps=400, **_SINGLE_PASS),
         rcae=replace(_LITE.rcae, steps=1300, half_size_steps=1000),
         dpn=replace(_LITE.dpn, steps=300),
         crd=replace(_LITE.crd, steps=800, pool_chunk=32, pool_every=50),
@@ -365,7 +366,7 @@ PRESETS: dict[str, Config] = {
         _LITE,
         preset="standard",
         size=256,
-        single_pass=SinglePassConfig(steps=10000, **_FAST),
+        single_pass=SinglePassConfig(steps=10000, **_SINGLE_PASS),
         rcae=replace(_LITE.rcae, depth=4, steps=12000, half_size_steps=6000),
         dpn=replace(_LITE.dpn, steps=3000),
         crd=replace(_LITE.crd, steps=8000, batch_size=32, crop=128, pool_chunks=16),
