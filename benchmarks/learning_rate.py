@@ -1,6 +1,6 @@
 """Choose the learning rate of the single pass, the control of RcAE, on synthetic categories.
 
-    python benchmarks/learning_rate.py [--rates 0.001 0.002 0.004] [--categories ...]
+    python benchmarks/learning_rate.py [--rates 0.002 0.004 0.008] [--categories ...]
                                        [--step-fraction 0.5] > results/learning_rate.md
 
 It is trained on clean and on perturbed images, as `rcae ablate residual` does; what counts is the
@@ -25,7 +25,7 @@ VARIANTS = {"clean": 0.0, "perturbed": 1.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.001, 0.002, 0.004])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.002, 0.004, 0.008])
     parser.add_argument("--categories", nargs="+", default=list(CATEGORIES))
     parser.add_argument("--step-fraction", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)

@@ -14,7 +14,7 @@ from rcae_lite.base import Detector, split
 from rcae_lite.baselines import resize_trajectory
 from rcae_lite.config import Config
 from rcae_lite.evaluation.restoration import Restoration, probe
-from rcae_lite.study.paper_tables import Row
+from rcae_lite.study.paper_tables import Row, on_perturbed
 from rcae_lite.study.summary import MEAN, markdown_table
 
 __all__ = ["Probed", "RestorationTable", "probe_detector", "probe_resizing", "rows"]
@@ -115,7 +115,7 @@ def rows(config: Config) -> list[Row]:
     paper = {"dpn.perturbed": 0.0, "dpn.mask_weight": 0.0, "dpn.part_weight": 0.0}
     return [
         Row("single pass, trained on clean images", "single_pass"),
-        Row("single pass, perturbed", "single_pass", {"single_pass.perturbed": 1.0}),
+        Row("single pass, perturbed", "single_pass", on_perturbed(config)),
         Row("RcAE", "rcae"),
         Row("+ DPN", "rcae_dpn"),
         Row("+ DPN trained on clean images (paper)", "rcae_dpn", paper),
