@@ -236,8 +236,9 @@ class ImageSet(Dataset):
     @property
     def bits(self) -> int | None:
         """Bits of the values of 16-bit greyscale images, see `Record`; None where they are none."""
-        first = self.records[0] if self.records else None
-        return first.bits if first and first.file and is_deep(first.file) else None
+        files = [one.file for one in self.records if one.file]
+        bits = next((one.bits for one in self.records if one.file), DEEP)  # of all in a category
+        return bits if bits != DEEP or any(map(is_deep, files)) else None
 
     @property
     def paths(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import timeit
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from msgspec import to_builtins
 from torch import Tensor, nn
 
 from data_utils.errors import KitError
+from data_utils.images import DEEP
 from data_utils.samples import ImageSet, as_batch, batches, check_image_set
 from rcae_lite.config import DETECTOR_NAMES, Config, get_config
 from rcae_lite.evaluation import thresholds
@@ -197,9 +199,19 @@ class Detector(ABC):
         self.data = {"category": train.category, "data_fingerprint": train.fingerprint}
         self.data |= {"training_images": len(kept), "calibration_images": len(held_out)}
         self.data["bits"] = train.bits or 16
-        self.calibration_scores = self.predict(images[held_out] / 255).score.tolist()
-        self.threshold = thresholds.conformal_threshold(self.calibration_scores, false_alarm_rate)
+        self.calibrate(train, false_alarm_rate)
         return self
+
+    def calibrate(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
+        """Set the threshold by the images held out of training, for the weights as they are.
+
+        Parameters
+        ----------
+        train, false_alarm_rate
+            What `fit` was given.
+        """
+        self.calibration_scores = self.predict(self._held_out(train)).score.tolist()
+        self.threshold = thresholds.conformal_threshold(self.calibration_scores, false_alarm_rate)
 
     def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
         """Refuse images that `fit` could not train on; errors as there."""
@@ -285,6 +297,14 @@ class Detector(ABC):
             raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
         score = raw.flatten(1).amax(dim=1)
         label = score > (self.threshold.value if self.threshold else float("inf"))
+        size = self.config.size
+        if self.threshold and raw.shape[1:] != (size, size):
+            warnings.warn(
+                f"images of {raw.shape[1]}x{raw.shape[2]} and a threshold for {size}x{size}: the "
+                "labels promise nothing; resize the images, or pass paths or arrays, which are "
+                "resized",
+                stacklevel=3,
+            )
         return Detection(raw, self._probability(raw), score, label)
 
     def require_threshold(self) -> thresholds.Threshold:
@@ -363,18 +383,21 @@ class Detector(ABC):
             After the first network, and after DPN where there is one, by their names in
             `rcae_lite.config.DETECTOR_NAMES`; see `rcae_lite.evaluation.restoration`.
         """
-        held_out = train.images()[split(self.seed, len(train))[1]] / 255
 
         def restore(images: Tensor) -> dict[str, Tensor]:
             found = self.trajectory(images)
             made = {self.stage_names[0]: found.reconstructions, "rcae_dpn": found.enhanced}
             return {name: restored for name, restored in made.items() if restored is not None}
 
-        return probe(restore, held_out)
+        return probe(restore, self._held_out(train))
+
+    def _held_out(self, train: ImageSet) -> Tensor:
+        """Return the images held out of training, (n, 3, H, W) in [0, 1]."""
+        return train.images()[split(self.seed, len(train))[1]] / 255
 
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""
-        image = torch.rand(1, 3, self.config.size, self.config.size)
+        image = torch.full((1, 3, self.config.size, self.config.size), 0.5)
         times = timeit.repeat(lambda: self.predict(image), repeat=repeats + 2, number=1)
         return round(float(np.median(times[2:])), 5)
 
@@ -408,6 +431,7 @@ class Detector(ABC):
             Made where it is missing.
         half : bool
             Write the weights as float16, in half the bytes; `load` makes float32 of them again.
+            Rounded weights have other scores: `calibrate` what was loaded, and save it again.
         """
         save_snapshot(Path(folder), self.snapshot(), self.modules, half=half)
 
@@ -453,4 +477,6 @@ def keys_of(kind: type[Detector], config: Config, seed: int, train: ImageSet) ->
     """Name each stage of a training run on ``train``: see `training.checkpoint.stage_keys`."""
     known = train.paths
     paths = [known[index] for index in split(seed, len(train))[0]]
+    if (train.bits or DEEP) != DEEP:  # the same files, but other grey levels
+        paths.append(f"{train.bits} bits")
     return stage_keys(kind.stage_names, config, seed, train.fingerprint, paths)

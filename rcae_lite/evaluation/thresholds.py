@@ -101,12 +101,15 @@ def threshold_rank(images: int, rate: float | None = None) -> int:
     tiny = 1e-9  # 0.05 * 20 must count as 1
     if rate is None:
         return min(images, max(1, math.ceil(DEFAULT_RATE * (images + 1) - tiny)))
-    if not isinstance(rate, (int, float)) or not 0 < rate < 1:
-        raise KitError(f"false-alarm rate {rate!r} must be between 0 and 1, for example 0.05")
+    if not isinstance(rate, (int, float)) or not 1e-9 <= rate < 1:
+        raise KitError(
+            f"false-alarm rate {rate!r} must be between 0 and 1 (at least 1e-9), for example 0.05"
+        )
     k = min(images, math.floor(rate * (images + 1) + tiny))
     if k < 1:
         needed = math.ceil(1 / rate - tiny) - 1
-        in_all = next(n for n in count(needed) if holdout_size(n) >= needed)
+        fewest = max(needed, 10 * needed - 200)  # about a tenth is held out
+        in_all = next(n for n in count(fewest) if holdout_size(n) >= needed)
         raise KitError(
             f"a false-alarm rate of {rate} needs {needed} held-out normal images, there are "
             f"{images}; ask for {math.ceil(1000 / (images + 1)) / 1000}, or train on at "

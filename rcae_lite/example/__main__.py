@@ -25,6 +25,8 @@ def make() -> None:
         detector.data["command"] = COMMAND
         detector.save(SHIPPED / kind, half=True)
         loaded = detector_class.load(SHIPPED / kind)
+        loaded.calibrate(category.train)  # the rounded weights
+        loaded.save(SHIPPED / kind, half=True)
         files = [file.stat().st_size for file in (SHIPPED / kind).glob("detector.*")]
         print(f"{kind}: {sum(files) / 1e6:.2f} MB, as it is loaded again:")
         evaluation = loaded.evaluate(category.test)

@@ -198,7 +198,7 @@ def save_checkpoint(
         for key, tensor in values.items()
     }
     _recover(folder)
-    fresh, old = folder.with_suffix(".new"), folder.with_suffix(".old")
+    fresh, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
@@ -228,9 +228,14 @@ def load_checkpoint(folder: Path, expected: Snapshot) -> tuple[Snapshot, dict[st
     return snapshot, tensors
 
 
+def _beside(folder: Path, which: str) -> Path:
+    """Name the new or old one of two checkpoints that are swapped: hidden, and no one else's."""
+    return folder.with_name(f".{folder.name}.{which}")
+
+
 def _recover(folder: Path) -> None:
     """Undo half a swap: killed between its two renames, the old checkpoint is the only one."""
-    old = folder.with_suffix(".old")
+    old = _beside(folder, "old")
     if old.exists() and not folder.exists():
         os.replace(old, folder)
 

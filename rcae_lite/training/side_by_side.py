@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -36,26 +35,24 @@ def side_by_side(trainings: Sequence[Callable[[Callback], T]]) -> list[T]:
     Exception
         Of the first one that failed.
     """
-    failed = threading.Event()
+    failures: list[BaseException] = []  # in the order of their happening
 
     def stop(event: Event) -> None:
-        if failed.is_set():
+        if failures:
             raise Stopped
 
     def run(training: Callable[[Callback], T]) -> T:
         try:
             return training(stop)
-        except BaseException:
-            failed.set()
+        except BaseException as error:
+            failures.append(error)
             raise
 
     here, *beside = trainings
     with ThreadPoolExecutor(max(1, len(beside))) as threads:
         others = [threads.submit(run, training) for training in beside]
         try:
-            first = run(here)
-        except Stopped:
-            for other in others:
-                other.result()  # raises what stopped this one
-            raise
-        return [first, *(other.result() for other in others)]
+            return [run(here), *(other.result() for other in others)]
+        except BaseException as error:  # or an interrupt, while this thread waits for the others
+            failures.append(error)
+            raise failures[0] from None

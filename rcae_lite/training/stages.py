@@ -268,7 +268,10 @@ STAGES = {stage.name: stage for stage in (SinglePassStage, RcAEStage, DPNStage, 
 def mixed_precision(images: Tensor) -> torch.autocast:
     """Bfloat16 on CUDA, for the forward pass of the module in training only.
 
-    Frozen modules, losses and inference stay in float32; on the CPU everything does.
+    Frozen modules, losses and inference stay in float32; on the CPU everything does, and on a GPU
+    that only emulates bfloat16. (PyTorch's convolutions on CUDA round their inputs to TF32 unless
+    ``torch.backends.cudnn.allow_tf32`` is off.)
     """
     kind = images.device.type
-    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
+    enabled = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(kind, torch.bfloat16, enabled=enabled)

@@ -303,6 +303,15 @@ def test_values_are_scaled_by_the_bits_that_the_category_uses(tmp_path: Path, bi
     assert abs(values[0, 0, 4, 4].item() - 127) <= 3
 
 
+def test_one_image_of_8_bits_among_deeper_ones_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "cam/normal").mkdir(parents=True)
+    for number, top in enumerate([200, *[4000] * 9]):
+        grey = np.full((8, 8), top, np.uint8 if number == 0 else np.uint16)
+        Image.fromarray(grey).save(tmp_path / f"cam/normal/{number}.png")
+    category = open_category(tmp_path, size=8)
+    assert category.train.bits == category.test.bits == 12
+
+
 def test_a_link_to_itself_beside_a_category_is_no_error(tmp_path: Path, save_image) -> None:
     (tmp_path / "loop").symlink_to("loop")
     images_at(tmp_path / "own", save_image, "normal/0.png", "normal/1.png")

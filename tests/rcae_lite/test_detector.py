@@ -303,6 +303,11 @@ def test_images_of_any_kind_get_the_score_of_the_evaluation(tiny_category, tiny_
             method(images, batch_size=0)
 
 
+def test_a_threshold_is_for_images_of_its_size(tiny_detector):
+    with pytest.warns(UserWarning, match="images of 64x32 and a threshold for 32x32"):
+        tiny_detector.predict(torch.rand(1, 3, 64, 32))
+
+
 @pytest.mark.parametrize("kind", DETECTORS)
 def test_a_module_left_in_train_mode_changes_nothing(tiny_category, kind):
     detector = kind(tiny_config(), 0, "cpu").fit(tiny_category.train, callbacks=[])

@@ -42,6 +42,15 @@ def test_the_shipped_files_say_where_they_come_from(category):
         assert detector.trained["code_version"] and detector.trained["data_fingerprint"]
 
 
+@pytest.mark.parametrize("kind", example.KINDS)
+def test_the_shipped_threshold_is_that_of_the_rounded_weights(category, kind):
+    detector = load_example(kind, device="cpu")
+    shipped, threshold = detector.calibration_scores, detector.threshold.value
+    detector.calibrate(category.train)
+    assert detector.calibration_scores == pytest.approx(shipped, rel=1e-4)
+    assert detector.threshold.value == pytest.approx(threshold, rel=1e-4)
+
+
 def test_the_shipped_detector_detects_and_beats_the_baseline(category):
     images, labels = category.test.images() / 255, category.test.labels
     area = {

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from data_utils import KitError
-from rcae_lite.evaluation.thresholds import conformal_threshold, holdout_size, p_values
+from rcae_lite.evaluation.thresholds import (
+    conformal_threshold,
+    holdout_size,
+    p_values,
+    threshold_rank,
+)
 
 
 @pytest.mark.parametrize(("n", "k"), [(19, 1), (39, 2), (10, 1), (20, 2), (99, 5), (1, 1)])
@@ -43,6 +48,19 @@ def test_achieved_rate_respects_the_bound_on_a_skewed_distribution():
 def test_what_cannot_be_given_is_refused(scores, rate, message):
     with pytest.raises(KitError, match=message):
         conformal_threshold(scores, rate)
+
+
+@pytest.mark.parametrize("needed", [2, 3, 18, 19, 20, 38, 39, 40, 99, 1000])
+def test_as_many_images_are_asked_for_as_it_takes(needed):
+    fewest = next(n for n in range(1, 20 * needed) if holdout_size(n) >= needed)
+    with pytest.raises(KitError, match=f"needs {needed} held-out .* at least {fewest} normal"):
+        threshold_rank(1, 1 / (needed + 1))
+
+
+@pytest.mark.parametrize("rate", [1e-8, 5e-324])
+def test_a_tiny_rate_is_refused_at_once(rate):
+    with pytest.raises(KitError, match="held-out|at least 1e-9"):
+        threshold_rank(19, rate)
 
 
 @pytest.mark.parametrize("images", [3, 30, 60, 94, 95, 209, 280, 391, 763, 900])

@@ -117,14 +117,28 @@ def done_steps(folder: Path) -> int:
 
 def test_killed_between_the_two_renames(tmp_path):
     write(tmp_path / "c", *trained())
-    (tmp_path / "c").rename(tmp_path / "c.old")
+    (tmp_path / "c").rename(tmp_path / ".c.old")
     assert done_steps(tmp_path / "c") == 3
+
+
+@pytest.mark.parametrize("name", ["lr.1", "best.old", "best.new"])
+def test_a_name_with_a_dot_touches_no_other_folder(tmp_path, name):
+    others = [tmp_path / "lr.old", tmp_path / "lr.new", tmp_path / "best"]
+    for other in others:
+        other.mkdir()
+        (other / "thesis.txt").write_text("mine")
+    module, state = trained()
+    for _ in range(2):
+        write(tmp_path / name, module, state)
+        assert done_steps(tmp_path / name) == 3
+    assert all((other / "thesis.txt").exists() for other in others)
+    assert len(list(tmp_path.iterdir())) == len(others) + 1
 
 
 def test_killed_there_and_then_the_disk_is_full(tmp_path, monkeypatch):
     module, state = trained()
     write(tmp_path / "c", module, state)
-    (tmp_path / "c").rename(tmp_path / "c.old")
+    (tmp_path / "c").rename(tmp_path / ".c.old")
     monkeypatch.setattr(files.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError):
         write(tmp_path / "c", module, state)

@@ -41,7 +41,15 @@ def trains_on(stop):
         stop(EVENT)
 
 
-@pytest.mark.parametrize("trainings", [[fails, trains_on], [trains_on, fails]])
+@pytest.mark.parametrize(
+    "trainings",
+    [
+        [fails, trains_on],
+        [trains_on, fails],
+        [trains_on, trains_on, fails],
+        [trains_on, fails, fails],
+    ],
+)
 def test_a_failure_stops_the_others_and_is_what_one_sees(trainings):
     with pytest.raises(Broken):
         side_by_side(trainings)

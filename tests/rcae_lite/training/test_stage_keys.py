@@ -1,10 +1,12 @@
 """A stage is found again by what its weights depend on, and by nothing else."""
 
+import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from PIL import Image
 
-from data_utils import ImageSet, KitError
+from data_utils import ImageSet, KitError, open_category
 from rcae_lite.base import keys_of
 from rcae_lite.baselines import SinglePassDetector
 from rcae_lite.config import Config, Stage
@@ -66,6 +68,18 @@ def test_keys_depend_on_a_prefix_of_the_configuration(chain):
         keys(chain, config, paths=("a", "c")),
     ):
         assert not set(other.values()) & set(same.values())
+
+
+def test_the_same_files_read_with_other_bits_are_other_images(tmp_path):
+    (tmp_path / "cam/normal").mkdir(parents=True)
+    for number in range(5):
+        grey = np.full((32, 32), 4000 - number, np.uint16)  # of 12 bits
+        Image.fromarray(grey).save(tmp_path / f"cam/normal/{number}.png")
+    found = [
+        keys_of(RcAEDetector, tiny_config(), 0, open_category(tmp_path, size=32, bits=bits).train)
+        for bits in (None, 12, 14, 16)
+    ]
+    assert found[0] == found[1] and len({key["rcae"] for key in found}) == 3
 
 
 def test_every_option_of_a_stage_is_tried_above():
