@@ -306,7 +306,7 @@ def test_values_are_scaled_by_the_bits_that_the_category_uses(tmp_path: Path, bi
 def test_one_image_of_8_bits_among_deeper_ones_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "cam/normal").mkdir(parents=True)
     for number, top in enumerate([200, *[4000] * 9]):
-        grey = np.full((8, 8), top, np.uint8 if number == 0 else np.uint16)
+        grey = np.full((8, 8), top - number, np.uint8 if number == 0 else np.uint16)
         Image.fromarray(grey).save(tmp_path / f"cam/normal/{number}.png")
     category = open_category(tmp_path, size=8)
     assert category.train.bits == category.test.bits == 12
