@@ -150,3 +150,14 @@ def test_a_resumed_run_says_so(run, tmp_path):
     assert once["numpy"] == described["numpy"]
     found = reproduce_run(run, out=tmp_path / "again", callbacks=[])
     assert found.identical and any("resumed" in line for line in found.elsewhere)
+
+
+def test_the_spread_is_that_of_the_seeds_in_the_results():
+    results = Path(__file__).parents[3] / "results"
+    for name, spread in SPREAD.items():
+        found = []
+        for category in ("bottle", "magnetic_tile"):
+            runs = [results / f"{category}-lite-{seed}.json" for seed in range(3)]
+            values = [json.loads(run.read_text())[name]["value"] for run in runs]
+            found.append(max(values) - min(values))
+        assert spread == pytest.approx(max(found), abs=5e-5), name
