@@ -70,8 +70,8 @@ residuals = torch.cat([detector.trajectory(part).residuals.cpu() for part in ima
 # such pixels, not where the brush went. A patch of the colour that was there already is no anomaly.
 #
 # One to four are painted into an image, most of them small, and half of them on the part: where an
-# image is unlike its own border (`rcae_lite.training.shapes.foreground`). Drawn anywhere, nine in
-# ten would miss a small part on a large table, and CRD would learn to look at the table.
+# image is unlike its own border (`rcae_lite.training.shapes.foreground`). Drawn anywhere, most
+# would miss a small part on a large table, and CRD would learn to look at the table.
 #
 # Is this how RcAE's input was perturbed? In the paper, yes: one recipe for both, many small blocks
 # and short lines (`rcae_lite.training.perturbations`). RcAE is to undo them. CRD is to find what
@@ -593,8 +593,8 @@ quiz("05")
 # - Scores are surprises computed from logits: ordered to the end, no ties.
 # - A ladder with controls says which part did the work; a single figure for the whole does not.
 # - A CRD that sees the image alone is the control for the recursion. After a few steps it is
-#   behind, how far depends on the category; trained longer it catches up in ranking images, less in
-#   marking pixels.
+#   behind, how far depends on the category; trained longer it catches up in ranking images, in
+#   marking pixels on some categories (bolt) and not on others (bottle).
 # - All steps are worth having where different defects vanish at different depths. Whether they do
 #   here is measured against chance, not by the number of different best depths.
 #
