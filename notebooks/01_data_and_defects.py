@@ -22,7 +22,7 @@
 # - resize a mask so that defects neither grow nor shrink on average,
 # - name the simplest detector that any network has to beat.
 #
-# *Measured on one core of a CPU: 1.5 minutes, 1.2 GB.*
+# *Measured on one core of a CPU: 1 minute, 1.3 GB.*
 
 # %%
 import hashlib

@@ -28,7 +28,7 @@
 # - measure which share of a defect a network copies,
 # - explain why neither a wide nor a narrow bottleneck is the answer.
 #
-# *Measured on one core of a CPU: 1 minute, 1.2 GB.*
+# *Measured on one core of a CPU: 1 minute, 1.4 GB.*
 
 # %%
 import seaborn as sns

@@ -23,7 +23,7 @@
 # - say why RcAE is trained on damaged images, and what it learns without them,
 # - tell forgetting from blurring, by two measures that need no real defect.
 #
-# *Measured on one core of a CPU: 5 minutes, 2.6 GB.*
+# *Measured on one core of a CPU: 1.5 minutes, 2.6 GB.*
 
 # %%
 import numpy as np

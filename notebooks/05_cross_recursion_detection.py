@@ -22,7 +22,7 @@
 # - turn a map into a score that does not saturate,
 # - measure whether all steps beat the last one, and none at all, and why.
 #
-# *Measured on one core of a CPU: 3 minutes, 1.7 GB.*
+# *Measured on one core of a CPU: 3.5 minutes, 1.7 GB.*
 
 # %%
 from pathlib import Path

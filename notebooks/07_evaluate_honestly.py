@@ -22,7 +22,7 @@
 # - put an interval on every figure,
 # - recognise leakage, and the harm that resizing a mask does.
 #
-# *Measured on one core of a CPU: 3 minutes, 1.6 GB.*
+# *Measured on one core of a CPU: 3.5 minutes, 1.6 GB.*
 
 # %%
 from itertools import combinations

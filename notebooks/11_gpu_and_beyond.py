@@ -21,7 +21,7 @@
 # - explain how several processes train one network, and verify it with two on a CPU,
 # - spread a sweep over the cores of a machine, or over many machines.
 #
-# *Measured on a 2-core CPU: 1.5 minutes, 1.3 GB.*
+# *Measured on one core of a CPU: 2.5 minutes, 1.3 GB.*
 
 # %%
 import shutil

@@ -285,9 +285,19 @@ class Detector(ABC):
         Returns
         -------
         Detection
-            On the CPU; ``label`` is all False while there is no threshold.
+            On the CPU; ``label`` is all False while there is no threshold. For tensors of another
+            size than the training's the threshold promises nothing, and a warning says so.
         """
-        parts = batches(as_batch(images, self.config.size, self.bits), batch_size)
+        size = self.config.size
+        batch = as_batch(images, size, self.bits)
+        if self.threshold and batch.shape[2:] != (size, size):
+            height, width = batch.shape[2:]
+            warnings.warn(
+                f"images of {height}x{width} and a threshold for {size}x{size}: the labels promise "
+                "nothing; resize the images, or pass paths or arrays, which are resized",
+                stacklevel=3,  # `inference_mode` is in between
+            )
+        parts = batches(batch, batch_size)
         return concatenate([self.detect(self.trajectory(part)) for part in parts])
 
     @torch.inference_mode()
@@ -297,14 +307,6 @@ class Detector(ABC):
             raw = smooth(self._raw_map(trajectory).float().cpu())  # (B, H, W)
         score = raw.flatten(1).amax(dim=1)
         label = score > (self.threshold.value if self.threshold else float("inf"))
-        size = self.config.size
-        if self.threshold and raw.shape[1:] != (size, size):
-            warnings.warn(
-                f"images of {raw.shape[1]}x{raw.shape[2]} and a threshold for {size}x{size}: the "
-                "labels promise nothing; resize the images, or pass paths or arrays, which are "
-                "resized",
-                stacklevel=3,
-            )
         return Detection(raw, self._probability(raw), score, label)
 
     def require_threshold(self) -> thresholds.Threshold:
