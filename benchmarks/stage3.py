@@ -20,7 +20,7 @@ from validate import image_and_pixel
 
 from data_utils import ImageSet
 from rcae_lite import RcAEDetector
-from rcae_lite.base import split
+from rcae_lite.base import held_out_images, split
 from rcae_lite.cli import parse_options
 from rcae_lite.commands.run_record import open_data_of, read_run
 from rcae_lite.evaluation.restoration import SIZE_BINS, paint_defects, structured_pixels
@@ -52,7 +52,7 @@ def trained_anew(run: Path, options: dict, train: ImageSet) -> tuple[RcAEDetecto
 
 def measured(detector: RcAEDetector, train: ImageSet, test: ImageSet) -> list[float]:
     """Return the columns, without the last one."""
-    normal = train.images()[split(detector.seed, len(train))[1]] / 255
+    normal = held_out_images(detector.seed, train)
     painted = paint_defects(normal)
     on_part = (structured_pixels(painted.clean) & painted.mask).sum(dim=(1, 2, 3))
     chosen = {

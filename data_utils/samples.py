@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -233,12 +234,12 @@ class ImageSet(Dataset):
         """0 normal, 1 defective: (n,) int."""
         return np.array([record.label for record in self.records], dtype=int)
 
-    @property
+    @cached_property
     def bits(self) -> int | None:
         """Bits of the values of 16-bit greyscale images, see `Record`; None where they are none."""
-        files = [one.file for one in self.records if one.file]
         bits = next((one.bits for one in self.records if one.file), DEEP)  # of all in a category
-        return bits if bits != DEEP or any(map(is_deep, files)) else None
+        deep = bits < DEEP or any(is_deep(one.file) for one in self.records if one.file)
+        return bits if deep else None
 
     @property
     def paths(self) -> list[str]:

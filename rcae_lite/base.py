@@ -44,7 +44,7 @@ from rcae_lite.training.events import Callback
 from rcae_lite.training.modes import evaluating
 from rcae_lite.training.trainer import Trainer
 
-__all__ = ["Detector", "keys_of", "split"]
+__all__ = ["Detector", "held_out_images", "keys_of", "split"]
 
 Self = TypeVar("Self", bound="Detector")
 _GLOBAL_DRAWS = threading.Lock()  # PyTorch draws initial weights from a generator that all share
@@ -198,7 +198,7 @@ class Detector(ABC):
         self.stages = trainer.train(images[kept].to(self.device))
         self.data = {"category": train.category, "data_fingerprint": train.fingerprint}
         self.data |= {"training_images": len(kept), "calibration_images": len(held_out)}
-        self.data["bits"] = train.bits or 16
+        self.data["bits"] = train.bits or DEEP
         self.calibrate(train, false_alarm_rate)
         return self
 
@@ -210,7 +210,7 @@ class Detector(ABC):
         train, false_alarm_rate
             What `fit` was given.
         """
-        self.calibration_scores = self.predict(self._held_out(train)).score.tolist()
+        self.calibration_scores = self.predict(held_out_images(self.seed, train)).score.tolist()
         self.threshold = thresholds.conformal_threshold(self.calibration_scores, false_alarm_rate)
 
     def check_training_set(self, train: ImageSet, false_alarm_rate: float | None = None) -> None:
@@ -232,7 +232,7 @@ class Detector(ABC):
     @property
     def bits(self) -> int:
         """Bits of 16-bit greyscale images, as in its training; see `data_utils.open_category`."""
-        return int(self.data.get("bits", 16))
+        return int(self.data.get("bits", DEEP))
 
     @property
     def losses(self) -> dict[str, list[tuple[int, float]]]:
@@ -391,11 +391,7 @@ class Detector(ABC):
             made = {self.stage_names[0]: found.reconstructions, "rcae_dpn": found.enhanced}
             return {name: restored for name, restored in made.items() if restored is not None}
 
-        return probe(restore, self._held_out(train))
-
-    def _held_out(self, train: ImageSet) -> Tensor:
-        """Return the images held out of training, (n, 3, H, W) in [0, 1]."""
-        return train.images()[split(self.seed, len(train))[1]] / 255
+        return probe(restore, held_out_images(self.seed, train))
 
     def seconds_per_image(self, repeats: int = 10) -> float:
         """Median seconds of `predict` for one image of the working size, after a warm-up."""
@@ -473,6 +469,11 @@ def split(seed: int, count: int) -> tuple[list[int], list[int]]:
     order = torch.randperm(count, generator=generator_for(seed, "hold-out")).tolist()
     held_out = thresholds.holdout_size(count)
     return sorted(order[held_out:]), sorted(order[:held_out])
+
+
+def held_out_images(seed: int, train: ImageSet) -> Tensor:
+    """Return the images held out of a training on ``train``, (n, 3, H, W) in [0, 1]."""
+    return train.images()[split(seed, len(train))[1]] / 255
 
 
 def keys_of(kind: type[Detector], config: Config, seed: int, train: ImageSet) -> dict[str, str]:

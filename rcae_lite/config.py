@@ -374,8 +374,9 @@ PRESETS: dict[str, Config] = {
     # The paper's settings. It leaves open: the batch size (we use 4), the widths (ours), whether
     # layers are normalised (in groups), how the share of perturbed blocks is drawn (uniformly), and
     # the target of stage 1 (the clean image).
-    # Different without a switch: CRD's kernels in two factors, at half size, for cost; 2 to 4 lines
-    # in a perturbed image, not 1 to 4, by oversight.
+    # Different without a switch: CRD's kernels in two factors, at half size, for cost; DPN's input
+    # (the gradient that a reconstruction lacks); 2 to 4 lines in a perturbed image, not 1 to 4, by
+    # oversight.
     "paper": Config(
         preset="paper",
         size=1024,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from data_utils import ImageSet
-from rcae_lite.base import Detector, split
+from rcae_lite.base import Detector, held_out_images
 from rcae_lite.baselines import resize_trajectory
 from rcae_lite.config import Config
 from rcae_lite.evaluation.restoration import Restoration, probe
@@ -132,7 +132,7 @@ def probe_detector(row: Row, detector: Detector, train: ImageSet) -> Probed:
 
 def probe_resizing(config: Config, seed: int, train: ImageSet) -> Probed:
     """Probe the control that has learned nothing."""
-    held_out = train.images()[split(seed, len(train))[1]] / 255
+    held_out = held_out_images(seed, train)
     depth = config.rcae.depth
     found = probe(lambda x: {RESIZING: resize_trajectory(x, depth=depth)}, held_out)
     return Probed(f"{RESIZING}, no network", RESIZING, train.category, seed, 0.0, found[RESIZING])
